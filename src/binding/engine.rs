@@ -1,0 +1,233 @@
+//! `Engine`, the one class that JavaScript sees: everything of one JS thread.
+
+use super::options::{JsConnectOptions, JsListenOptions};
+use super::signal::Signal;
+use crate::driver::delivery::Delivery;
+use crate::driver::events::Collector;
+use crate::driver::{Connection, Engine as Driver, EventQueue, Stop};
+use crate::proto::PeerKind;
+use napi::bindgen_prelude::{Function, Uint8Array, Uint8ArraySlice, Uint32Array};
+use napi::{Env, Result};
+use napi_derive::napi;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Words behind the records that tell of a drain: bytes used, bytes needed, whether there is more.
+const HEADER: usize = 3;
+
+/// Change in the native queues' size at which V8 is told: often enough for its heuristics, too seldom to cost.
+const EXTERNAL_STEP: i64 = 1 << 20;
+
+/// The version of the addon, for `lib/binding.js` to compare with the package's.
+#[napi]
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Everything of one JS thread.
+#[napi]
+pub struct Engine {
+    driver: Arc<Driver>,
+    signal: Arc<Signal>,
+    commands: Uint8Array,
+    records: Uint32Array,
+    results: Uint32Array,
+    delivery: Delivery,
+    collector: Collector,
+    external: i64,
+}
+
+/// A system error as the negative number that libuv uses.
+fn negative(error: &io::Error) -> i32 {
+    crate::driver::errno(error)
+}
+
+#[napi]
+impl Engine {
+    /// `commands`, `records` and `results` are memory shared with JavaScript; `wake` is called when there are events.
+    #[napi(constructor, catch_unwind)]
+    pub fn new(
+        env: Env,
+        commands: Uint8Array,
+        records: Uint32Array,
+        results: Uint32Array,
+        wake: Function<'_, (), ()>,
+    ) -> Result<Self> {
+        let signal = Arc::new(Signal::new(&env, &wake)?);
+        let signalled = signal.clone();
+        let driver = Driver::new(Arc::new(EventQueue::new(move || signalled.call())));
+        // Registered after the threadsafe function, hence run before Node closes that.
+        env.add_env_cleanup_hook((signal.clone(), driver.clone()), |(signal, driver)| {
+            signal.close();
+            driver.close();
+        })?;
+        Ok(Self {
+            driver,
+            signal,
+            commands,
+            records,
+            results,
+            delivery: Delivery::default(),
+            collector: Collector::default(),
+            external: 0,
+        })
+    }
+
+    /// Executes the first `length` bytes of `commands`. Fills `results` with pairs (connection, bytes queued) and
+    /// gives how many.
+    #[napi(catch_unwind)]
+    pub fn flush(&mut self, env: Env, length: u32) -> Result<u32> {
+        let mut count = 0;
+        let Some(commands) = self.commands.get(..length as usize) else {
+            return Ok(0);
+        };
+        // SAFETY: JavaScript touches this memory on this thread only, hence not during this call.
+        let results = unsafe { self.results.as_mut() };
+        let mut pairs = results.chunks_exact_mut(2);
+        self.driver
+            .submit(commands, &mut self.collector, |connection, queued| {
+                if let Some(pair) = pairs.next() {
+                    pair.copy_from_slice(&[connection, u32::try_from(queued).unwrap_or(u32::MAX)]);
+                    count += 1;
+                }
+            });
+        self.report_external(&env)?;
+        Ok(count)
+    }
+
+    /// Copies events into `slab` from `offset` on, and their records into `records`. Gives how many.
+    #[napi(catch_unwind)]
+    pub fn drain(&mut self, env: Env, mut slab: Uint8ArraySlice<'_>, offset: u32) -> Result<u32> {
+        // SAFETY: JavaScript touches this memory on this thread only, hence not during this call.
+        let words = unsafe { self.records.as_mut() };
+        let Some(split) = words.len().checked_sub(HEADER) else {
+            return Ok(0);
+        };
+        let (records, header) = words.split_at_mut(split);
+        // SAFETY: fresh memory that JavaScript has handed nothing out of from `offset` on.
+        let Some(slab) = unsafe { slab.as_mut() }.get_mut(offset as usize..) else {
+            return Ok(0);
+        };
+        let filled = self
+            .delivery
+            .fill(&self.driver.events, slab, offset, records);
+        header.copy_from_slice(&[filled.used as u32, filled.needed as u32, filled.more.into()]);
+        self.report_external(&env)?;
+        Ok(filled.records as u32)
+    }
+
+    /// Starts connecting. Gives the connection's number, or a negative error number.
+    #[napi(catch_unwind)]
+    pub fn connect(&self, options: JsConnectOptions) -> Result<i32> {
+        Ok(match self.driver.connect(options.try_into()?) {
+            Ok(id) => id as i32,
+            Err(error) => negative(&error),
+        })
+    }
+
+    /// Listens. Gives the server's number, or a negative error number.
+    #[napi(catch_unwind)]
+    pub fn listen(&self, options: JsListenOptions) -> Result<i32> {
+        Ok(match self.driver.listen(options.try_into()?) {
+            Ok(id) => id as i32,
+            Err(error) => negative(&error),
+        })
+    }
+
+    /// Where a server listens, as JSON.
+    #[napi(catch_unwind)]
+    pub fn server_address(&self, server: u32) -> Option<String> {
+        self.driver
+            .server_address(server)
+            .map(|address| address.to_json())
+    }
+
+    /// Stops a server listening.
+    #[napi(catch_unwind)]
+    pub fn close_server(&self, server: u32) {
+        self.driver.close_server(server);
+    }
+
+    /// JavaScript has seen that a server has closed.
+    #[napi(catch_unwind)]
+    pub fn release_server(&self, server: u32) {
+        self.driver.release_server(server);
+    }
+
+    /// Closes a connection's socket and drops what is queued.
+    #[napi(catch_unwind)]
+    pub fn destroy(&self, connection: u32, reset: bool) {
+        if let Some(connection) = self.driver.connection(connection) {
+            connection.stop(if reset { Stop::Reset } else { Stop::Close });
+        }
+    }
+
+    /// JavaScript has seen that a connection has closed.
+    #[napi(catch_unwind)]
+    pub fn release(&self, connection: u32) {
+        self.driver.release(connection);
+    }
+
+    /// Turns Nagle's algorithm off or on. Gives zero or a negative error number.
+    #[napi(catch_unwind)]
+    pub fn set_no_delay(&self, connection: u32, no_delay: bool) -> i32 {
+        self.with_connection(connection, |connection| {
+            connection.with_socket(|socket| socket.set_no_delay(no_delay))
+        })
+    }
+
+    /// Turns TCP keep-alive on or off; the delay is in milliseconds. Gives zero or a negative error number.
+    #[napi(catch_unwind)]
+    pub fn set_keep_alive(&self, connection: u32, enable: bool, delay: u32) -> i32 {
+        let delay = Duration::from_millis(delay.into());
+        self.with_connection(connection, |connection| {
+            connection.with_socket(|socket| socket.set_keep_alive(enable, delay))
+        })
+    }
+
+    /// Bytes read, written (those queued included) and queued, and what the peer is (0 undecided, 1 old, 2 new).
+    #[napi(catch_unwind)]
+    pub fn stats(&self, connection: u32) -> Option<Vec<f64>> {
+        let totals = self.driver.connection(connection)?.totals();
+        let peer = match totals.peer {
+            PeerKind::Undecided => 0.0,
+            PeerKind::Old => 1.0,
+            PeerKind::New => 2.0,
+        };
+        Some(vec![
+            totals.read as f64,
+            totals.written as f64,
+            totals.queued as f64,
+            peer,
+        ])
+    }
+
+    /// Keeps the event loop alive, or lets it end.
+    #[napi(catch_unwind)]
+    pub fn set_ref(&self, env: Env, keep: bool) -> Result<()> {
+        self.signal.set_ref(&env, keep)
+    }
+
+    /// The process exits: sends what is queued, as far as the kernel takes it at once.
+    #[napi(catch_unwind)]
+    pub fn exit_flush(&self) {
+        self.driver.flush_at_exit();
+    }
+
+    fn with_connection(&self, id: u32, work: impl FnOnce(&Connection) -> io::Result<()>) -> i32 {
+        let connection = self.driver.connection(id);
+        connection.map_or(0, |connection| {
+            work(&connection).map_or_else(|error| negative(&error), |()| 0)
+        })
+    }
+
+    /// Tells V8 what the native queues hold on behalf of JavaScript, so that it collects in time.
+    fn report_external(&mut self, env: &Env) -> Result<()> {
+        let now = self.driver.events.held() as i64;
+        let change = now - self.external;
+        if change.abs() >= EXTERNAL_STEP {
+            env.adjust_external_memory(change)?;
+            self.external = now;
+        }
+        Ok(())
+    }
+}

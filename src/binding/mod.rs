@@ -1,0 +1,5 @@
+//! The addon: plain data across the boundary, and no decisions. Defaults and validation live in JavaScript.
+
+mod engine;
+mod options;
+mod signal;

@@ -1,0 +1,457 @@
+//! One connection as both threads see it: its session, its socket's turns, and the commands left behind.
+//!
+//! Who may send:
+//!
+//! ```text
+//!   lock held, nothing in flight ──application's thread: send at once──▶ rest, if any, in flight
+//!   lock held, `writing` false   ──task: takes what is in flight or queued, sets `writing`, lets go of the lock,
+//!                                   sends, takes the lock again──▶ rest, if any, in flight
+//! ```
+//!
+//! So bytes leave in one order, whoever sends them, and nobody is in the kernel with the lock held but for a short
+//! send of the application's.
+
+use super::command::{self, Command};
+use super::events::{Collector, EventQueue, Flow, kind};
+use super::transport::Transport;
+use crate::proto::{Config, PeerKind, Session, Side, Transmit};
+use std::io::{self, IoSlice};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::time::{Duration, Instant};
+
+/// Most bytes sent from the application's thread: for more, the copy into the kernel costs that thread more than the
+/// hop to the task.
+const DIRECT: u64 = 16 << 10;
+
+/// Chunks in one vectored write.
+pub const SLICES: usize = 16;
+
+/// Consumed commands at the front of a backlog are cut off at this size.
+const COMPACT: usize = 1 << 20;
+
+/// How long the process may wait at its exit for the task to leave the kernel: it does so at once, its socket being
+/// non-blocking, unless the machine is stalled.
+const EXIT_PATIENCE: Duration = Duration::from_millis(100);
+
+/// What a connection is told besides its protocol's limits.
+#[derive(Clone, Debug)]
+pub struct ConnectionOptions {
+    /// Limits and choices of the protocol.
+    pub protocol: Config,
+    /// Turns Nagle's algorithm off.
+    pub no_delay: bool,
+    /// Turns TCP keep-alive on.
+    pub keep_alive: bool,
+    /// Delay before its first probe.
+    pub keep_alive_delay: Duration,
+    /// Queued bytes at which a full queue counts as drained.
+    pub low_water: usize,
+}
+
+/// How a connection is to end before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// It is not.
+    No,
+    /// The socket closes.
+    Close,
+    /// The socket closes with a reset.
+    Reset,
+}
+
+/// Commands that cannot be executed yet.
+#[derive(Debug, Default)]
+struct Backlog {
+    bytes: Vec<u8>,
+    at: usize,
+}
+
+impl Backlog {
+    fn len(&self) -> usize {
+        self.bytes.len() - self.at
+    }
+
+    fn skip(&mut self, length: usize) {
+        self.at += length;
+        if self.at == self.bytes.len() {
+            self.bytes.clear();
+            self.bytes.shrink_to(COMPACT);
+            self.at = 0;
+        } else if self.at >= COMPACT {
+            self.bytes.drain(..self.at);
+            self.at = 0;
+        }
+    }
+}
+
+/// What stands behind the lock.
+#[derive(Debug)]
+pub struct Inner {
+    pub session: Session,
+    /// None before it is connected and after it has ended.
+    pub socket: Option<Arc<Transport>>,
+    /// Taken from the session and not all sent. Goes before everything else.
+    pub in_flight: Transmit,
+    /// The task is in the kernel with it.
+    pub writing: bool,
+    /// An error of a send from the application's thread, for the task to end with.
+    pub send_error: Option<io::Error>,
+    /// The application wants the connection half-closed behind what is queued.
+    pub finish: bool,
+    /// The application wants the socket not to be read.
+    pub paused: bool,
+    ended: bool,
+    backlog: Backlog,
+}
+
+/// Counted bytes of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Totals {
+    /// Read from the socket.
+    pub read: u64,
+    /// Written to the socket, or on the way there.
+    pub written: u64,
+    /// On the way there.
+    pub queued: u64,
+    /// What is known of the peer.
+    pub peer: PeerKind,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Connection {
+    /// Its number in its environment.
+    pub id: u32,
+    pub options: ConnectionOptions,
+    pub events: Arc<EventQueue>,
+    pub flow: Arc<Flow>,
+    pub bytes_read: AtomicU64,
+    pub bytes_written: AtomicU64,
+    inner: Mutex<Inner>,
+    deferred: Mutex<Vec<u8>>,
+    deferred_len: AtomicUsize,
+    queued: AtomicU64,
+    drain_wanted: AtomicBool,
+    stop: AtomicU8,
+}
+
+impl Connection {
+    /// A connection that has no socket yet.
+    pub fn new(
+        id: u32,
+        side: Side,
+        options: ConnectionOptions,
+        nonce: [u8; 8],
+        events: Arc<EventQueue>,
+    ) -> Arc<Self> {
+        let session = Session::new(options.protocol.clone(), side, nonce);
+        Arc::new(Self {
+            id,
+            options,
+            events,
+            flow: Arc::default(),
+            bytes_read: AtomicU64::new(0),
+            bytes_written: AtomicU64::new(0),
+            inner: Mutex::new(Inner {
+                session,
+                socket: None,
+                in_flight: Transmit::default(),
+                writing: false,
+                send_error: None,
+                finish: false,
+                paused: false,
+                ended: false,
+                backlog: Backlog::default(),
+            }),
+            deferred: Mutex::default(),
+            deferred_len: AtomicUsize::new(0),
+            queued: AtomicU64::new(0),
+            drain_wanted: AtomicBool::new(false),
+            stop: AtomicU8::new(Stop::No as u8),
+        })
+    }
+
+    /// For the task: waits while the application's thread is in a short turn.
+    pub fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Wakes the task.
+    pub fn wake(&self) {
+        self.flow.wake.notify_one();
+    }
+
+    /// Executes commands of the application, on its thread, without ever waiting. Gives the bytes then queued.
+    pub fn submit(&self, commands: &[u8], collector: &mut Collector) -> u64 {
+        let mut inner = match self.inner.try_lock() {
+            Ok(inner) => inner,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                let mut deferred = self
+                    .deferred
+                    .lock()
+                    .unwrap_or_else(|poisoned| poisoned.into_inner());
+                deferred.extend_from_slice(commands);
+                self.deferred_len.store(deferred.len(), Ordering::Release);
+                drop(deferred);
+                self.drain_wanted.store(true, Ordering::SeqCst);
+                self.wake();
+                return self.queued.load(Ordering::Acquire) + commands.len() as u64;
+            }
+        };
+        collector.start(self.id);
+        let could_read = self.wants_read(&inner);
+        self.absorb(&mut inner, collector);
+        inner.execute(commands, collector);
+        self.send_directly(&mut inner, collector);
+        let queued = self.update_queued(&inner);
+        if queued > self.options.low_water as u64 {
+            self.drain_wanted.store(true, Ordering::SeqCst);
+        }
+        let task_is_needed = queued > 0
+            || inner.finish
+            || inner.send_error.is_some()
+            || could_read != self.wants_read(&inner);
+        drop(inner);
+        self.events.push(&self.flow, collector, None);
+        if task_is_needed {
+            self.wake();
+        }
+        queued
+    }
+
+    /// Whether the socket may be read, as far as the application and the protocol are concerned.
+    pub fn wants_read(&self, inner: &Inner) -> bool {
+        !inner.paused && inner.session.wants_read()
+    }
+
+    /// Executes what was left behind while the lock was taken, and what the session can encode by now.
+    pub fn absorb(&self, inner: &mut Inner, collector: &mut Collector) {
+        inner.apply_backlog(collector);
+        if self.deferred_len.load(Ordering::Acquire) > 0 {
+            let mut deferred = self
+                .deferred
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner());
+            let commands = std::mem::take(&mut *deferred);
+            self.deferred_len.store(0, Ordering::Release);
+            drop(deferred);
+            inner.execute(&commands, collector);
+        }
+    }
+
+    /// Sends what is queued from this thread, if it is little and nobody else is at it.
+    fn send_directly(&self, inner: &mut Inner, collector: &mut Collector) {
+        let idle = !inner.writing && inner.in_flight.is_empty() && inner.backlog.len() == 0;
+        if !idle || inner.session.queued() == 0 || inner.session.queued() > DIRECT {
+            return;
+        }
+        let Some(socket) = inner.socket.clone() else {
+            return;
+        };
+        inner.look(&socket);
+        if let Some(transmit) = inner.session.take_transmit() {
+            inner.in_flight = transmit;
+            self.send_now(inner, &socket, collector);
+        }
+    }
+
+    /// Sends what is in flight without Tokio's help, as far as it goes.
+    fn send_now(&self, inner: &mut Inner, socket: &Transport, collector: &mut Collector) {
+        while !inner.in_flight.is_empty() {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let filled = inner.in_flight.fill(&mut slices);
+            match socket.send_now(&slices[..filled]) {
+                Ok(sent) => {
+                    inner.in_flight.advance(sent);
+                    self.sent(inner, sent, collector);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    if error.kind() != io::ErrorKind::WouldBlock {
+                        inner.send_error = Some(error);
+                    }
+                    return;
+                }
+            }
+        }
+        let transmit = std::mem::take(&mut inner.in_flight);
+        inner.session.transmit_done(transmit, Instant::now());
+    }
+
+    /// Counts bytes that the kernel took.
+    pub fn sent(&self, inner: &mut Inner, bytes: usize, collector: &mut Collector) {
+        self.bytes_written
+            .fetch_add(bytes as u64, Ordering::Relaxed);
+        inner.session.transmitted(bytes, collector);
+    }
+
+    /// Brings the count of queued bytes up to date, which other threads read without the lock.
+    fn update_queued(&self, inner: &Inner) -> u64 {
+        let deferred = self.deferred_len.load(Ordering::Acquire);
+        let queued = inner.session.queued() + (inner.backlog.len() + deferred) as u64;
+        let before = self.queued.swap(queued, Ordering::AcqRel);
+        self.events.add_held(queued, before);
+        queued
+    }
+
+    /// For the task, after sending: tells an application that waits for it that the queue has drained.
+    pub fn tell_drained(&self, inner: &Inner, collector: &mut Collector) {
+        let queued = self.update_queued(inner);
+        if queued <= self.options.low_water as u64
+            && self.drain_wanted.swap(false, Ordering::SeqCst)
+        {
+            collector.plain(kind::DRAIN, 0, queued as u32);
+        }
+    }
+
+    /// Ends the connection before its time; its task does the rest.
+    pub fn stop(&self, stop: Stop) {
+        self.stop.store(stop as u8, Ordering::Release);
+        self.wake();
+    }
+
+    /// Whether and how it is to end.
+    pub fn stopped(&self) -> Stop {
+        match self.stop.load(Ordering::Acquire) {
+            0 => Stop::No,
+            1 => Stop::Close,
+            _ => Stop::Reset,
+        }
+    }
+
+    /// Whether all that the application wanted sent before its half-close is with the kernel.
+    pub fn is_flushed(&self, inner: &Inner) -> bool {
+        inner.session.queued() == 0
+            && inner.backlog.len() == 0
+            && self.deferred_len.load(Ordering::Acquire) == 0
+    }
+
+    /// Nothing is sent any more; what is still commanded is dropped.
+    pub fn end(&self) {
+        let mut inner = self.lock();
+        inner.ended = true;
+        inner.socket = None;
+        inner.in_flight = Transmit::default();
+        inner.backlog = Backlog::default();
+        self.events
+            .add_held(0, self.queued.swap(0, Ordering::AcqRel));
+    }
+
+    /// Counted bytes.
+    pub fn totals(&self) -> Totals {
+        let written = self.bytes_written.load(Ordering::Relaxed);
+        let (queued, peer) = match self.inner.try_lock() {
+            Ok(inner) => (self.update_queued(&inner), inner.session.peer()),
+            Err(_) => (self.queued.load(Ordering::Acquire), PeerKind::Undecided),
+        };
+        Totals {
+            read: self.bytes_read.load(Ordering::Relaxed),
+            written: written + queued,
+            queued,
+            peer,
+        }
+    }
+
+    /// Works on the socket, if there is one: to set an option.
+    pub fn with_socket(&self, work: impl FnOnce(&Transport) -> io::Result<()>) -> io::Result<()> {
+        let socket = self.lock().socket.clone();
+        socket.map_or(Ok(()), |socket| work(&socket))
+    }
+
+    /// The process exits: sends all that is queued as far as the kernel takes it at once. The one place where the
+    /// application's thread may wait for the lock.
+    pub fn flush_at_exit(&self, collector: &mut Collector) {
+        let started = Instant::now();
+        let mut inner = self.lock();
+        while inner.writing && started.elapsed() < EXIT_PATIENCE {
+            drop(inner);
+            std::thread::yield_now();
+            inner = self.lock();
+        }
+        let Some(socket) = inner.socket.clone() else {
+            return;
+        };
+        collector.start(self.id);
+        loop {
+            self.absorb(&mut inner, collector);
+            if inner.in_flight.is_empty() {
+                match inner.session.take_rest() {
+                    Some(transmit) => inner.in_flight = transmit,
+                    None => return,
+                }
+            }
+            self.send_now(&mut inner, &socket, collector);
+            if !inner.in_flight.is_empty() {
+                return;
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// Looks at the send queue, if the session is pacing and has been waiting for it.
+    pub fn look(&mut self, socket: &Transport) {
+        if let Some(deadline) = self.session.deadline() {
+            let now = Instant::now();
+            if now >= deadline {
+                // A queue whose length is not known counts as empty: then time alone paces.
+                self.session.look(now, socket.unsent().unwrap_or(0));
+            }
+        }
+    }
+
+    /// Executes commands: those that are sent in their order, the others at once.
+    fn execute(&mut self, mut commands: &[u8], collector: &mut Collector) {
+        if self.ended {
+            return;
+        }
+        while let Some(found) = command::first(commands) {
+            let (this, rest) = commands.split_at(found.length);
+            if !found.command.is_ordered() {
+                self.apply(found.command, collector);
+            } else if self.backlog.len() > 0 || !self.session.can_encode() {
+                self.backlog.bytes.extend_from_slice(this);
+            } else {
+                self.apply(found.command, collector);
+            }
+            commands = rest;
+        }
+    }
+
+    fn apply_backlog(&mut self, collector: &mut Collector) {
+        if self.backlog.len() == 0 {
+            return;
+        }
+        let mut backlog = std::mem::take(&mut self.backlog);
+        while self.session.can_encode() {
+            let Some(found) = command::first(&backlog.bytes[backlog.at..]) else {
+                break;
+            };
+            let length = found.length;
+            self.apply(found.command, collector);
+            backlog.skip(length);
+        }
+        self.backlog = backlog;
+    }
+
+    fn apply(&mut self, command: Command<'_>, sink: &mut Collector) {
+        match command {
+            Command::Open(stream, meta) => self.session.open(stream, meta, sink),
+            Command::Data(stream, payload) => self.session.data(stream, payload, sink),
+            Command::End(stream, value) => self.session.end(stream, value, sink),
+            Command::Accept(stream) => self.session.accept(stream, sink),
+            Command::Hold(bytes) => self.session.hold(bytes),
+            Command::Release(bytes) => self.session.release(bytes),
+            Command::Forget(stream) => self.session.forget(stream),
+            Command::Mark(id) => self.session.mark(id, sink),
+            Command::Finish => self.finish = true,
+            Command::Pause => self.paused = true,
+            Command::Resume => self.paused = false,
+            Command::Discard(stream) => self.session.discard(stream),
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! All connections and servers of one environment (a JS thread).
+
+use super::connect::{self, ConnectOptions};
+use super::connection::{Connection, Stop};
+use super::events::{Collector, EventQueue, Flow};
+use super::listener::{self, ListenOptions, Server, ServerAddress};
+use super::{command, runtime};
+use crate::proto::Side;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// Connection numbers have 24 bits in a record.
+const MAX_CONNECTIONS: usize = 1 << 24;
+
+/// An environment's connections and servers.
+pub struct Engine {
+    /// Their events.
+    pub events: Arc<EventQueue>,
+    tables: Mutex<Tables>,
+    server_flow: Arc<Flow>,
+    nonces: AtomicU64,
+    seed: RandomState,
+}
+
+#[derive(Default)]
+struct Tables {
+    closed: bool,
+    connections: Vec<Option<Arc<Connection>>>,
+    free: Vec<u32>,
+    servers: Vec<Option<Server>>,
+}
+
+impl Engine {
+    /// An environment without connections.
+    pub fn new(events: Arc<EventQueue>) -> Arc<Self> {
+        Arc::new(Self {
+            events,
+            tables: Mutex::default(),
+            server_flow: Arc::default(),
+            nonces: AtomicU64::new(0),
+            seed: RandomState::new(),
+        })
+    }
+
+    /// Held to look something up or to put it in, never over a system call.
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.tables
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// A number that no other connection has: random keys of the standard library over a counter and the process.
+    pub fn nonce(&self) -> [u8; 8] {
+        let mut hasher = self.seed.build_hasher();
+        hasher.write_u64(self.nonces.fetch_add(1, Ordering::Relaxed));
+        hasher.write_u32(std::process::id());
+        hasher.finish().to_be_bytes()
+    }
+
+    /// Puts a connection into the table. `None` once the environment is closed, or full.
+    pub fn add(&self, make: impl FnOnce(u32) -> Arc<Connection>) -> Option<Arc<Connection>> {
+        let mut tables = self.tables();
+        if tables.closed || (tables.free.is_empty() && tables.connections.len() == MAX_CONNECTIONS)
+        {
+            return None;
+        }
+        let id = tables.free.pop().unwrap_or_else(|| {
+            tables.connections.push(None);
+            (tables.connections.len() - 1) as u32
+        });
+        let connection = make(id);
+        tables.connections[id as usize] = Some(connection.clone());
+        Some(connection)
+    }
+
+    /// A connection by its number.
+    pub fn connection(&self, id: u32) -> Option<Arc<Connection>> {
+        self.tables().connections.get(id as usize)?.clone()
+    }
+
+    /// Forgets a connection that has closed.
+    pub fn release(&self, id: u32) {
+        let mut tables = self.tables();
+        if tables
+            .connections
+            .get_mut(id as usize)
+            .and_then(Option::take)
+            .is_some()
+        {
+            tables.free.push(id);
+        }
+    }
+
+    /// Connects. Gives the connection's number.
+    pub fn connect(&self, options: ConnectOptions) -> io::Result<u32> {
+        let runtime = runtime::handle()?;
+        let config = options.connection.clone();
+        let connection = self
+            .add(|id| {
+                Connection::new(
+                    id,
+                    Side::Connecting,
+                    config,
+                    self.nonce(),
+                    self.events.clone(),
+                )
+            })
+            .ok_or(io::ErrorKind::NotConnected)?;
+        let id = connection.id;
+        runtime.spawn(connect::run(connection, options));
+        Ok(id)
+    }
+
+    /// Listens. Gives the server's number.
+    pub fn listen(self: &Arc<Self>, options: ListenOptions) -> io::Result<u32> {
+        let runtime = runtime::handle()?;
+        let _context = runtime.enter();
+        let mut tables = self.tables();
+        let free = tables.servers.iter().position(Option::is_none);
+        let id = free.unwrap_or(tables.servers.len());
+        let server = listener::listen(self, id as u32, options)?;
+        match free {
+            Some(id) => tables.servers[id] = Some(server),
+            None => tables.servers.push(Some(server)),
+        }
+        Ok(id as u32)
+    }
+
+    /// Where a server listens.
+    pub fn server_address(&self, id: u32) -> Option<ServerAddress> {
+        Some(
+            self.tables()
+                .servers
+                .get(id as usize)?
+                .as_ref()?
+                .address
+                .clone(),
+        )
+    }
+
+    /// Stops a server listening.
+    pub fn close_server(&self, id: u32) {
+        if let Some(Some(server)) = self.tables().servers.get(id as usize) {
+            server.close();
+        }
+    }
+
+    /// Frees the number of a server that has closed.
+    pub fn release_server(&self, id: u32) {
+        if let Some(slot) = self.tables().servers.get_mut(id as usize) {
+            *slot = None;
+        }
+    }
+
+    /// Queues an event of a server.
+    pub fn server_event(&self, kind: u32, server: u32, text: &str) {
+        let mut collector = Collector::default();
+        collector.start(server);
+        collector.text(kind, 0, text, 0);
+        self.events.push(&self.server_flow, &mut collector, None);
+    }
+
+    /// Executes a buffer of commands to any number of connections, and tells of each run of them what is then queued.
+    pub fn submit(&self, buffer: &[u8], collector: &mut Collector, mut told: impl FnMut(u32, u64)) {
+        let mut start = 0;
+        while let Some(found) = command::first(&buffer[start..]) {
+            let mut end = start + found.length;
+            while let Some(next) =
+                command::first(&buffer[end..]).filter(|next| next.connection == found.connection)
+            {
+                end += next.length;
+            }
+            if let Some(connection) = self.connection(found.connection) {
+                told(
+                    found.connection,
+                    connection.submit(&buffer[start..end], collector),
+                );
+            }
+            start = end;
+        }
+    }
+
+    /// The process exits: sends what is queued, without waiting for anybody.
+    pub fn flush_at_exit(&self) {
+        let mut collector = Collector::default();
+        for connection in self.all() {
+            connection.flush_at_exit(&mut collector);
+        }
+    }
+
+    /// The environment ends: so does everything in it.
+    pub fn close(&self) {
+        self.tables().closed = true;
+        for connection in self.all() {
+            connection.stop(Stop::Close);
+        }
+        for server in self.tables().servers.iter().flatten() {
+            server.close();
+        }
+    }
+
+    fn all(&self) -> Vec<Arc<Connection>> {
+        self.tables()
+            .connections
+            .iter()
+            .flatten()
+            .cloned()
+            .collect()
+    }
+}

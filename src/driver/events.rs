@@ -1,0 +1,357 @@
+//! Events on their way to the application: batches of records with the bytes they speak of.
+//!
+//! Small reads are copied behind each other into one batch; a large read is handed over with its buffer, which comes
+//! back when the batch has been delivered. The queue is bounded by its connections: each stops reading while more
+//! than [`MAX_UNDELIVERED`] of it waits here.
+
+use crate::proto::{Event, Payload, PeerKind, Sink};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use tokio::sync::Notify;
+
+/// Words of a record.
+pub const RECORD_WORDS: usize = 5;
+
+/// `kind << 24 | connection`, stream, offset, length, aux.
+pub type Record = [u32; RECORD_WORDS];
+
+/// Kinds of records; `lib/engine.js` has the same table.
+pub mod kind {
+    pub const DATA: u32 = 1;
+    pub const JSON: u32 = 2;
+    pub const STREAM: u32 = 3;
+    pub const OPENED: u32 = 4;
+    pub const END: u32 = 5;
+    pub const CLOSED: u32 = 6;
+    pub const DRAIN: u32 = 7;
+    pub const MARK: u32 = 8;
+    pub const PEER: u32 = 9;
+    pub const CONNECTION: u32 = 16;
+    pub const CONNECTED: u32 = 17;
+    pub const CONN_END: u32 = 18;
+    pub const CONN_ERROR: u32 = 19;
+    pub const CONN_CLOSE: u32 = 20;
+    pub const SERVER_CLOSED: u32 = 24;
+    pub const SERVER_ERROR: u32 = 25;
+}
+
+/// Cost, in bytes and records, of what one connection may have waiting before it stops reading: enough to fill the
+/// time JavaScript spends on one batch, small enough for a thousand connections at once.
+pub const MAX_UNDELIVERED: usize = 1 << 20;
+
+/// Size of a read. Larger ones were no faster.
+pub const READ: usize = 256 << 10;
+
+/// Reads shorter than this are copied: a buffer of [`READ`] bytes is too dear for them.
+const HANDED_OVER: usize = 16 << 10;
+
+/// Most bytes copied into one batch.
+const COPIED: usize = 64 << 10;
+
+/// Buffers of each sort kept for reuse.
+const SPARE: usize = 8;
+
+/// Marks an offset into `extra`, until the batch is put together.
+const EXTRA: u32 = 1 << 31;
+
+/// How far one connection's events have been delivered.
+#[derive(Debug, Default)]
+pub struct Flow {
+    undelivered: AtomicUsize,
+    blocked: AtomicBool,
+    /// Wakes the connection's task.
+    pub wake: Notify,
+}
+
+impl Flow {
+    /// Whether more may be read. If not, the task is woken when that changes.
+    pub fn can_read(&self) -> bool {
+        if self.undelivered.load(Ordering::SeqCst) < MAX_UNDELIVERED {
+            return true;
+        }
+        self.blocked.store(true, Ordering::SeqCst);
+        // What was delivered between the two must not be missed.
+        self.undelivered.load(Ordering::SeqCst) < MAX_UNDELIVERED
+    }
+
+    fn delivered(&self, cost: usize) {
+        let left = self.undelivered.fetch_sub(cost, Ordering::SeqCst) - cost;
+        if left < MAX_UNDELIVERED / 2 && self.blocked.swap(false, Ordering::SeqCst) {
+            self.wake.notify_one();
+        }
+    }
+}
+
+/// Events with the bytes they speak of.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Offsets of records are into this; it may be longer than what is used of it.
+    pub bytes: Vec<u8>,
+    /// In order.
+    pub records: Vec<Record>,
+    used: usize,
+    costs: Vec<(Arc<Flow>, usize)>,
+    handed_over: bool,
+}
+
+/// Collects one connection's events.
+#[derive(Debug, Default)]
+pub struct Collector {
+    connection: u32,
+    /// Where the slice being parsed stands in the read it is part of.
+    pub base: usize,
+    records: Vec<Record>,
+    extra: Vec<u8>,
+}
+
+impl Collector {
+    /// Starts over, for events of `connection`.
+    pub fn start(&mut self, connection: u32) {
+        self.connection = connection;
+        self.base = 0;
+        self.records.clear();
+        self.extra.clear();
+        // One that once held a large text does not keep its size.
+        self.extra.shrink_to(COPIED);
+    }
+
+    /// Adds a record with a text.
+    pub fn text(&mut self, kind: u32, stream: u32, text: &str, aux: u32) {
+        let start = EXTRA | self.extra.len() as u32;
+        self.extra.extend_from_slice(text.as_bytes());
+        self.records.push([
+            kind << 24 | self.connection,
+            stream,
+            start,
+            text.len() as u32,
+            aux,
+        ]);
+    }
+
+    /// Adds a record without one.
+    pub fn plain(&mut self, kind: u32, stream: u32, aux: u32) {
+        self.records
+            .push([kind << 24 | self.connection, stream, 0, 0, aux]);
+    }
+
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+}
+
+impl Sink for Collector {
+    fn emit(&mut self, event: Event, payload: Payload<'_>) {
+        let (kind, stream, aux) = match event {
+            Event::Data(stream) => (kind::DATA, stream.0, 0),
+            Event::Json(stream) => (kind::JSON, stream.0, 0),
+            Event::Stream { stream, id } => (kind::STREAM, stream.0, id),
+            Event::Opened { stream, id } => (kind::OPENED, stream.0, id),
+            Event::End { stream, has_value } => (kind::END, stream.0, has_value.into()),
+            Event::Closed(stream) => (kind::CLOSED, stream.0, 0),
+            Event::Mark(id) => (kind::MARK, 0, id),
+            Event::Peer(peer) => (kind::PEER, 0, (peer == PeerKind::New).into()),
+        };
+        let (start, length) = match payload {
+            Payload::Empty => (0, 0),
+            Payload::Input(range) => ((self.base + range.start) as u32, range.len()),
+            Payload::Owned(bytes) => {
+                let start = EXTRA | self.extra.len() as u32;
+                self.extra.extend_from_slice(bytes);
+                (start, bytes.len())
+            }
+        };
+        self.records.push([
+            kind << 24 | self.connection,
+            stream,
+            start,
+            length as u32,
+            aux,
+        ]);
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    batches: VecDeque<Batch>,
+    reads: Vec<Vec<u8>>,
+    spare: Vec<Batch>,
+}
+
+/// The queue of one environment.
+pub struct EventQueue {
+    state: Mutex<State>,
+    pending: AtomicBool,
+    /// Bytes that this queue and those of its connections towards their sockets hold.
+    held: AtomicUsize,
+    signal: Box<dyn Fn() + Send + Sync>,
+}
+
+impl EventQueue {
+    /// `signal` asks the application's thread to come and take; it is called only when no earlier call is still
+    /// unanswered.
+    pub fn new(signal: impl Fn() + Send + Sync + 'static) -> Self {
+        Self {
+            state: Mutex::default(),
+            pending: AtomicBool::new(false),
+            held: AtomicUsize::new(0),
+            signal: Box::new(signal),
+        }
+    }
+
+    /// Held for a push or a take only, never over a system call.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// A buffer to read into.
+    pub fn read_buffer(&self) -> Vec<u8> {
+        self.state().reads.pop().unwrap_or_else(|| vec![0; READ])
+    }
+
+    /// Gives a buffer back that nothing was read into.
+    pub fn return_buffer(&self, buffer: Vec<u8>) {
+        let mut state = self.state();
+        if state.reads.len() < SPARE {
+            state.reads.push(buffer);
+        }
+    }
+
+    /// Queues what `collected` holds. `read` is what its offsets are into: a buffer of which so much was filled.
+    pub fn push(
+        &self,
+        flow: &Arc<Flow>,
+        collected: &mut Collector,
+        read: Option<(Vec<u8>, usize)>,
+    ) {
+        if collected.records.is_empty() {
+            if let Some((buffer, _)) = read {
+                self.return_buffer(buffer);
+            }
+            return;
+        }
+        let (mut buffer, filled) = read.unwrap_or_default();
+        let cost = filled + collected.extra.len() + size_of_val(&collected.records[..]);
+        flow.undelivered.fetch_add(cost, Ordering::SeqCst);
+        self.add_held(cost as u64, 0);
+        let mut state = self.state();
+        if filled >= HANDED_OVER {
+            let mut batch = state.spare.pop().unwrap_or_default();
+            let extra_at = filled;
+            if !collected.extra.is_empty() {
+                let end = filled + collected.extra.len();
+                if buffer.len() < end {
+                    buffer.resize(end, 0);
+                }
+                buffer[filled..end].copy_from_slice(&collected.extra);
+            }
+            // The copy's memory is not needed beside the read's.
+            batch.bytes = buffer;
+            batch.used = batch.bytes.len();
+            batch.handed_over = true;
+            batch.add(&collected.records, 0, extra_at);
+            batch.costs.push((flow.clone(), cost));
+            state.batches.push_back(batch);
+        } else {
+            let room = |batch: &Batch| {
+                !batch.handed_over && batch.used + filled + collected.extra.len() <= COPIED
+            };
+            if !state.batches.back().is_some_and(room) {
+                let batch = state.spare.pop().unwrap_or_default();
+                state.batches.push_back(batch);
+            }
+            if let Some(batch) = state.batches.back_mut() {
+                let base = batch.used;
+                batch.bytes.extend_from_slice(&buffer[..filled]);
+                batch.bytes.extend_from_slice(&collected.extra);
+                batch.used = batch.bytes.len();
+                batch.add(&collected.records, base, base + filled);
+                match batch.costs.last_mut() {
+                    Some((last, sum)) if Arc::ptr_eq(last, flow) => *sum += cost,
+                    _ => batch.costs.push((flow.clone(), cost)),
+                }
+            }
+            if !buffer.is_empty() && state.reads.len() < SPARE {
+                state.reads.push(buffer);
+            }
+        }
+        drop(state);
+        self.notify();
+    }
+
+    /// Counts bytes that the application's connections hold natively.
+    pub fn add_held(&self, more: u64, less: u64) {
+        // Two's complement: a negative change wraps to the right sum.
+        self.held.fetch_add(
+            (more as usize).wrapping_sub(less as usize),
+            Ordering::Relaxed,
+        );
+    }
+
+    /// Bytes held natively on behalf of the application.
+    pub fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// Signals, unless that was done and not answered yet.
+    pub fn notify(&self) {
+        if !self.pending.swap(true, Ordering::SeqCst) {
+            (self.signal)();
+        }
+    }
+
+    /// Moves all that is queued to `into`. What is queued after this is signalled again.
+    pub fn take(&self, into: &mut VecDeque<Batch>) {
+        self.pending.store(false, Ordering::SeqCst);
+        into.append(&mut self.state().batches);
+    }
+
+    /// A batch has been delivered: its connections may read on, and its memory is used again.
+    pub fn delivered(&self, mut batch: Batch) {
+        for (flow, cost) in batch.costs.drain(..) {
+            flow.delivered(cost);
+            self.add_held(0, cost as u64);
+        }
+        batch.records.clear();
+        let mut state = self.state();
+        let bytes = std::mem::take(&mut batch.bytes);
+        if batch.handed_over {
+            // One that was lengthened for a text is not kept.
+            if bytes.len() == READ && state.reads.len() < SPARE {
+                state.reads.push(bytes);
+            }
+        } else if bytes.capacity() <= 2 * COPIED {
+            batch.bytes = bytes;
+            batch.bytes.clear();
+        }
+        batch.used = 0;
+        batch.handed_over = false;
+        if state.spare.len() < SPARE
+            && batch.records.capacity() <= MAX_UNDELIVERED / size_of::<Record>()
+        {
+            state.spare.push(batch);
+        }
+    }
+}
+
+impl std::fmt::Debug for EventQueue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EventQueue").finish_non_exhaustive()
+    }
+}
+
+impl Batch {
+    fn add(&mut self, records: &[Record], base: usize, extra_at: usize) {
+        self.records
+            .extend(records.iter().map(|&[target, stream, start, length, aux]| {
+                let start = match start & EXTRA {
+                    0 => start + base as u32,
+                    _ => (start & !EXTRA) + extra_at as u32,
+                };
+                [target, stream, start, length, aux]
+            }));
+    }
+}

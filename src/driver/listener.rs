@@ -1,0 +1,221 @@
+//! Listening sockets, as `net.Server` makes them.
+
+use super::connection::{Connection, ConnectionOptions};
+use super::engine::Engine;
+use super::events::kind;
+use super::task;
+use super::transport::{Transport, describe};
+use crate::proto::Side;
+use serde_json::json;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+#[cfg(unix)]
+use tokio::net::UnixListener;
+use tokio::sync::Notify;
+
+/// How long accepting rests when the process or the system has no descriptor left: long enough not to spin, short
+/// enough to go unnoticed when one is freed.
+const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(100);
+
+/// Where and how to listen.
+#[derive(Clone, Debug)]
+pub struct ListenOptions {
+    /// For TCP: the address, already looked up, and the port.
+    pub address: Option<(IpAddr, u16)>,
+    /// For a Unix domain socket: its path.
+    pub path: Option<String>,
+    /// Connections that may wait to be accepted.
+    pub backlog: i32,
+    /// Leaves IPv4 alone when listening on an IPv6 address.
+    pub ipv6_only: bool,
+    /// Lets everybody read from, and write to, a Unix domain socket.
+    pub readable_all: bool,
+    /// Lets everybody write to a Unix domain socket.
+    pub writable_all: bool,
+    /// For the connections accepted.
+    pub connection: ConnectionOptions,
+}
+
+/// Where a server listens.
+#[derive(Clone, Debug)]
+pub enum ServerAddress {
+    /// TCP.
+    Tcp(SocketAddr),
+    /// A Unix domain socket's path.
+    Path(String),
+}
+
+impl ServerAddress {
+    /// As JSON: an object like `net`'s, or the path.
+    pub fn to_json(&self) -> String {
+        match self {
+            Self::Tcp(address) => describe(*address).to_string(),
+            Self::Path(path) => json!(path).to_string(),
+        }
+    }
+}
+
+enum Listening {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix(UnixListener),
+}
+
+impl Listening {
+    async fn accept(&self) -> io::Result<Transport> {
+        match self {
+            Self::Tcp(listener) => Ok(Transport::Tcp(listener.accept().await?.0)),
+            #[cfg(unix)]
+            Self::Unix(listener) => Ok(Transport::Unix(listener.accept().await?.0)),
+        }
+    }
+}
+
+/// A listening server.
+pub struct Server {
+    pub address: ServerAddress,
+    close: Arc<Notify>,
+}
+
+impl Server {
+    /// Stops listening; `SERVER_CLOSED` follows.
+    pub fn close(&self) {
+        self.close.notify_one();
+    }
+}
+
+/// Starts listening. Must be called within the runtime's context.
+pub fn listen(engine: &Arc<Engine>, id: u32, options: ListenOptions) -> io::Result<Server> {
+    let (listening, address, unlink) = bind(&options)?;
+    let close = Arc::new(Notify::new());
+    let server = Server {
+        address,
+        close: close.clone(),
+    };
+    let engine = engine.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            biased;
+            () = close.notified() => {}
+            () = accept(&engine, id, &listening, &options.connection) => {}
+        }
+        // As libuv does, before the descriptor closes.
+        if let Some(path) = unlink {
+            let _ = std::fs::remove_file(path);
+        }
+        drop(listening);
+        engine.server_event(kind::SERVER_CLOSED, id, "");
+    });
+    Ok(server)
+}
+
+fn bind(options: &ListenOptions) -> io::Result<(Listening, ServerAddress, Option<PathBuf>)> {
+    if let Some((ip, port)) = options.address {
+        let address = SocketAddr::new(ip, port);
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::STREAM,
+            Some(Protocol::TCP),
+        )?;
+        #[cfg(unix)]
+        socket.set_reuse_address(true)?;
+        if address.is_ipv6() {
+            socket.set_only_v6(options.ipv6_only)?;
+        }
+        socket.bind(&address.into())?;
+        socket.listen(options.backlog)?;
+        socket.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(socket.into())?;
+        let address = listener.local_addr()?;
+        return Ok((Listening::Tcp(listener), ServerAddress::Tcp(address), None));
+    }
+    let path = options.path.clone().unwrap_or_default();
+    bind_path(&path, options)
+}
+
+#[cfg(unix)]
+fn bind_path(
+    path: &str,
+    options: &ListenOptions,
+) -> io::Result<(Listening, ServerAddress, Option<PathBuf>)> {
+    use std::os::unix::fs::PermissionsExt;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    socket.listen(options.backlog)?;
+    socket.set_nonblocking(true)?;
+    let unlink = (!path.starts_with('\0')).then(|| PathBuf::from(path));
+    if let Some(path) = unlink
+        .as_ref()
+        .filter(|_| options.readable_all || options.writable_all)
+    {
+        let mut mode = std::fs::metadata(path)?.permissions().mode();
+        mode |= if options.readable_all { 0o444 } else { 0 };
+        mode |= if options.writable_all { 0o222 } else { 0 };
+        std::fs::set_permissions(path, PermissionsExt::from_mode(mode))?;
+    }
+    let listener = UnixListener::from_std(socket.into())?;
+    Ok((
+        Listening::Unix(listener),
+        ServerAddress::Path(path.to_owned()),
+        unlink,
+    ))
+}
+
+#[cfg(not(unix))]
+fn bind_path(
+    _path: &str,
+    _options: &ListenOptions,
+) -> io::Result<(Listening, ServerAddress, Option<PathBuf>)> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+async fn accept(
+    engine: &Arc<Engine>,
+    server: u32,
+    listening: &Listening,
+    options: &ConnectionOptions,
+) {
+    loop {
+        match listening.accept().await {
+            Ok(socket) => start(engine, server, socket, options),
+            Err(error) => match error.raw_os_error() {
+                // EMFILE, ENFILE, ENOBUFS, ENOMEM: the connection waits in the backlog meanwhile.
+                Some(24 | 23 | 105 | 12) => tokio::time::sleep(OUT_OF_DESCRIPTORS).await,
+                _ if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                _ => {
+                    let text = json!({ "origin": "system", "errno": task::errno(&error), "syscall": "accept" });
+                    engine.server_event(kind::SERVER_ERROR, server, &text.to_string());
+                    tokio::time::sleep(OUT_OF_DESCRIPTORS).await;
+                }
+            },
+        }
+    }
+}
+
+fn start(engine: &Arc<Engine>, server: u32, socket: Transport, options: &ConnectionOptions) {
+    // It fails only for a socket that is gone already, which the first read tells.
+    let _ = socket.configure(options);
+    let Some(connection) = engine.add(|id| {
+        Connection::new(
+            id,
+            Side::Listening,
+            options.clone(),
+            engine.nonce(),
+            engine.events.clone(),
+        )
+    }) else {
+        return;
+    };
+    tokio::spawn(async move {
+        let addresses = socket.addresses().to_string();
+        task::run(connection, Arc::new(socket), |collector| {
+            collector.text(kind::CONNECTION, server, &addresses, 0)
+        })
+        .await;
+    });
+}

@@ -1,0 +1,24 @@
+//! Sockets, tasks and queues around the protocol. Knows how bytes travel and nothing of what they mean.
+//!
+//! Each connection's session stands behind one mutex together with the socket's turns. The connection's task reads
+//! and writes outside of it and holds it to parse and to encode; a thread of the application only ever tries it, and
+//! leaves its commands behind when it is taken, so it never waits.
+#![forbid(unsafe_code)]
+
+pub mod command;
+mod connect;
+mod connection;
+pub mod delivery;
+pub mod engine;
+pub mod events;
+mod listener;
+mod runtime;
+mod task;
+mod transport;
+
+pub use connect::ConnectOptions;
+pub use connection::{Connection, ConnectionOptions, Stop, Totals};
+pub use engine::Engine;
+pub use events::{Batch, EventQueue, RECORD_WORDS, Record};
+pub use listener::{ListenOptions, ServerAddress};
+pub use task::errno;

@@ -1,0 +1,351 @@
+//! The task of a connection: reads, writes, waits, and ends it.
+//!
+//! ```text
+//!   Open ──peer's FIN──▶ Read-ended ──our FIN sent──▶ Closed
+//!     └────our FIN sent──▶ Write-ended ──peer's FIN──▶ Closed
+//!   any ──protocol error, socket error, stop──▶ Closed
+//! ```
+
+use super::connection::{Connection, SLICES, Stop};
+use super::events::{Collector, READ, kind};
+use super::transport::Transport;
+use crate::proto::ProtocolError;
+use serde_json::json;
+use std::cell::RefCell;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use tokio::io::Interest;
+
+/// Most bytes parsed in one turn with the lock held, so that the application's thread seldom finds it taken.
+const TURN: usize = 64 << 10;
+
+/// Reads, and writes, of one connection in a row before the others have their turn.
+const IN_A_ROW: usize = 8;
+
+/// A quiet connection gives its spare memory back after this time.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// Why a connection ended other than in good order.
+pub enum Failure {
+    /// What the peer sent.
+    Protocol(ProtocolError),
+    /// What the socket said to this system call.
+    System(io::Error, &'static str),
+    /// The application wanted it.
+    Stopped(Stop),
+}
+
+thread_local! {
+    /// Used by whichever connection has its turn on this thread.
+    static COLLECTOR: RefCell<Collector> = RefCell::default();
+}
+
+/// Works with the thread's collector, set up for `connection`.
+pub fn with_collector<R>(connection: &Connection, work: impl FnOnce(&mut Collector) -> R) -> R {
+    COLLECTOR.with_borrow_mut(|collector| {
+        collector.start(connection.id);
+        work(collector)
+    })
+}
+
+struct Task<'a> {
+    connection: &'a Arc<Connection>,
+    socket: &'a Arc<Transport>,
+    read_ended: bool,
+    write_ended: bool,
+}
+
+/// Runs a connection on its socket until it ends. `announce` queues the event that tells of the connection, behind
+/// which the first bytes are read, so that what has arrived by then decides before the application acts.
+pub async fn run(
+    connection: Arc<Connection>,
+    socket: Arc<Transport>,
+    announce: impl FnOnce(&mut Collector),
+) {
+    connection.lock().socket = Some(socket.clone());
+    let mut task = Task {
+        connection: &connection,
+        socket: &socket,
+        read_ended: false,
+        write_ended: false,
+    };
+    let result = match task.first_read(announce) {
+        Ok(()) => task.run().await,
+        Err(failure) => Err(failure),
+    };
+    let failure = result.err();
+    if matches!(failure, Some(Failure::Stopped(Stop::Reset))) {
+        // A socket that cannot be reset any more is closed all the same.
+        let _ = socket.reset_on_close();
+    }
+    connection.end();
+    drop(socket);
+    close(&connection, failure);
+}
+
+/// Queues the last events of a connection.
+pub fn close(connection: &Arc<Connection>, failure: Option<Failure>) {
+    with_collector(connection, |collector| {
+        let error = match failure {
+            Some(Failure::Protocol(error)) => Some(
+                json!({ "origin": "peer", "code": error.code(), "message": error.to_string() }),
+            ),
+            Some(Failure::System(error, syscall)) => {
+                Some(json!({ "origin": "system", "errno": errno(&error), "syscall": syscall }))
+            }
+            Some(Failure::Stopped(_)) | None => None,
+        };
+        if let Some(error) = &error {
+            collector.text(kind::CONN_ERROR, 0, &error.to_string(), 0);
+        }
+        close_event(connection, collector, error.is_some());
+        connection.events.push(&connection.flow, collector, None);
+    });
+}
+
+/// Adds the last event of a connection.
+pub fn close_event(connection: &Connection, collector: &mut Collector, had_error: bool) {
+    let totals = json!({
+        "bytesRead": connection.bytes_read.load(Ordering::Relaxed),
+        "bytesWritten": connection.bytes_written.load(Ordering::Relaxed),
+    });
+    collector.text(kind::CONN_CLOSE, 0, &totals.to_string(), had_error.into());
+}
+
+/// The negative error number of libuv. An error without one did not come from the system: EIO says least.
+pub fn errno(error: &io::Error) -> i32 {
+    const EIO: i32 = 5;
+    -error.raw_os_error().unwrap_or(EIO)
+}
+
+impl Task<'_> {
+    fn first_read(&mut self, announce: impl FnOnce(&mut Collector)) -> Result<(), Failure> {
+        with_collector(self.connection, |collector| {
+            announce(collector);
+            let mut buffer = self.connection.events.read_buffer();
+            match self.socket.recv_now(&mut buffer) {
+                Ok(0) => self.take_fin(buffer, collector),
+                Ok(read) => self.take_read(buffer, read, collector),
+                Err(error) => {
+                    self.connection.events.return_buffer(buffer);
+                    self.connection
+                        .events
+                        .push(&self.connection.flow, collector, None);
+                    if error.kind() == io::ErrorKind::WouldBlock {
+                        Ok(())
+                    } else {
+                        Err(Failure::System(error, "read"))
+                    }
+                }
+            }
+        })
+    }
+
+    async fn run(&mut self) -> Result<(), Failure> {
+        loop {
+            if let stop @ (Stop::Close | Stop::Reset) = self.connection.stopped() {
+                return Err(Failure::Stopped(stop));
+            }
+            let more_to_write = self.write()?;
+            let more_to_read = self.read()?;
+            if self.read_ended && self.write_ended {
+                return Ok(());
+            }
+            if more_to_write || more_to_read {
+                tokio::task::yield_now().await;
+            } else {
+                self.wait().await?;
+            }
+        }
+    }
+
+    /// Sends what may be sent. Gives whether it stopped for the others' sake.
+    fn write(&mut self) -> Result<bool, Failure> {
+        with_collector(self.connection, |collector| {
+            let result = self.write_turn(collector);
+            self.connection
+                .events
+                .push(&self.connection.flow, collector, None);
+            result
+        })
+    }
+
+    fn write_turn(&mut self, collector: &mut Collector) -> Result<bool, Failure> {
+        let connection = self.connection;
+        let mut inner = connection.lock();
+        inner.look(self.socket);
+        for _ in 0..IN_A_ROW {
+            if let Some(error) = inner.send_error.take() {
+                return Err(Failure::System(error, "write"));
+            }
+            connection.absorb(&mut inner, collector);
+            if inner.in_flight.is_empty() {
+                match inner.session.take_transmit() {
+                    Some(transmit) => inner.in_flight = transmit,
+                    None => {
+                        self.finish(&mut inner)?;
+                        connection.tell_drained(&inner, collector);
+                        return Ok(false);
+                    }
+                }
+            }
+            inner.writing = true;
+            let mut transmit = std::mem::take(&mut inner.in_flight);
+            drop(inner);
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let filled = transmit.fill(&mut slices);
+            let result = self.socket.try_write(&slices[..filled]);
+            inner = connection.lock();
+            inner.writing = false;
+            match result {
+                Ok(sent) => {
+                    transmit.advance(sent);
+                    connection.sent(&mut inner, sent, collector);
+                    if transmit.is_empty() {
+                        inner.session.transmit_done(transmit, Instant::now());
+                    } else {
+                        inner.in_flight = transmit;
+                    }
+                    connection.tell_drained(&inner, collector);
+                }
+                Err(error) => {
+                    inner.in_flight = transmit;
+                    return match error.kind() {
+                        io::ErrorKind::WouldBlock => Ok(false),
+                        io::ErrorKind::Interrupted => Ok(true),
+                        _ => Err(Failure::System(error, "write")),
+                    };
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Half-closes the connection once all that goes before is sent.
+    fn finish(&mut self, inner: &mut super::connection::Inner) -> Result<(), Failure> {
+        if inner.finish && !self.write_ended && self.connection.is_flushed(inner) {
+            self.write_ended = true;
+            match self.socket.shutdown_write() {
+                // The peer has closed already, which is as good.
+                Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
+                Err(error) => return Err(Failure::System(error, "shutdown")),
+                Ok(()) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn can_read(&self) -> bool {
+        !self.read_ended
+            && self.connection.wants_read(&self.connection.lock())
+            && self.connection.flow.can_read()
+    }
+
+    /// Reads what is there. Gives whether it stopped for the others' sake.
+    fn read(&mut self) -> Result<bool, Failure> {
+        for _ in 0..IN_A_ROW {
+            if !self.can_read() {
+                return Ok(false);
+            }
+            let mut buffer = self.connection.events.read_buffer();
+            match self.socket.try_read(&mut buffer) {
+                Ok(0) => with_collector(self.connection, |collector| {
+                    self.take_fin(buffer, collector)
+                })?,
+                Ok(read) => {
+                    with_collector(self.connection, |collector| {
+                        self.take_read(buffer, read, collector)
+                    })?;
+                    if read < READ {
+                        // Most likely there is no more: the wait that follows finds out without a read.
+                        return Ok(false);
+                    }
+                }
+                Err(error) => {
+                    self.connection.events.return_buffer(buffer);
+                    return match error.kind() {
+                        io::ErrorKind::WouldBlock => Ok(false),
+                        io::ErrorKind::Interrupted => Ok(true),
+                        _ => Err(Failure::System(error, "read")),
+                    };
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn take_read(
+        &mut self,
+        buffer: Vec<u8>,
+        read: usize,
+        collector: &mut Collector,
+    ) -> Result<(), Failure> {
+        self.connection
+            .bytes_read
+            .fetch_add(read as u64, Ordering::Relaxed);
+        let mut result = Ok(());
+        for (turn, part) in buffer[..read].chunks(TURN).enumerate() {
+            collector.base = turn * TURN;
+            result = self.connection.lock().session.receive(part, collector);
+            if result.is_err() {
+                break;
+            }
+        }
+        self.connection
+            .events
+            .push(&self.connection.flow, collector, Some((buffer, read)));
+        result.map_err(Failure::Protocol)
+    }
+
+    fn take_fin(&mut self, buffer: Vec<u8>, collector: &mut Collector) -> Result<(), Failure> {
+        self.connection.events.return_buffer(buffer);
+        self.read_ended = true;
+        let result = self.connection.lock().session.receive_fin();
+        if result.is_ok() {
+            collector.plain(kind::CONN_END, 0, 0);
+        }
+        self.connection
+            .events
+            .push(&self.connection.flow, collector, None);
+        result.map_err(Failure::Protocol)
+    }
+
+    /// Waits until there is something to do.
+    async fn wait(&self) -> Result<(), Failure> {
+        let can_read = self.can_read();
+        let (blocked, deadline) = {
+            let inner = self.connection.lock();
+            (!inner.in_flight.is_empty(), inner.session.deadline())
+        };
+        let interest = match (can_read, blocked) {
+            (true, true) => Some(Interest::READABLE | Interest::WRITABLE),
+            (true, false) => Some(Interest::READABLE),
+            (false, true) => Some(Interest::WRITABLE),
+            (false, false) => None,
+        };
+        let ready = async {
+            match interest {
+                Some(interest) => self.socket.ready(interest).await.map(|_| ()),
+                None => std::future::pending().await,
+            }
+        };
+        let timer = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+                None => {
+                    tokio::time::sleep(QUIET).await;
+                    self.connection.lock().session.shrink();
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.connection.flow.wake.notified() => Ok(()),
+            result = ready => result.map_err(|error| Failure::System(error, "read")),
+            () = timer => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What a session tells its application. No event owns bytes: a payload is a range of the input just received, or
+//! a borrowed text that was put together from several inputs.
+
+use std::ops::Range;
+
+/// A stream, as both sides of the boundary name it: even ones were opened here (the application chose the slot),
+/// odd ones by the peer (the session chose).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Handle(pub u32);
+
+impl Handle {
+    /// The handle of the stream in `slot`, opened here.
+    pub fn local(slot: u32) -> Self {
+        Self(slot << 1)
+    }
+
+    /// The handle of the stream in `slot`, opened by the peer.
+    pub fn remote(slot: u32) -> Self {
+        Self((slot << 1) | 1)
+    }
+
+    /// Whether the stream was opened here.
+    pub fn is_local(self) -> bool {
+        self.0 & 1 == 0
+    }
+
+    /// Its place in the table of its direction.
+    pub fn slot(self) -> usize {
+        (self.0 >> 1) as usize
+    }
+}
+
+/// What is known of the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerKind {
+    /// It has not sent a whole frame yet.
+    Undecided,
+    /// It is 0.1.0, or behaves as if: paced.
+    Old,
+    /// It sent an offer.
+    New,
+}
+
+/// One thing that happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The peer opened a stream; the payload is its meta, valid JSON.
+    Stream {
+        /// The stream.
+        stream: Handle,
+        /// Its id on the wire.
+        id: u32,
+    },
+    /// The peer accepted a stream of ours.
+    Opened {
+        /// The stream.
+        stream: Handle,
+        /// Its id on the wire.
+        id: u32,
+    },
+    /// Bytes of a stream: a whole message, or the next part of one.
+    Data(Handle),
+    /// A JSON value of a stream; the payload is its text, valid JSON.
+    Json(Handle),
+    /// The peer ended the stream. With a value, the payload is its JSON text.
+    End {
+        /// The stream.
+        stream: Handle,
+        /// Whether there is a value.
+        has_value: bool,
+    },
+    /// Nothing more comes of this stream.
+    Closed(Handle),
+    /// Everything commanded before `mark(id)` is with the kernel.
+    Mark(u32),
+    /// What the peer is has become known.
+    Peer(PeerKind),
+}
+
+/// The bytes of an event.
+#[derive(Debug)]
+pub enum Payload<'a> {
+    /// None.
+    Empty,
+    /// A range of the slice given to `Session::receive`.
+    Input(Range<usize>),
+    /// A text that was put together.
+    Owned(&'a [u8]),
+}
+
+/// Takes a session's events, in order.
+pub trait Sink {
+    /// Called once for each event; must not call back into the session.
+    fn emit(&mut self, event: Event, payload: Payload<'_>);
+}

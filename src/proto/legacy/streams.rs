@@ -1,0 +1,138 @@
+//! The two stream tables of the legacy wire, one for each direction.
+//!
+//! The original draws the ids of both directions from one table, so two creators collide. Which direction a frame
+//! speaks of can be told by its type (0–3: streams of the sender; 4: streams of the receiver), so here each direction
+//! has a table of its own, and only the choice of an id looks at both.
+
+/// Streams under their ids and under their slots.
+#[derive(Debug)]
+pub struct Table<T> {
+    /// Slot + 1 under an id; allocated with the first stream, so that an idle connection costs nothing.
+    ids: Option<Box<[u32; 256]>>,
+    slots: Vec<Option<T>>,
+    free: Vec<u32>,
+}
+
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self {
+            ids: None,
+            slots: Vec::new(),
+            free: Vec::new(),
+        }
+    }
+}
+
+impl<T> Table<T> {
+    /// The slot of the stream under `id`.
+    pub fn slot_of(&self, id: u8) -> Option<u32> {
+        self.ids.as_ref()?[usize::from(id)].checked_sub(1)
+    }
+
+    /// Whether a stream stands under `id`.
+    pub fn is_used(&self, id: u8) -> bool {
+        self.slot_of(id).is_some()
+    }
+
+    /// The stream in `slot`.
+    pub fn get(&mut self, slot: u32) -> Option<&mut T> {
+        self.slots.get_mut(slot as usize)?.as_mut()
+    }
+
+    /// Puts a stream into a slot of the caller's choice. Gives whether it was free.
+    pub fn insert_at(&mut self, slot: u32, stream: T) -> bool {
+        let slot = slot as usize;
+        // The application uses its lowest free slot; far more than can live at once is a mistake, not a table.
+        if slot > self.slots.len() + 4096 {
+            return false;
+        }
+        if slot >= self.slots.len() {
+            self.slots.resize_with(slot + 1, || None);
+        }
+        let free = self.slots[slot].is_none();
+        if free {
+            self.slots[slot] = Some(stream);
+        }
+        free
+    }
+
+    /// Puts a stream into a free slot.
+    pub fn insert(&mut self, stream: T) -> u32 {
+        if let Some(slot) = self.free.pop() {
+            self.slots[slot as usize] = Some(stream);
+            return slot;
+        }
+        self.slots.push(Some(stream));
+        (self.slots.len() - 1) as u32
+    }
+
+    /// Frees a slot that [`Table::insert`] gave.
+    pub fn remove(&mut self, slot: u32) {
+        if self.take_at(slot).is_some() {
+            self.free.push(slot);
+        }
+    }
+
+    /// Empties a slot of the caller's choice.
+    pub fn take_at(&mut self, slot: u32) -> Option<T> {
+        self.slots.get_mut(slot as usize)?.take()
+    }
+
+    /// Lets `id` stand for the stream in `slot`.
+    pub fn bind(&mut self, id: u8, slot: u32) {
+        self.ids.get_or_insert_with(|| Box::new([0; 256]))[usize::from(id)] = slot + 1;
+    }
+
+    /// Frees an id.
+    pub fn unbind(&mut self, id: u8) {
+        if let Some(ids) = &mut self.ids {
+            ids[usize::from(id)] = 0;
+        }
+    }
+}
+
+/// A stream opened here.
+#[derive(Debug, Default)]
+pub struct Local {
+    /// Its id; none while it waits for one.
+    pub id: Option<u8>,
+    pub acked: bool,
+    pub ended: bool,
+}
+
+/// A stream opened by the peer.
+#[derive(Debug)]
+pub struct Remote {
+    pub id: u8,
+    pub ended: bool,
+    /// The application wants no more of it.
+    pub discarded: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_reused_only_after_it_was_removed() {
+        let mut table = Table::default();
+        let first = table.insert('a');
+        table.bind(7, first);
+        table.unbind(7);
+        let second = table.insert('b');
+        assert_ne!(first, second);
+        table.remove(first);
+        table.remove(first);
+        assert_eq!(table.insert('c'), first);
+        assert_ne!(table.insert('d'), first);
+        assert!(!table.is_used(7));
+    }
+
+    #[test]
+    fn a_slot_far_out_of_range_is_refused() {
+        let mut table = Table::default();
+        assert!(table.insert_at(3, 'a'));
+        assert!(!table.insert_at(3, 'b'));
+        assert!(!table.insert_at(1 << 30, 'c'));
+    }
+}

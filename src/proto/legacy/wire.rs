@@ -1,0 +1,378 @@
+//! What the frames of the legacy wire mean: streams by direction, the ack, ids, and the offer's place.
+//!
+//! A stream opened here:
+//!
+//! ```text
+//!   open ──▶ Waiting ──id free──▶ Opening ──ack──▶ Open ──end──▶ (id free, Closed)
+//!                │                   └──end──▶ Ending ──ack──▶ (id free, Closed)
+//!                └──end──▶ (Closed)
+//! ```
+//!
+//! A stream opened by the peer:
+//!
+//! ```text
+//!   type 2 ──▶ Open ──type 3──▶ Ended (id free, Closed) ──forget──▶ (slot free)
+//!                └──discard──▶ data dropped until type 3
+//! ```
+//!
+//! An accept may come after the end: the opener waits for the ack before it reuses the id.
+
+use super::super::config::Config;
+use super::super::error::ProtocolError;
+use super::super::event::{Event, Handle, Payload, PeerKind, Sink};
+use super::super::json;
+use super::super::negotiate::{self, Negotiation};
+use super::super::outbox::Outbox;
+use super::super::pace::Pace;
+use super::frame::{self, Decoder, Piece};
+use super::streams::{Local, Remote, Table};
+use std::collections::VecDeque;
+
+/// Longest payload of a data frame we write, so that what is encoded ahead stays bounded.
+const MAX_DATA: usize = 64 << 10;
+
+/// The parts of a session that its wire works on.
+pub struct Context<'a, S> {
+    pub config: &'a Config,
+    pub negotiation: &'a mut Negotiation,
+    pub outbox: &'a mut Outbox,
+    pub pace: &'a mut Pace,
+    pub sink: &'a mut S,
+}
+
+/// What the payload of the frame under way goes to.
+#[derive(Debug, Clone, Copy, Default)]
+enum Target {
+    #[default]
+    Nothing,
+    Stream(Handle),
+    Text,
+}
+
+/// One connection's state on this wire.
+#[derive(Debug, Default)]
+pub struct Legacy {
+    decoder: Decoder,
+    target: Target,
+    /// The text of a frame that arrives in parts: grows by what has arrived, never by what was announced.
+    text: Vec<u8>,
+    local: Table<Local>,
+    remote: Table<Remote>,
+    waiting: VecDeque<(u32, Vec<u8>)>,
+}
+
+impl<S: Sink> Context<'_, S> {
+    fn write(&mut self, kind: u8, id: u8, payload: &[u8]) {
+        let header = frame::header(kind, id, payload.len());
+        self.outbox
+            .push_frame(&header, payload, self.pace.max_burst());
+    }
+
+    /// Writes our offer where one is due: before anything else, or not at all.
+    pub fn write_offer(&mut self) {
+        if let Some(payload) = self.negotiation.offer() {
+            self.write(negotiate::OFFER, 0, &payload);
+        }
+    }
+
+    fn unknown_type_is_skipped(&self) -> bool {
+        !self.negotiation.is_enabled()
+    }
+}
+
+impl Legacy {
+    /// Decodes `input`.
+    pub fn receive<S: Sink>(
+        &mut self,
+        input: &[u8],
+        cx: &mut Context<'_, S>,
+    ) -> Result<(), ProtocolError> {
+        let mut at = 0;
+        while let Some(piece) = self.decoder.next(input, &mut at)? {
+            if piece.first {
+                self.target = self.recv_header(&piece, cx)?;
+            }
+            match self.target {
+                Target::Stream(stream) => {
+                    // Only a write of nothing is a message of nothing; a part with nothing in it is none.
+                    if !piece.range.is_empty() || piece.length == 0 {
+                        cx.sink
+                            .emit(Event::Data(stream), Payload::Input(piece.range));
+                    }
+                }
+                Target::Text if piece.first && piece.last => {
+                    self.recv_text(
+                        &piece,
+                        &input[piece.range.clone()],
+                        Payload::Input(piece.range.clone()),
+                        cx,
+                    )?;
+                }
+                Target::Text => {
+                    self.text.extend_from_slice(&input[piece.range.clone()]);
+                    if piece.last {
+                        let text = std::mem::take(&mut self.text);
+                        self.recv_text(&piece, &text, Payload::Owned(&text), cx)?;
+                    }
+                }
+                Target::Nothing if piece.last && piece.kind == frame::ACK => {
+                    self.recv_ack(piece.id, cx)?
+                }
+                Target::Nothing => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Judges a header, before any memory is taken for what it announces.
+    fn recv_header<S: Sink>(
+        &mut self,
+        piece: &Piece,
+        cx: &mut Context<'_, S>,
+    ) -> Result<Target, ProtocolError> {
+        let &Piece {
+            kind, id, length, ..
+        } = piece;
+        if kind == negotiate::OFFER && !cx.unknown_type_is_skipped() {
+            cx.negotiation.check_place()?;
+            if length > negotiate::MAX_OFFER {
+                return Err(ProtocolError::Offer("it is longer than 1024 bytes"));
+            }
+            return Ok(Target::Text);
+        }
+        if cx.negotiation.recv_other() {
+            cx.sink.emit(Event::Peer(PeerKind::Old), Payload::Empty);
+        }
+        let text = |limit: usize| match length > limit {
+            true => Err(ProtocolError::JsonTooLarge { length, limit }),
+            false => Ok(Target::Text),
+        };
+        match kind {
+            frame::DATA | frame::JSON | frame::END => {
+                let unknown = ProtocolError::UnknownStream { kind, id };
+                let slot = self.remote.slot_of(id).ok_or(unknown)?;
+                let discarded = self.remote.get(slot).is_none_or(|stream| stream.discarded);
+                match kind {
+                    frame::DATA if discarded => Ok(Target::Nothing),
+                    frame::DATA => Ok(Target::Stream(Handle::remote(slot))),
+                    _ => text(cx.config.max_end_value_size),
+                }
+            }
+            frame::OPEN if self.remote.is_used(id) => Err(ProtocolError::StreamInUse(id)),
+            frame::OPEN => text(cx.config.max_meta_size),
+            frame::ACK => {
+                self.local
+                    .slot_of(id)
+                    .ok_or(ProtocolError::UnknownStream { kind, id })?;
+                Ok(Target::Nothing)
+            }
+            negotiate::SWITCH if !cx.unknown_type_is_skipped() => Err(ProtocolError::Switch),
+            _ => Ok(Target::Nothing),
+        }
+    }
+
+    /// Takes a frame whose payload is one text, now whole.
+    fn recv_text<S: Sink>(
+        &mut self,
+        piece: &Piece,
+        text: &[u8],
+        payload: Payload<'_>,
+        cx: &mut Context<'_, S>,
+    ) -> Result<(), ProtocolError> {
+        let &Piece { kind, id, .. } = piece;
+        if kind == negotiate::OFFER {
+            cx.negotiation.recv_offer(text)?;
+            cx.pace.lift();
+            cx.sink.emit(Event::Peer(PeerKind::New), Payload::Empty);
+            cx.write_offer();
+            return Ok(());
+        }
+        json::check(text, cx.config.max_json_depth)?;
+        if kind == frame::OPEN {
+            let slot = self.remote.insert(Remote {
+                id,
+                ended: false,
+                discarded: false,
+            });
+            self.remote.bind(id, slot);
+            cx.sink.emit(
+                Event::Stream {
+                    stream: Handle::remote(slot),
+                    id: id.into(),
+                },
+                payload,
+            );
+            return Ok(());
+        }
+        let slot = self
+            .remote
+            .slot_of(id)
+            .ok_or(ProtocolError::UnknownStream { kind, id })?;
+        let stream = Handle::remote(slot);
+        let Some(state) = self.remote.get(slot) else {
+            return Ok(());
+        };
+        if kind == frame::JSON {
+            if !state.discarded {
+                cx.sink.emit(Event::Json(stream), payload);
+            }
+            return Ok(());
+        }
+        state.ended = true;
+        if !state.discarded {
+            let has_value = text.trim_ascii() != frame::NULL;
+            cx.sink.emit(
+                Event::End { stream, has_value },
+                if has_value { payload } else { Payload::Empty },
+            );
+        }
+        self.remote.unbind(id);
+        cx.sink.emit(Event::Closed(stream), Payload::Empty);
+        // Its id was perhaps the one that an open of ours waits for.
+        self.open_waiting(cx);
+        Ok(())
+    }
+
+    fn recv_ack<S: Sink>(&mut self, id: u8, cx: &mut Context<'_, S>) -> Result<(), ProtocolError> {
+        let unknown = ProtocolError::UnknownStream {
+            kind: frame::ACK,
+            id,
+        };
+        let slot = self.local.slot_of(id).ok_or(unknown.clone())?;
+        let stream = self
+            .local
+            .get(slot)
+            .filter(|stream| !stream.acked)
+            .ok_or(unknown)?;
+        stream.acked = true;
+        cx.sink.emit(
+            Event::Opened {
+                stream: Handle::local(slot),
+                id: id.into(),
+            },
+            Payload::Empty,
+        );
+        if stream.ended {
+            self.close_local(slot, cx);
+        }
+        Ok(())
+    }
+
+    /// Opens a stream, at once or when an id is free.
+    pub fn open<S: Sink>(&mut self, slot: u32, meta: &[u8], cx: &mut Context<'_, S>) {
+        if !self.local.insert_at(slot, Local::default()) {
+            debug_assert!(
+                false,
+                "the application opens a stream in a slot that is in use"
+            );
+            return;
+        }
+        if self.waiting.is_empty() && self.start(slot, meta, cx) {
+            return;
+        }
+        self.waiting.push_back((slot, meta.to_vec()));
+    }
+
+    /// Gives a stream the highest id that is free in both tables: the original takes the lowest of one table, so its
+    /// choice and ours meet only when all 256 live.
+    fn start<S: Sink>(&mut self, slot: u32, meta: &[u8], cx: &mut Context<'_, S>) -> bool {
+        let free = (0..=255u8)
+            .rev()
+            .find(|&id| !self.local.is_used(id) && !self.remote.is_used(id));
+        let Some(id) = free else { return false };
+        let Some(stream) = self.local.get(slot) else {
+            return true;
+        };
+        stream.id = Some(id);
+        self.local.bind(id, slot);
+        // A listening end whose peer has not spoken yet tells it now what we are.
+        cx.write_offer();
+        cx.write(frame::OPEN, id, meta);
+        true
+    }
+
+    fn open_waiting<S: Sink>(&mut self, cx: &mut Context<'_, S>) {
+        while let Some((slot, meta)) = self.waiting.pop_front() {
+            if !self.start(slot, &meta, cx) {
+                self.waiting.push_front((slot, meta));
+                return;
+            }
+        }
+    }
+
+    fn close_local<S: Sink>(&mut self, slot: u32, cx: &mut Context<'_, S>) {
+        if let Some(id) = self.local.take_at(slot).and_then(|stream| stream.id) {
+            self.local.unbind(id);
+        }
+        cx.sink
+            .emit(Event::Closed(Handle::local(slot)), Payload::Empty);
+        self.open_waiting(cx);
+    }
+
+    /// Sends bytes on a stream opened here.
+    pub fn data<S: Sink>(&mut self, slot: u32, payload: &[u8], cx: &mut Context<'_, S>) {
+        let Some(&mut Local {
+            id: Some(id),
+            ended: false,
+            ..
+        }) = self.local.get(slot)
+        else {
+            return;
+        };
+        if payload.is_empty() {
+            cx.write(frame::DATA, id, payload);
+        }
+        for part in payload.chunks(MAX_DATA) {
+            cx.write(frame::DATA, id, part);
+        }
+    }
+
+    /// Ends a stream opened here, with a JSON text or without.
+    pub fn end<S: Sink>(&mut self, slot: u32, value: Option<&[u8]>, cx: &mut Context<'_, S>) {
+        let Some(stream) = self.local.get(slot).filter(|stream| !stream.ended) else {
+            return;
+        };
+        stream.ended = true;
+        match (stream.id, stream.acked) {
+            (Some(id), acked) => {
+                cx.write(frame::END, id, value.unwrap_or(frame::NULL));
+                if acked {
+                    self.close_local(slot, cx);
+                }
+            }
+            (None, _) => {
+                self.waiting.retain(|&(waiting, _)| waiting != slot);
+                self.close_local(slot, cx);
+            }
+        }
+    }
+
+    /// Acknowledges a stream of the peer's.
+    pub fn accept<S: Sink>(&mut self, slot: u32, cx: &mut Context<'_, S>) {
+        if let Some(&mut Remote { id, .. }) = self.remote.get(slot) {
+            cx.write(frame::ACK, id, frame::NULL);
+        }
+    }
+
+    /// Drops what still comes of a stream of the peer's.
+    pub fn discard(&mut self, slot: u32) {
+        if let Some(stream) = self.remote.get(slot) {
+            stream.discarded = true;
+            if matches!(self.target, Target::Stream(target) if target == Handle::remote(slot)) {
+                self.target = Target::Nothing;
+            }
+        }
+    }
+
+    /// The application has seen `Closed` of a stream of the peer's.
+    pub fn forget(&mut self, slot: u32) {
+        if self.remote.get(slot).is_some_and(|stream| stream.ended) {
+            self.remote.remove(slot);
+        }
+    }
+
+    /// Whether the peer may finish here.
+    pub fn is_between_frames(&self) -> bool {
+        self.decoder.is_between_frames()
+    }
+}

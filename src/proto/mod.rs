@@ -1,0 +1,26 @@
+//! The protocol, sans-IO: bytes, commands and `now` in; bytes, events and the next deadline out.
+//!
+//! Nothing here may touch a clock, a lock, a socket, a log or a source of randomness, so that a test, a
+//! fuzzer or a simulation drives it exactly as the driver does. `session` orchestrates and knows the bytes of no
+//! wire; `legacy` knows one wire; `negotiate` knows how two ends find out what they speak.
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod error;
+pub mod event;
+mod json;
+mod legacy;
+mod negotiate;
+pub mod outbox;
+mod pace;
+pub mod session;
+mod varint;
+
+#[cfg(test)]
+mod tests;
+
+pub use config::{Config, Side};
+pub use error::ProtocolError;
+pub use event::{Event, Handle, Payload, PeerKind, Sink};
+pub use outbox::Transmit;
+pub use session::Session;

@@ -1,0 +1,235 @@
+//! How two ends find out what they speak: recognising a QMux start, and the offer on the legacy wire.
+//!
+//! ```text
+//!                      first frame is an offer
+//!   Undecided ────────────────────────────────────▶ New
+//!       └───────── first frame is anything else ──▶ Old
+//! ```
+//!
+//! The list of versions offered is empty: no connection switches yet. What an offer does today is to tell a new end
+//! from 0.1.0, which skips the frame as one of an unknown type.
+
+use super::config::Side;
+use super::error::ProtocolError;
+use super::event::PeerKind;
+use super::varint;
+
+/// Frame type of the offer.
+pub const OFFER: u8 = 0xf0;
+/// Frame type of the switch.
+pub const SWITCH: u8 = 0xf1;
+/// Longest payload of an offer: room for every parameter and more to come, and nothing to fill memory with.
+pub const MAX_OFFER: usize = 1024;
+
+const MAGIC: &[u8; 4] = b"TSMX";
+/// Versions offered: none, until there is a second wire.
+const VERSIONS: &[u8] = &[];
+/// First frame type of a QMux connection, as it stands on the wire.
+const QMUX_FIRST_FRAME: [u8; 8] = [0xff, 0x51, 0x53, 0x30, 0x0d, 0x0a, 0x0d, 0x0a];
+
+/// What the first bytes of a connection are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Not enough of them yet.
+    Undecided,
+    /// Legacy frames.
+    Legacy,
+    /// QMux records.
+    Qmux,
+}
+
+/// Most bytes it takes to tell: a size of up to 8 bytes and the frame type.
+pub const MAX_START: usize = 16;
+
+/// Tells what the first bytes of a connection are.
+pub fn recognise(bytes: &[u8]) -> Start {
+    let Some(&first) = bytes.first() else {
+        return Start::Undecided;
+    };
+    // The shortest record holds the frame type's 8 bytes and a length.
+    if first < 9 {
+        return Start::Legacy;
+    }
+    let size = 1 << (first >> 6);
+    let Some(after) = bytes.get(size..) else {
+        return Start::Undecided;
+    };
+    let seen = after.len().min(QMUX_FIRST_FRAME.len());
+    if after[..seen] != QMUX_FIRST_FRAME[..seen] {
+        Start::Legacy
+    } else if seen == QMUX_FIRST_FRAME.len() {
+        Start::Qmux
+    } else {
+        Start::Undecided
+    }
+}
+
+/// One connection's negotiation.
+#[derive(Debug)]
+pub struct Negotiation {
+    enabled: bool,
+    sent: bool,
+    peer: PeerKind,
+    side: Side,
+    nonce: [u8; 8],
+}
+
+impl Negotiation {
+    /// `nonce` tells our own offer, reflected, from a peer's.
+    pub fn new(enabled: bool, side: Side, nonce: [u8; 8]) -> Self {
+        let peer = if enabled {
+            PeerKind::Undecided
+        } else {
+            PeerKind::Old
+        };
+        Self {
+            enabled,
+            sent: false,
+            peer,
+            side,
+            nonce,
+        }
+    }
+
+    /// What is known of the peer.
+    pub fn peer(&self) -> PeerKind {
+        self.peer
+    }
+
+    /// Whether offers are understood; otherwise they are frames of an unknown type.
+    pub fn is_enabled(&self) -> bool {
+        self.enabled
+    }
+
+    /// The offer to write before any other frame, once: by a connecting end as its first bytes; by a listening one
+    /// when it has something to say before the peer spoke, or in answer to an offer.
+    pub fn offer(&mut self) -> Option<Vec<u8>> {
+        let answers = self.side == Side::Connecting || self.peer != PeerKind::Old;
+        if !self.enabled || self.sent || !answers {
+            return None;
+        }
+        self.sent = true;
+        let mut payload =
+            Vec::with_capacity(MAGIC.len() + 1 + VERSIONS.len() + self.nonce.len() + 1);
+        payload.extend(MAGIC);
+        payload.push(VERSIONS.len() as u8);
+        payload.extend(VERSIONS);
+        payload.extend(self.nonce);
+        // No version, so no parameters of one.
+        payload.push(0);
+        Some(payload)
+    }
+
+    /// A frame that is no offer arrived. Gives whether that decided what the peer is.
+    pub fn recv_other(&mut self) -> bool {
+        let decides = self.peer == PeerKind::Undecided;
+        if decides {
+            self.peer = PeerKind::Old;
+        }
+        decides
+    }
+
+    /// Whether an offer may stand here: it is the first frame of its direction or it is never sent.
+    pub fn check_place(&self) -> Result<(), ProtocolError> {
+        match self.peer {
+            PeerKind::Undecided => Ok(()),
+            PeerKind::Old => Err(ProtocolError::Offer("it is not the first frame")),
+            PeerKind::New => Err(ProtocolError::Offer("it is the second")),
+        }
+    }
+
+    /// An offer arrived whole.
+    pub fn recv_offer(&mut self, payload: &[u8]) -> Result<(), ProtocolError> {
+        self.check_place()?;
+        let nonce = parse(payload).ok_or(ProtocolError::Offer("it is malformed"))?;
+        if nonce == self.nonce {
+            return Err(ProtocolError::Offer("it is our own"));
+        }
+        self.peer = PeerKind::New;
+        Ok(())
+    }
+}
+
+/// The nonce of a well-formed offer. What stands behind the parameters is room for more and ignored.
+fn parse(payload: &[u8]) -> Option<[u8; 8]> {
+    let rest = payload.strip_prefix(MAGIC)?;
+    let (&count, rest) = rest.split_first()?;
+    let (_versions, rest) = rest.split_at_checked(usize::from(count))?;
+    let (nonce, rest) = rest.split_first_chunk::<8>()?;
+    let (length, rest) = varint::read(rest)?;
+    let _parameters = rest.get(..usize::try_from(length).ok()?)?;
+    Some(*nonce)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn negotiation(nonce: u8) -> Negotiation {
+        Negotiation::new(true, Side::Connecting, [nonce; 8])
+    }
+
+    #[test]
+    fn a_qmux_start_is_told_from_legacy_at_every_size_and_cut() {
+        let sizes: [&[u8]; 4] = [
+            &[0x20],
+            &[0x40, 0x20],
+            &[0x80, 0, 0, 0x20],
+            &[0xc0, 0, 0, 0, 0, 0, 0, 0x20],
+        ];
+        for size in sizes {
+            let start = [size, &QMUX_FIRST_FRAME].concat();
+            for cut in 0..start.len() {
+                assert_eq!(
+                    recognise(&start[..cut]),
+                    Start::Undecided,
+                    "{:?}",
+                    &start[..cut]
+                );
+            }
+            assert_eq!(recognise(&start), Start::Qmux);
+            for at in size.len()..start.len() {
+                let mut other = start.clone();
+                other[at] ^= 1;
+                assert_eq!(recognise(&other), Start::Legacy);
+            }
+            assert!(start.len() <= MAX_START);
+        }
+        assert_eq!(recognise(&[0]), Start::Legacy);
+        assert_eq!(recognise(&[8]), Start::Legacy);
+    }
+
+    #[test]
+    fn an_offer_is_understood_with_unknown_versions_and_room_for_more() {
+        let own = negotiation(1).offer().expect("a connecting end offers");
+        assert_eq!(own, [b"TSMX\0".as_slice(), &[1; 8], &[0]].concat());
+        assert_eq!(negotiation(2).recv_offer(&own), Ok(()));
+        let later = [b"TSMX\x02\x01\x07".as_slice(), &[3; 8], &[2, 9, 9], b"more"].concat();
+        assert_eq!(negotiation(2).recv_offer(&later), Ok(()));
+    }
+
+    #[test]
+    fn a_bad_offer_is_refused() {
+        let own = negotiation(1).offer().expect("a connecting end offers");
+        assert!(negotiation(1).recv_offer(&own).is_err(), "our own");
+        for cut in 0..own.len() {
+            assert!(
+                negotiation(2).recv_offer(&own[..cut]).is_err(),
+                "cut at {cut}"
+            );
+        }
+        let mut twice = negotiation(2);
+        assert_eq!(twice.recv_offer(&own), Ok(()));
+        assert!(twice.recv_offer(&own).is_err(), "second");
+        let mut late = negotiation(2);
+        assert!(late.recv_other());
+        assert!(late.recv_offer(&own).is_err(), "late");
+    }
+
+    #[test]
+    fn a_listening_end_offers_nothing_to_an_old_peer() {
+        let mut listening = Negotiation::new(true, Side::Listening, [1; 8]);
+        listening.recv_other();
+        assert_eq!(listening.offer(), None);
+    }
+}

@@ -1,0 +1,255 @@
+//! Bytes on their way out: frames are encoded into chunks, and whole chunks are taken for sending.
+//!
+//! A chunk that was taken is never appended to, so one thread can be in the kernel with some chunks while another
+//! encodes into the next. Towards an old peer a chunk may end a burst: then nothing behind it goes with it.
+//! The queue is bounded by its callers: the driver stops applying commands while more than a limit is queued.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+/// Size of a chunk: a few of them fill one vectored write, one of them holds a legacy data frame of the largest size
+/// that is encoded, and a recycled one stays in cache.
+const CHUNK: usize = 64 << 10;
+
+/// Chunks kept for reuse: fresh memory costs far more than the copy into it.
+const SPARE: usize = 8;
+
+/// Most bytes taken at once: what a vectored write moves in one system call without holding other connections up.
+const TAKE: usize = 256 << 10;
+
+#[derive(Debug, Default)]
+struct Chunk {
+    bytes: Vec<u8>,
+    ends_burst: bool,
+}
+
+/// The queue of encoded bytes.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    chunks: VecDeque<Chunk>,
+    spare: Vec<Vec<u8>>,
+    len: usize,
+    /// Bytes in the burst that the last chunk belongs to.
+    burst: usize,
+}
+
+/// Chunks taken for sending. Until it is empty nothing else may be sent.
+#[derive(Debug, Default)]
+pub struct Transmit {
+    chunks: VecDeque<Vec<u8>>,
+    head: usize,
+    done: Vec<Vec<u8>>,
+}
+
+impl Outbox {
+    /// Bytes queued and not yet taken.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing is queued.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Appends one frame. With `max_burst`, a burst is closed before a frame that would make it longer than that.
+    pub fn push_frame(&mut self, header: &[u8], payload: &[u8], max_burst: Option<usize>) {
+        let total = header.len() + payload.len();
+        if let Some(max) = max_burst {
+            if self.burst > 0 && self.burst + total > max {
+                self.end_burst();
+            }
+            self.burst += total;
+        }
+        self.extend(header);
+        self.extend(payload);
+        self.len += total;
+    }
+
+    fn end_burst(&mut self) {
+        if let Some(last) = self.chunks.back_mut() {
+            last.ends_burst = true;
+        }
+        self.burst = 0;
+    }
+
+    fn extend(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let room = match self.chunks.back() {
+                Some(last) if !last.ends_burst => CHUNK - last.bytes.len(),
+                _ => 0,
+            };
+            if room == 0 {
+                let bytes = self.spare.pop().unwrap_or_default();
+                self.chunks.push_back(Chunk {
+                    bytes,
+                    ends_burst: false,
+                });
+                continue;
+            }
+            let (now, later) = bytes.split_at(bytes.len().min(room));
+            if let Some(last) = self.chunks.back_mut() {
+                last.bytes.extend_from_slice(now);
+            }
+            bytes = later;
+        }
+    }
+
+    /// Bytes in the first burst.
+    pub fn first_burst(&self) -> usize {
+        let end = self
+            .chunks
+            .iter()
+            .position(|chunk| chunk.ends_burst)
+            .map_or(self.chunks.len(), |at| at + 1);
+        self.chunks
+            .iter()
+            .take(end)
+            .map(|chunk| chunk.bytes.len())
+            .sum()
+    }
+
+    /// Takes what may be sent next: up to a limit of whole chunks, or with `one_burst` the first burst only.
+    pub fn take(&mut self, one_burst: bool) -> Option<Transmit> {
+        let mut transmit = Transmit::default();
+        let mut taken = 0;
+        while let Some(chunk) = self.chunks.pop_front() {
+            taken += chunk.bytes.len();
+            transmit.chunks.push_back(chunk.bytes);
+            if (one_burst && chunk.ends_burst) || (!one_burst && taken >= TAKE) {
+                break;
+            }
+        }
+        if self.chunks.is_empty() {
+            self.burst = 0;
+        }
+        self.len -= taken;
+        (taken > 0).then_some(transmit)
+    }
+
+    /// Takes the memory of a finished transmit back.
+    pub fn recycle(&mut self, transmit: Transmit) {
+        for mut bytes in transmit.done {
+            // A chunk that only ever held a few bytes is small: dropping it keeps idle connections small too.
+            if self.spare.len() < SPARE && bytes.capacity() >= CHUNK / 2 {
+                bytes.clear();
+                self.spare.push(bytes);
+            }
+        }
+    }
+
+    /// Gives all memory kept for reuse back: the connection has gone quiet.
+    pub fn shrink(&mut self) {
+        self.spare = Vec::new();
+        if self.chunks.is_empty() {
+            self.chunks = VecDeque::new();
+        }
+    }
+}
+
+impl Transmit {
+    /// Bytes still to be sent.
+    pub fn len(&self) -> usize {
+        self.chunks.iter().map(Vec::len).sum::<usize>() - self.head
+    }
+
+    /// Whether all is sent.
+    pub fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    /// Fills `slices` from the front and gives how many it filled.
+    pub fn fill<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let mut filled = 0;
+        for (index, (slice, chunk)) in slices.iter_mut().zip(&self.chunks).enumerate() {
+            *slice = IoSlice::new(if index == 0 {
+                &chunk[self.head..]
+            } else {
+                chunk
+            });
+            filled += 1;
+        }
+        filled
+    }
+
+    /// Drops `sent` bytes from the front.
+    pub fn advance(&mut self, mut sent: usize) {
+        while let Some(first) = self.chunks.front() {
+            let left = first.len() - self.head;
+            if sent < left {
+                self.head += sent;
+                return;
+            }
+            sent -= left;
+            self.head = 0;
+            self.done.extend(self.chunks.pop_front());
+        }
+        debug_assert_eq!(sent, 0, "no more can be sent than was taken");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(transmit: &Transmit) -> Vec<u8> {
+        let mut slices = [IoSlice::new(&[]); 64];
+        let filled = transmit.fill(&mut slices);
+        slices[..filled]
+            .iter()
+            .flat_map(|slice| slice.iter().copied())
+            .collect()
+    }
+
+    #[test]
+    fn keeps_order_over_chunks_and_partial_sends() {
+        let mut outbox = Outbox::default();
+        let mut expected = Vec::new();
+        for round in 0..1000u32 {
+            let payload = vec![round as u8; (round as usize * 37) % 300];
+            outbox.push_frame(&round.to_be_bytes(), &payload, None);
+            expected.extend(round.to_be_bytes());
+            expected.extend(payload);
+        }
+        assert_eq!(outbox.len(), expected.len());
+        let mut sent = Vec::new();
+        while let Some(mut transmit) = outbox.take(false) {
+            while !transmit.is_empty() {
+                let some = bytes(&transmit);
+                let n = some.len().min(7001);
+                sent.extend(&some[..n]);
+                transmit.advance(n);
+            }
+            outbox.recycle(transmit);
+        }
+        assert_eq!(sent, expected);
+        assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn bursts_end_at_frames_and_a_large_frame_goes_alone() {
+        let mut outbox = Outbox::default();
+        for length in [10, 20, 60, 30, 500, 5, 90] {
+            outbox.push_frame(&[], &vec![length as u8; length], Some(100));
+        }
+        let mut bursts = Vec::new();
+        while let Some(transmit) = outbox.take(true) {
+            bursts.push(transmit.len());
+        }
+        assert_eq!(bursts, [90, 30, 500, 95]);
+    }
+
+    #[test]
+    fn a_burst_being_sent_is_not_appended_to() {
+        let mut outbox = Outbox::default();
+        outbox.push_frame(b"a", b"", Some(100));
+        let first = outbox.take(true);
+        outbox.push_frame(b"b", b"", Some(100));
+        assert_eq!(first.map(|transmit| bytes(&transmit)), Some(b"a".to_vec()));
+        assert_eq!(
+            outbox.take(true).map(|transmit| bytes(&transmit)),
+            Some(b"b".to_vec())
+        );
+        assert!(outbox.take(true).is_none());
+    }
+}

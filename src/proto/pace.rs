@@ -1,0 +1,157 @@
+//! Pacing towards a peer that may be 0.1.0, whose decoder throws on a header that straddles one of its reads.
+//!
+//! ```text
+//!            taken(n): used += n                    queue empty and REST since the last send: used = 0
+//!   Spending ───────────────────▶ Spending ... Spent ────────────────────────────────────────────────▶ Spending
+//!      └──────────────────────── peer known to be new: Off, for good ───────────────────────────────────┘
+//! ```
+//!
+//! Only whole frames are sent, and at most [`MAX_BURST`] bytes of them (a larger frame goes alone) before the last
+//! have left the socket's send queue and [`REST`] has passed. That is what an old receiver was measured to survive on
+//! loopback; over a real network nothing the sender does can guarantee it. A few bytes now and then never wait.
+
+use std::time::{Duration, Instant};
+
+/// Longest burst in bytes: half of what an old receiver reads at once, so that two that meet still fit in a read.
+pub const MAX_BURST: usize = 32 << 10;
+
+/// Shortest rest behind a burst: the time the receiver is given to read it.
+const REST: Duration = Duration::from_millis(1);
+
+/// Rest after which a burst counts as read although the send queue is not known to be empty: on a long path each
+/// acknowledgement takes a round trip, and waiting for it would make us slower than the original ever was.
+const MAX_REST: Duration = Duration::from_millis(10);
+
+/// Where the pacing stands.
+#[derive(Debug)]
+pub struct Pace {
+    active: bool,
+    /// Bytes taken since the last rest.
+    used: usize,
+    /// When the kernel took the last of them.
+    last: Option<Instant>,
+    /// When to look at the send queue again.
+    again: Option<Instant>,
+}
+
+impl Pace {
+    /// Pacing, or none for a peer that is known to be new.
+    pub fn new(active: bool) -> Self {
+        Self {
+            active,
+            used: 0,
+            last: None,
+            again: None,
+        }
+    }
+
+    /// The peer is known to be new.
+    pub fn lift(&mut self) {
+        self.active = false;
+    }
+
+    /// Whether there is pacing.
+    pub fn is_active(&self) -> bool {
+        self.active
+    }
+
+    /// Longest burst while pacing.
+    pub fn max_burst(&self) -> Option<usize> {
+        self.active.then_some(MAX_BURST)
+    }
+
+    /// Whether a burst of so many bytes may go.
+    pub fn can_send(&self, burst: usize) -> bool {
+        !self.active || self.used == 0 || self.used + burst <= MAX_BURST
+    }
+
+    /// Bytes were taken for sending.
+    pub fn taken(&mut self, bytes: usize) {
+        self.used += bytes;
+    }
+
+    /// The kernel has all that was taken.
+    pub fn written(&mut self, now: Instant) {
+        if self.active {
+            self.last = Some(now);
+            self.again = Some(now + REST);
+        }
+    }
+
+    /// When the driver should look at the send queue and call [`Pace::look`], if there is something to send.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.again.filter(|_| self.active && self.used > 0)
+    }
+
+    /// The driver looked: `unsent` is what the socket's send queue still holds.
+    pub fn look(&mut self, now: Instant, unsent: usize) {
+        let (Some(last), Some(again)) = (self.last, self.again) else {
+            return;
+        };
+        if now < again {
+            return;
+        }
+        if unsent == 0 || now >= last + MAX_REST {
+            self.used = 0;
+            self.again = None;
+        } else {
+            self.again = Some(now + REST);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_rests_until_the_queue_is_empty() {
+        let mut pace = Pace::new(true);
+        let start = Instant::now();
+        assert!(pace.can_send(MAX_BURST * 3), "a large frame goes alone");
+        assert!(pace.can_send(MAX_BURST));
+        pace.taken(MAX_BURST);
+        pace.written(start);
+        assert!(!pace.can_send(1));
+        assert_eq!(pace.deadline(), Some(start + REST));
+        pace.look(start, 0);
+        assert!(!pace.can_send(1), "too early");
+        pace.look(start + REST, 5);
+        assert!(!pace.can_send(1), "not read yet");
+        assert_eq!(pace.deadline(), Some(start + 2 * REST));
+        pace.look(start + 2 * REST, 0);
+        assert!(pace.can_send(MAX_BURST));
+        assert_eq!(pace.deadline(), None);
+    }
+
+    #[test]
+    fn a_queue_that_never_empties_does_not_stop_it() {
+        let mut pace = Pace::new(true);
+        let start = Instant::now();
+        pace.taken(MAX_BURST);
+        pace.written(start);
+        pace.look(start + MAX_REST, 1);
+        assert!(pace.can_send(1));
+    }
+
+    #[test]
+    fn little_by_little_never_waits() {
+        let mut pace = Pace::new(true);
+        let start = Instant::now();
+        for _ in 0..MAX_BURST / 64 {
+            assert!(pace.can_send(64));
+            pace.taken(64);
+            pace.written(start);
+        }
+        assert!(!pace.can_send(64));
+    }
+
+    #[test]
+    fn a_new_peer_is_not_paced() {
+        let mut pace = Pace::new(true);
+        pace.taken(MAX_BURST);
+        pace.lift();
+        assert!(pace.can_send(1 << 20));
+        assert_eq!((pace.max_burst(), pace.deadline()), (None, None));
+    }
+}
