@@ -212,7 +212,7 @@ mod tests {
             expected.extend(payload);
         }
         assert_eq!(outbox.len(), expected.len());
-        let mut sent = Vec::new();
+        let mut sent: Vec<u8> = Vec::new();
         while let Some(mut transmit) = outbox.take(false) {
             while !transmit.is_empty() {
                 let some = bytes(&transmit);

@@ -1,0 +1,414 @@
+//! The driver over real sockets on loopback: two engines, one thread each, and peers that misbehave.
+#![cfg(feature = "driver")]
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+use tcp_stream_muxer::driver::delivery::Delivery;
+use tcp_stream_muxer::driver::events::{Collector, kind};
+use tcp_stream_muxer::driver::{
+    ConnectOptions, ConnectionOptions, Engine, EventQueue, ListenOptions, RECORD_WORDS,
+    ServerAddress, Stop,
+};
+use tcp_stream_muxer::proto::Config;
+
+/// How long a test waits for what must come.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+const OPEN: u32 = 1;
+const DATA: u32 = 2;
+const END: u32 = 3;
+const ACCEPT: u32 = 5;
+const HOLD: u32 = 6;
+const RELEASE: u32 = 7;
+const FORGET: u32 = 8;
+const MARK: u32 = 9;
+const FINISH: u32 = 10;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Record {
+    kind: u32,
+    connection: u32,
+    stream: u32,
+    bytes: Vec<u8>,
+    aux: u32,
+}
+
+impl Record {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+}
+
+/// What a JS thread is to the driver.
+struct Application {
+    engine: Arc<Engine>,
+    signals: Receiver<()>,
+    delivery: Delivery,
+    ready: VecDeque<Record>,
+    buffer: Vec<u8>,
+}
+
+fn options() -> ConnectionOptions {
+    ConnectionOptions {
+        protocol: Config::default(),
+        no_delay: true,
+        keep_alive: false,
+        keep_alive_delay: Duration::ZERO,
+        low_water: 1 << 17,
+    }
+}
+
+impl Application {
+    fn new() -> Self {
+        let (signal, signals): (Sender<()>, _) = channel();
+        let engine = Engine::new(Arc::new(EventQueue::new(move || {
+            let _ = signal.send(());
+        })));
+        Self {
+            engine,
+            signals,
+            delivery: Delivery::default(),
+            ready: VecDeque::new(),
+            buffer: Vec::new(),
+        }
+    }
+
+    fn listen(&self, connection: ConnectionOptions) -> u16 {
+        let options = ListenOptions {
+            address: Some((Ipv4Addr::LOCALHOST.into(), 0)),
+            path: None,
+            backlog: 511,
+            ipv6_only: false,
+            readable_all: false,
+            writable_all: false,
+            connection,
+        };
+        let server = self.engine.listen(options).expect("a free port");
+        match self.engine.server_address(server) {
+            Some(ServerAddress::Tcp(address)) => address.port(),
+            other => panic!("no port: {other:?}"),
+        }
+    }
+
+    fn connect(&self, addresses: &[(IpAddr, u16)]) -> u32 {
+        let options = ConnectOptions {
+            addresses: addresses.to_vec(),
+            path: None,
+            local_address: None,
+            local_port: 0,
+            attempt_timeout: Duration::from_millis(250),
+            connection: options(),
+        };
+        self.engine.connect(options).expect("a connection")
+    }
+
+    /// Encodes a command as `lib/engine.js` does.
+    fn put(&mut self, op: u32, connection: u32, stream: u32, argument: u32, payload: &[u8]) {
+        for word in [op << 24 | connection, stream, argument] {
+            self.buffer.extend(word.to_le_bytes());
+        }
+        self.buffer.extend(payload);
+        self.buffer.resize(self.buffer.len().next_multiple_of(4), 0);
+    }
+
+    fn flush(&mut self) -> u64 {
+        let mut queued = 0;
+        self.engine
+            .submit(&self.buffer, &mut Collector::default(), |_, bytes| {
+                queued = bytes
+            });
+        self.buffer.clear();
+        queued
+    }
+
+    /// The next record, of any kind.
+    fn next(&mut self) -> Record {
+        self.next_within(PATIENCE).expect("a record in time")
+    }
+
+    fn next_within(&mut self, time: Duration) -> Option<Record> {
+        let mut slab = vec![0; 1 << 20];
+        while self.ready.is_empty() {
+            self.signals.recv_timeout(time).ok()?;
+            loop {
+                let mut words = vec![0; 1000 * RECORD_WORDS];
+                let filled = self
+                    .delivery
+                    .fill(&self.engine.events, &mut slab, 0, &mut words);
+                for record in words.chunks_exact(RECORD_WORDS).take(filled.records) {
+                    let (at, length) = (record[2] as usize, record[3] as usize);
+                    self.ready.push_back(Record {
+                        kind: record[0] >> 24,
+                        connection: record[0] & 0x00ff_ffff,
+                        stream: record[1],
+                        bytes: slab[at..at + length].to_vec(),
+                        aux: record[4],
+                    });
+                }
+                if filled.needed > slab.len() {
+                    slab.resize(filled.needed, 0);
+                } else if !filled.more {
+                    break;
+                }
+            }
+        }
+        self.ready.pop_front()
+    }
+
+    /// The next record of a kind; what comes before it is dropped.
+    fn wait_for(&mut self, kind: u32) -> Record {
+        loop {
+            let record = self.next();
+            if record.kind == kind {
+                return record;
+            }
+        }
+    }
+}
+
+/// A server and a client with one stream open between them, from client to server.
+fn joined() -> (Application, u32, Application, u32) {
+    let (mut server, mut client) = (Application::new(), Application::new());
+    let port = server.listen(options());
+    let near = client.connect(&[(Ipv4Addr::LOCALHOST.into(), port)]);
+    client.put(OPEN, near, 0, 2, b"{}");
+    client.flush();
+    let far = server.wait_for(kind::CONNECTION).connection;
+    let stream = server.wait_for(kind::STREAM).stream;
+    assert_eq!(stream, 1);
+    server.put(ACCEPT, far, stream, 0, &[]);
+    server.flush();
+    client.wait_for(kind::OPENED);
+    (server, far, client, near)
+}
+
+#[test]
+fn what_is_written_arrives_once_and_in_order_and_then_both_close() {
+    let (mut server, far, mut client, near) = joined();
+    let reader = std::thread::spawn(move || {
+        let (mut got, mut messages) = (Vec::new(), 0);
+        loop {
+            let record = server.next();
+            match record.kind {
+                kind::DATA => {
+                    got.extend(record.bytes);
+                    messages += 1;
+                }
+                kind::CLOSED => {
+                    server.put(FORGET, far, record.stream, 0, &[]);
+                    server.flush();
+                }
+                kind::CONN_END => {
+                    server.put(FINISH, far, 0, 0, &[]);
+                    server.flush();
+                }
+                kind::CONN_CLOSE => return (got, messages, record.aux),
+                _ => {}
+            }
+        }
+    });
+    let mut expected = Vec::new();
+    for number in 0..20_000u32 {
+        let length = [1, 64, 0, 1000, 65_536, 17][number as usize % 6] % (1 + number % 70_000);
+        let payload: Vec<u8> = (0..length).map(|at| (at ^ number) as u8).collect();
+        client.put(DATA, near, 0, length, &payload);
+        expected.extend(payload);
+        if number % 50 == 0 && client.flush() > 4 << 20 {
+            client.wait_for(kind::DRAIN);
+        }
+    }
+    client.put(END, near, 0, 0, &[]);
+    client.put(MARK, near, 0, 77, &[]);
+    client.put(FINISH, near, 0, 0, &[]);
+    client.flush();
+    assert_eq!(client.wait_for(kind::MARK).aux, 77);
+    assert_eq!(client.wait_for(kind::CONN_CLOSE).aux, 0);
+    let (got, messages, had_error) = reader.join().expect("the reader ends");
+    assert!(got == expected, "{} of {} bytes", got.len(), expected.len());
+    assert!(messages >= 20_000, "no two messages arrive as one");
+    assert_eq!(had_error, 0);
+}
+
+#[test]
+fn small_messages_go_both_ways_at_once() {
+    let (mut server, far, mut client, near) = joined();
+    server.put(OPEN, far, 0, 1, b"1");
+    server.flush();
+    assert_eq!(client.wait_for(kind::STREAM).stream, 1);
+    client.put(ACCEPT, near, 1, 0, &[]);
+    client.flush();
+    server.wait_for(kind::OPENED);
+    let echo = std::thread::spawn(move || {
+        for _ in 0..5000 {
+            let record = server.wait_for(kind::DATA);
+            server.put(DATA, far, 0, record.bytes.len() as u32, &record.bytes);
+            server.flush();
+        }
+        server
+    });
+    for number in 0..5000u32 {
+        client.put(DATA, near, 0, 4, &number.to_le_bytes());
+        client.flush();
+        if number % 3 == 0 {
+            continue;
+        }
+        client.wait_for(kind::DATA);
+    }
+    let mut server = echo.join().expect("the echo ends");
+    assert_eq!(
+        server
+            .engine
+            .connection(far)
+            .map(|connection| connection.totals().queued),
+        Some(0)
+    );
+    server.engine.close();
+    client.wait_for(kind::CONN_END);
+    client.put(FINISH, near, 0, 0, &[]);
+    client.flush();
+    assert_eq!(client.wait_for(kind::CONN_CLOSE).connection, near);
+    assert_eq!(server.wait_for(kind::CONN_CLOSE).aux, 0);
+}
+
+#[test]
+fn what_is_held_stops_the_reading_within_a_bound() {
+    let (mut server, far, mut client, near) = joined();
+    server.put(HOLD, far, 0, 1 << 30, &[]);
+    server.flush();
+    let payload = vec![7; 65_536];
+    let mut queued = 0;
+    for _ in 0..1000 {
+        client.put(DATA, near, 0, 65_536, &payload);
+        queued = client.flush();
+    }
+    // What the sockets' buffers do not take waits at the sender: 64 MiB in all.
+    assert!(queued > 30 << 20, "{queued}");
+    let mut read = 0;
+    while let Some(record) = server.next_within(Duration::from_millis(300)) {
+        read += record.bytes.len();
+    }
+    assert!(read < 2 << 20, "{read}");
+    server.put(RELEASE, far, 0, 1 << 30, &[]);
+    server.flush();
+    while read < 1000 * 65_536 {
+        read += server.wait_for(kind::DATA).bytes.len();
+    }
+    assert_eq!(client.wait_for(kind::DRAIN).connection, near);
+}
+
+#[test]
+fn a_protocol_error_ends_its_connection_alone() {
+    let (mut server, far, mut client, near) = joined();
+    let address = {
+        let port = server.listen(options());
+        (Ipv4Addr::LOCALHOST, port)
+    };
+    let mut stranger = TcpStream::connect(address).expect("connects");
+    stranger.write_all(&[0, 0, 0, 3, 0, 0]).expect("writes");
+    let error = server.wait_for(kind::CONN_ERROR);
+    assert!(
+        error.text().contains("ERR_MUX_FRAME_LENGTH"),
+        "{}",
+        error.text()
+    );
+    let closed = server.wait_for(kind::CONN_CLOSE);
+    assert_eq!((closed.connection, closed.aux), (error.connection, 1));
+    assert_ne!(closed.connection, far);
+    let _ = stranger.read(&mut [0; 10]);
+    client.put(DATA, near, 0, 5, b"hello");
+    client.flush();
+    assert_eq!(server.wait_for(kind::DATA).bytes, b"hello");
+}
+
+#[test]
+fn a_reset_by_the_peer_is_a_system_error() {
+    let (mut server, _, client, near) = joined();
+    client
+        .engine
+        .connection(near)
+        .expect("open")
+        .stop(Stop::Reset);
+    let error = server.wait_for(kind::CONN_ERROR).text();
+    assert!(
+        error.contains("\"errno\":-104") && error.contains("\"syscall\":\"read\""),
+        "{error}"
+    );
+    assert_eq!(server.wait_for(kind::CONN_CLOSE).aux, 1);
+}
+
+#[test]
+fn the_next_address_is_tried_and_all_errors_are_told() {
+    let (mut server, mut client) = (Application::new(), Application::new());
+    let port = server.listen(options());
+    let unused = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|taken| taken.local_addr());
+    let closed = unused.expect("a free port").port();
+    let local = IpAddr::from(Ipv4Addr::LOCALHOST);
+    client.connect(&[(local, closed), (local, port)]);
+    let text = client.wait_for(kind::CONNECTED).text();
+    assert!(text.contains(&format!("\"port\":{port}")), "{text}");
+    server.wait_for(kind::CONNECTION);
+    client.connect(&[(local, closed), (local, closed)]);
+    let text = client.wait_for(kind::CONN_ERROR).text();
+    assert_eq!(text.matches("-111").count(), 2, "{text}");
+    assert_eq!(client.wait_for(kind::CONN_CLOSE).aux, 1);
+}
+
+#[test]
+fn closing_while_another_sends_loses_nobody_elses_bytes() {
+    // Connections come and go on one thread, so that descriptors are reused, while another sends on its own.
+    let (mut server, _, mut client, near) = joined();
+    let churn = std::thread::spawn(|| {
+        for _ in 0..300 {
+            let (server, far, client, near) = joined();
+            client
+                .engine
+                .connection(near)
+                .expect("open")
+                .stop(Stop::Close);
+            server
+                .engine
+                .connection(far)
+                .expect("open")
+                .stop(Stop::Reset);
+        }
+    });
+    let mut sent = 0u32;
+    while !churn.is_finished() {
+        client.put(DATA, near, 0, 4, &sent.to_le_bytes());
+        client.flush();
+        sent += 1;
+    }
+    churn.join().expect("the churn ends");
+    for number in 0..sent {
+        assert_eq!(server.wait_for(kind::DATA).bytes, number.to_le_bytes());
+    }
+}
+
+#[test]
+fn connections_are_told_apart_in_one_buffer_of_commands() {
+    let (mut server, mut client) = (Application::new(), Application::new());
+    let port = server.listen(options());
+    let near: Vec<u32> = (0..20)
+        .map(|_| client.connect(&[(Ipv4Addr::LOCALHOST.into(), port)]))
+        .collect();
+    for (number, &connection) in near.iter().enumerate() {
+        let meta = format!("{number}");
+        client.put(OPEN, connection, 0, meta.len() as u32, meta.as_bytes());
+    }
+    client.flush();
+    let mut metas = BTreeMap::new();
+    while metas.len() < near.len() {
+        let record = server.wait_for(kind::STREAM);
+        assert_eq!(metas.insert(record.connection, record.text()), None);
+    }
+    let mut seen: Vec<_> = metas.into_values().collect();
+    seen.sort_by_key(|text| text.parse::<u32>().ok());
+    assert_eq!(
+        seen,
+        (0..20).map(|number| number.to_string()).collect::<Vec<_>>()
+    );
+}
