@@ -119,7 +119,7 @@ mod tests {
         let found = first(&buffer[found.length..]).expect("a command");
         assert_eq!((found.connection, found.command), (7, Command::Mark(42)));
         assert_eq!(found.length, 12);
-        assert!(first(&buffer[..18]).is_none(), "a payload cut short");
+        assert!(first(&buffer[..16]).is_none(), "a payload cut short");
         assert!(first(&[0xff; 12]).is_none(), "an unknown op");
     }
 }

@@ -131,6 +131,7 @@ pub struct Connection {
     inner: Mutex<Inner>,
     deferred: Mutex<Vec<u8>>,
     deferred_len: AtomicUsize,
+    /// Bytes queued, those deferred not counted.
     queued: AtomicU64,
     drain_wanted: AtomicBool,
     stop: AtomicU8,
@@ -195,11 +196,12 @@ impl Connection {
                     .lock()
                     .unwrap_or_else(|poisoned| poisoned.into_inner());
                 deferred.extend_from_slice(commands);
-                self.deferred_len.store(deferred.len(), Ordering::Release);
+                let waiting = deferred.len();
+                self.deferred_len.store(waiting, Ordering::Release);
                 drop(deferred);
                 self.drain_wanted.store(true, Ordering::SeqCst);
                 self.wake();
-                return self.queued.load(Ordering::Acquire) + commands.len() as u64;
+                return self.queued.load(Ordering::Acquire) + waiting as u64;
             }
         };
         collector.start(self.id);
@@ -291,11 +293,10 @@ impl Connection {
 
     /// Brings the count of queued bytes up to date, which other threads read without the lock.
     fn update_queued(&self, inner: &Inner) -> u64 {
-        let deferred = self.deferred_len.load(Ordering::Acquire);
-        let queued = inner.session.queued() + (inner.backlog.len() + deferred) as u64;
+        let queued = inner.session.queued() + inner.backlog.len() as u64;
         let before = self.queued.swap(queued, Ordering::AcqRel);
         self.events.add_held(queued, before);
-        queued
+        queued + self.deferred_len.load(Ordering::Acquire) as u64
     }
 
     /// For the task, after sending: tells an application that waits for it that the queue has drained.

@@ -40,12 +40,20 @@ pub struct Context<'a, S> {
     pub sink: &'a mut S,
 }
 
+/// Longest payload of a data frame that is passed on whole although it arrives in parts, so that a write of few bytes
+/// is one event wherever a read happens to end. Longer ones are passed on as they come.
+const MAX_WHOLE: usize = 16 << 10;
+
 /// What the payload of the frame under way goes to.
 #[derive(Debug, Clone, Copy, Default)]
 enum Target {
     #[default]
     Nothing,
+    /// A stream, in parts as they arrive.
     Stream(Handle),
+    /// A stream, whole.
+    Message(Handle),
+    /// A text, whole.
     Text,
 }
 
@@ -54,8 +62,9 @@ enum Target {
 pub struct Legacy {
     decoder: Decoder,
     target: Target,
-    /// The text of a frame that arrives in parts: grows by what has arrived, never by what was announced.
-    text: Vec<u8>,
+    /// The payload of a frame that arrives in parts and is wanted whole: grows by what has arrived, never by what was
+    /// announced.
+    parts: Vec<u8>,
     local: Table<Local>,
     remote: Table<Remote>,
     waiting: VecDeque<(u32, Vec<u8>)>,
@@ -94,25 +103,21 @@ impl Legacy {
             }
             match self.target {
                 Target::Stream(stream) => {
-                    // Only a write of nothing is a message of nothing; a part with nothing in it is none.
-                    if !piece.range.is_empty() || piece.length == 0 {
+                    // A part with nothing in it is no message of nothing.
+                    if !piece.range.is_empty() {
                         cx.sink
                             .emit(Event::Data(stream), Payload::Input(piece.range));
                     }
                 }
-                Target::Text if piece.first && piece.last => {
-                    self.recv_text(
-                        &piece,
-                        &input[piece.range.clone()],
-                        Payload::Input(piece.range.clone()),
-                        cx,
-                    )?;
+                Target::Message(_) | Target::Text if piece.first && piece.last => {
+                    let payload = Payload::Input(piece.range.clone());
+                    self.recv_whole(&piece, &input[piece.range.clone()], payload, cx)?;
                 }
-                Target::Text => {
-                    self.text.extend_from_slice(&input[piece.range.clone()]);
+                Target::Message(_) | Target::Text => {
+                    self.parts.extend_from_slice(&input[piece.range.clone()]);
                     if piece.last {
-                        let text = std::mem::take(&mut self.text);
-                        self.recv_text(&piece, &text, Payload::Owned(&text), cx)?;
+                        let parts = std::mem::take(&mut self.parts);
+                        self.recv_whole(&piece, &parts, Payload::Owned(&parts), cx)?;
                     }
                 }
                 Target::Nothing if piece.last && piece.kind == frame::ACK => {
@@ -154,6 +159,7 @@ impl Legacy {
                 let discarded = self.remote.get(slot).is_none_or(|stream| stream.discarded);
                 match kind {
                     frame::DATA if discarded => Ok(Target::Nothing),
+                    frame::DATA if length <= MAX_WHOLE => Ok(Target::Message(Handle::remote(slot))),
                     frame::DATA => Ok(Target::Stream(Handle::remote(slot))),
                     _ => text(cx.config.max_end_value_size),
                 }
@@ -171,14 +177,18 @@ impl Legacy {
         }
     }
 
-    /// Takes a frame whose payload is one text, now whole.
-    fn recv_text<S: Sink>(
+    /// Takes a frame whose payload is wanted whole, and is.
+    fn recv_whole<S: Sink>(
         &mut self,
         piece: &Piece,
         text: &[u8],
         payload: Payload<'_>,
         cx: &mut Context<'_, S>,
     ) -> Result<(), ProtocolError> {
+        if let Target::Message(stream) = self.target {
+            cx.sink.emit(Event::Data(stream), payload);
+            return Ok(());
+        }
         let &Piece { kind, id, .. } = piece;
         if kind == negotiate::OFFER {
             cx.negotiation.recv_offer(text)?;
@@ -358,8 +368,10 @@ impl Legacy {
     pub fn discard(&mut self, slot: u32) {
         if let Some(stream) = self.remote.get(slot) {
             stream.discarded = true;
-            if matches!(self.target, Target::Stream(target) if target == Handle::remote(slot)) {
+            if matches!(self.target, Target::Stream(it) | Target::Message(it) if it == Handle::remote(slot))
+            {
                 self.target = Target::Nothing;
+                self.parts.clear();
             }
         }
     }

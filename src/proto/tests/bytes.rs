@@ -182,6 +182,21 @@ fn a_huge_data_frame_costs_what_has_arrived() {
 }
 
 #[test]
+fn a_short_message_is_passed_on_whole_and_a_long_one_as_it_comes() {
+    let mut end = server();
+    assert_eq!(
+        end.receive(&hex("00000008 07 02 7b7d 00000009 07 00 61")),
+        Ok(())
+    );
+    assert_eq!(end.receive(&hex("6263 00008006 07 00 6465")), Ok(()));
+    let (whole, part) = (
+        Seen::Data(REMOTE, b"abc".to_vec()),
+        Seen::Data(REMOTE, b"de".to_vec()),
+    );
+    assert_eq!(end.seen()[2..], [whole, part]);
+}
+
+#[test]
 fn a_fin_inside_a_frame_is_an_error_and_between_frames_is_not() {
     let bytes = hex("00000008 07 02 7b7d 00000009 07 00 616263");
     for cut in 0..=bytes.len() {
@@ -211,7 +226,7 @@ fn discarded_streams_give_nothing_but_their_close() {
         )),
         Ok(())
     );
-    assert_eq!(end.seen()[3..], [Seen::Closed(REMOTE)]);
+    assert_eq!(end.seen()[2..], [Seen::Closed(REMOTE)]);
 }
 
 #[test]
