@@ -10,6 +10,7 @@ use super::connection::{Connection, SLICES, Stop};
 use super::events::{Collector, READ, kind};
 use super::transport::Transport;
 use crate::proto::ProtocolError;
+use crate::sys::timer::Timer;
 use serde_json::json;
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
@@ -55,6 +56,7 @@ struct Task<'a> {
     socket: &'a Arc<Transport>,
     read_ended: bool,
     write_ended: bool,
+    timer: Timer,
 }
 
 /// Runs a connection on its socket until it ends. `announce` queues the event that tells of the connection, behind
@@ -70,6 +72,7 @@ pub async fn run(
         socket: &socket,
         read_ended: false,
         write_ended: false,
+        timer: Timer::default(),
     };
     let result = match task.first_read(announce) {
         Ok(()) => task.run().await,
@@ -333,7 +336,7 @@ impl Task<'_> {
         };
         let timer = async {
             match deadline {
-                Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+                Some(deadline) => self.timer.sleep_until(deadline).await,
                 None => {
                     tokio::time::sleep(QUIET).await;
                     self.connection.lock().session.shrink();

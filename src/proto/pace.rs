@@ -9,14 +9,21 @@
 //! Only whole frames are sent, and at most [`MAX_BURST`] bytes of them (a larger frame goes alone) before the last
 //! have left the socket's send queue and [`REST`] has passed. That is what an old receiver was measured to survive on
 //! loopback; over a real network nothing the sender does can guarantee it. A few bytes now and then never wait.
+//!
+//! A burst goes in several sends of at most [`MAX_SEND`] bytes: a receiver acknowledges several segments when it has
+//! read them, but a single one only after a delay of up to 40 ms, which would keep the send queue from emptying.
 
 use std::time::{Duration, Instant};
 
 /// Longest burst in bytes: half of what an old receiver reads at once, so that two that meet still fit in a read.
 pub const MAX_BURST: usize = 32 << 10;
 
-/// Shortest rest behind a burst: the time the receiver is given to read it.
-const REST: Duration = Duration::from_millis(1);
+/// Longest send in bytes, frames larger than that aside.
+pub const MAX_SEND: usize = 8 << 10;
+
+/// Shortest rest behind a burst: the time the receiver is given to read it. Measured: none crashed an old receiver
+/// within seconds, 250 µs did not in 14 million messages, and is no slower than the original.
+pub const REST: Duration = Duration::from_micros(250);
 
 /// Rest after which a burst counts as read although the send queue is not known to be empty: on a long path each
 /// acknowledgement takes a round trip, and waiting for it would make us slower than the original ever was.
@@ -55,14 +62,14 @@ impl Pace {
         self.active
     }
 
-    /// Longest burst while pacing.
-    pub fn max_burst(&self) -> Option<usize> {
-        self.active.then_some(MAX_BURST)
+    /// Longest send while pacing.
+    pub fn max_send(&self) -> Option<usize> {
+        self.active.then_some(MAX_SEND)
     }
 
-    /// Whether a burst of so many bytes may go.
-    pub fn can_send(&self, burst: usize) -> bool {
-        !self.active || self.used == 0 || self.used + burst <= MAX_BURST
+    /// Whether a send of so many bytes may go.
+    pub fn can_send(&self, bytes: usize) -> bool {
+        !self.active || self.used == 0 || self.used + bytes <= MAX_BURST
     }
 
     /// Bytes were taken for sending.
@@ -152,6 +159,6 @@ mod tests {
         pace.taken(MAX_BURST);
         pace.lift();
         assert!(pace.can_send(1 << 20));
-        assert_eq!((pace.max_burst(), pace.deadline()), (None, None));
+        assert_eq!((pace.max_send(), pace.deadline()), (None, None));
     }
 }

@@ -74,7 +74,7 @@ impl<S: Sink> Context<'_, S> {
     fn write(&mut self, kind: u8, id: u8, payload: &[u8]) {
         let header = frame::header(kind, id, payload.len());
         self.outbox
-            .push_frame(&header, payload, self.pace.max_burst());
+            .push_frame(&header, payload, self.pace.max_send());
     }
 
     /// Writes our offer where one is due: before anything else, or not at all.

@@ -1,6 +1,8 @@
-//! The one system call that no crate wraps safely: how much a socket's send queue holds.
+//! What no crate wraps safely: how much a socket's send queue holds, and a timer finer than a millisecond.
 //!
 //! Apart from `binding`, the only place with `unsafe` code: `proto` and `driver` forbid it.
+
+pub mod timer;
 
 use std::io;
 

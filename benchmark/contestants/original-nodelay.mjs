@@ -1,0 +1,10 @@
+// The stand-in with Nagle's algorithm off: tells how much of a difference is the engine and how much is this one option.
+
+import original from '../original-design.js'
+import { muxAdapter } from '../lib/mux-adapter.mjs'
+
+export { features } from './original.mjs'
+
+export const title = 'original design, noDelay'
+
+export const { listen, connect } = muxAdapter(original, { noDelay: true })

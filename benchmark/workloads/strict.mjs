@@ -1,0 +1,41 @@
+// An old receiver, which a header that straddles one of its reads kills. Each contestant sends; the receiver is always
+// the same. Survival comes first, throughput second. No warm-up: an old peer is as cold in real life.
+
+import { flood, payload } from '../lib/flood.mjs'
+import { now } from '../lib/side.mjs'
+import { receive } from './small.mjs'
+
+export const title = '64-byte messages into a receiver that dies of a split header, as 0.1.0 did'
+
+export const receiver = { contestant: 'original', options: { strict: true } }
+
+/** Only what speaks the wire of 0.1.0 can talk to it. */
+export const accepts = ({ legacyWire }) => legacyWire === true
+
+export const defaults = { size: 64, messages: 1_000_000 }
+
+export const metrics = [{ key: 'rate', title: 'messages/s' }]
+
+export function describe ({ size, messages }) {
+  return `${messages.toLocaleString('en')} messages of ${size} bytes from each client into the strict stand-in.`
+}
+
+export function server (side) {
+  return receive(side, side.features.messages)
+}
+
+export async function client (side) {
+  const { size, messages } = side.params
+  const connection = await side.connect()
+  let began = 0
+  connection.open({ workload: 'strict' }, (stream) => {
+    began = now()
+    flood(stream, payload(size), messages)
+  })
+  await side.hear('done')
+  return { began }
+}
+
+export function summarize ({ server, client, params }) {
+  return { rate: params.messages / ((server.arrived - client.began) / 1e9) }
+}
