@@ -3,7 +3,7 @@
 //! `binding` (Node) → `driver` (sockets and tasks) → `proto` (sans-IO). Nothing looks the other way.
 
 #[cfg(feature = "binding")]
-mod binding;
+pub mod binding;
 #[cfg(feature = "driver")]
 pub mod driver;
 pub mod proto;

@@ -1,5 +1,5 @@
 //! The addon: plain data across the boundary, and no decisions. Defaults and validation live in JavaScript.
 
-mod engine;
+pub mod engine;
 mod options;
 mod signal;

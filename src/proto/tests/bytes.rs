@@ -51,11 +51,10 @@ fn joined(seen: Vec<Seen>) -> Vec<Seen> {
     for event in seen {
         if let (Some(Seen::Data(last, bytes)), Seen::Data(stream, more)) =
             (result.last_mut(), &event)
+            && last == stream
         {
-            if last == stream {
-                bytes.extend(more);
-                continue;
-            }
+            bytes.extend(more);
+            continue;
         }
         result.push(event);
     }
