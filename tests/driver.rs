@@ -325,6 +325,52 @@ fn a_protocol_error_ends_its_connection_alone() {
 }
 
 #[test]
+fn a_peer_that_opens_and_never_reads_is_not_read_for_ever() {
+    let mut server = Application::new();
+    let address = (Ipv4Addr::LOCALHOST, server.listen(options()));
+    let writer = std::thread::spawn(move || {
+        let mut stranger = TcpStream::connect(address).expect("connects");
+        stranger
+            .set_write_timeout(Some(Duration::from_secs(2)))
+            .expect("a timeout");
+        // Stream 0 opened and ended, again and again.
+        let frames = b"\0\0\0\x07\0\x021\0\0\0\x0a\0\x03null".repeat(1000);
+        let mut written = 0;
+        while written < 1 << 30 {
+            match stranger.write(&frames) {
+                Ok(some) => written += some,
+                Err(_) => break,
+            }
+        }
+        (written, stranger)
+    });
+    let connection = server.wait_for(kind::CONNECTION).connection;
+    while !writer.is_finished() {
+        let Some(record) = server.next_within(Duration::from_millis(100)) else {
+            continue;
+        };
+        match record.kind {
+            kind::STREAM => server.put(ACCEPT, connection, record.stream, 0, &[]),
+            kind::CLOSED => server.put(FORGET, connection, record.stream, 0, &[]),
+            _ => continue,
+        }
+        if server.ready.is_empty() {
+            server.flush();
+        }
+    }
+    let (written, _stranger) = writer.join().expect("the writer ends");
+    assert!(
+        written < 100 << 20,
+        "the sender is stopped, after {written} bytes"
+    );
+    let queued = server
+        .engine
+        .connection(connection)
+        .map(|connection| connection.totals().queued);
+    assert!(queued.is_some_and(|queued| queued < 4 << 20), "{queued:?}");
+}
+
+#[test]
 fn a_reset_by_the_peer_is_a_system_error() {
     let (mut server, _, client, near) = joined();
     client

@@ -11,7 +11,7 @@
 //! So bytes leave in one order, whoever sends them, and nobody is in the kernel with the lock held but for a short
 //! send of the application's.
 
-use super::command::{self, Command};
+use super::command::{self, Command, Found};
 use super::events::{Collector, EventQueue, Flow, kind};
 use super::transport::Transport;
 use crate::proto::{Config, PeerKind, Session, Side, Transmit};
@@ -29,6 +29,10 @@ pub const SLICES: usize = 16;
 
 /// Consumed commands at the front of a backlog are cut off at this size.
 const COMPACT: usize = 1 << 20;
+
+/// Acknowledgements that may wait behind a full outbox before the socket is no longer read. A peer has at most 256
+/// opens under way; one that has more of them answered and reads none of the answers would fill our memory with them.
+const MAX_ACCEPTS: usize = 1024;
 
 /// How long the process may wait at its exit for the task to leave the kernel: it does so at once, its socket being
 /// non-blocking, unless the machine is stalled.
@@ -65,6 +69,7 @@ pub enum Stop {
 struct Backlog {
     bytes: Vec<u8>,
     at: usize,
+    accepts: usize,
 }
 
 impl Backlog {
@@ -72,7 +77,13 @@ impl Backlog {
         self.bytes.len() - self.at
     }
 
-    fn skip(&mut self, length: usize) {
+    fn push(&mut self, found: &Found<'_>, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        self.accepts += usize::from(matches!(found.command, Command::Accept(_)));
+    }
+
+    fn skip(&mut self, length: usize, was_accept: bool) {
+        self.accepts -= usize::from(was_accept);
         self.at += length;
         if self.at == self.bytes.len() {
             self.bytes.clear();
@@ -227,7 +238,7 @@ impl Connection {
 
     /// Whether the socket may be read, as far as the application and the protocol are concerned.
     pub fn wants_read(&self, inner: &Inner) -> bool {
-        !inner.paused && inner.session.wants_read()
+        !inner.paused && inner.session.wants_read() && inner.backlog.accepts < MAX_ACCEPTS
     }
 
     /// Executes what was left behind while the lock was taken, and what the session can encode by now.
@@ -415,7 +426,7 @@ impl Inner {
             if !found.command.is_ordered() {
                 self.apply(found.command, collector);
             } else if self.backlog.len() > 0 || !self.session.can_encode() {
-                self.backlog.bytes.extend_from_slice(this);
+                self.backlog.push(&found, this);
             } else {
                 self.apply(found.command, collector);
             }
@@ -432,9 +443,9 @@ impl Inner {
             let Some(found) = command::first(&backlog.bytes[backlog.at..]) else {
                 break;
             };
-            let length = found.length;
+            let (length, is_accept) = (found.length, matches!(found.command, Command::Accept(_)));
             self.apply(found.command, collector);
-            backlog.skip(length);
+            backlog.skip(length, is_accept);
         }
         self.backlog = backlog;
     }
