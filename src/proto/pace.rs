@@ -33,7 +33,7 @@ const MAX_REST: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub struct Pace {
     active: bool,
-    /// Bytes taken since the last rest.
+    /// What was taken since the last rest.
     used: usize,
     /// When the kernel took the last of them.
     last: Option<Instant>,
@@ -67,12 +67,12 @@ impl Pace {
         self.active.then_some(MAX_SEND)
     }
 
-    /// Whether a send of so many bytes may go.
+    /// Whether a send that counts for so many bytes may go.
     pub fn can_send(&self, bytes: usize) -> bool {
         !self.active || self.used == 0 || self.used + bytes <= MAX_BURST
     }
 
-    /// Bytes were taken for sending.
+    /// A send that counts for so many bytes was taken.
     pub fn taken(&mut self, bytes: usize) {
         self.used += bytes;
     }

@@ -216,12 +216,12 @@ impl Session {
     /// Takes bytes to send. While they are not all sent, nothing else may be.
     pub fn take_transmit(&mut self) -> Option<Transmit> {
         let paced = self.pace.is_active();
-        if paced && !self.pace.can_send(self.outbox.first_burst()) {
+        if paced && !self.pace.can_send(self.outbox.first_send()) {
             return None;
         }
         let transmit = self.outbox.take(paced)?;
         if paced {
-            self.pace.taken(transmit.len());
+            self.pace.taken(transmit.charge);
         }
         Some(transmit)
     }
