@@ -66,7 +66,11 @@ pub async fn run(
     socket: Arc<Transport>,
     announce: impl FnOnce(&mut Collector),
 ) {
-    connection.lock().socket = Some(socket.clone());
+    {
+        let mut inner = connection.lock();
+        inner.session.set_local(socket.is_local());
+        inner.socket = Some(socket.clone());
+    }
     let mut task = Task {
         connection: &connection,
         socket: &socket,

@@ -110,6 +110,20 @@ impl Transport {
         each!(self, socket => crate::sys::send_queue(socket))
     }
 
+    /// Whether the other end is on this machine.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp(socket) => match (socket.local_addr(), socket.peer_addr()) {
+                (Ok(local), Ok(peer)) => {
+                    peer.ip().to_canonical().is_loopback() || local.ip() == peer.ip()
+                }
+                _ => false,
+            },
+            #[cfg(unix)]
+            Self::Unix(_) => true,
+        }
+    }
+
     /// Both ends' addresses, as JavaScript shows them.
     pub fn addresses(&self) -> Value {
         match self {

@@ -60,6 +60,11 @@ impl Outbox {
         self.len == 0
     }
 
+    /// What the send that is open to more frames counts for in pacing.
+    pub fn open_send(&self) -> usize {
+        self.open_send
+    }
+
     /// Appends one frame. With `max_send`, a send is closed before a frame that would make it longer than that.
     pub fn push_frame(&mut self, header: &[u8], payload: &[u8], max_send: Option<usize>) {
         let total = header.len() + payload.len();

@@ -10,8 +10,11 @@
 //! have left the socket's send queue and [`REST`] has passed. That is what an old receiver was measured to survive on
 //! loopback; over a real network nothing the sender does can guarantee it. A few bytes now and then never wait.
 //!
-//! A burst goes in several sends of at most [`MAX_SEND`] bytes: a receiver acknowledges several segments when it has
-//! read them, but a single one only after a delay of up to 40 ms, which would keep the send queue from emptying.
+//! What makes an empty send queue mean that the receiver has read: Linux acknowledges at once when more has arrived
+//! than the largest segment it has seen, otherwise when the application has read everything, or 40 ms later; and
+//! several segments sooner than a single one. So the first long send is one of [`MAX_BURST`], which sets that measure,
+//! and later bursts go in sends of at most [`MAX_SEND`]. With a receiver that takes 3 ms for each read, the queue was
+//! measured to empty every 3.1 ms.
 
 use std::time::{Duration, Instant};
 
@@ -25,14 +28,24 @@ pub const MAX_SEND: usize = 8 << 10;
 /// within seconds, 250 µs did not in 14 million messages, and is no slower than the original.
 pub const REST: Duration = Duration::from_micros(250);
 
-/// Rest after which a burst counts as read although the send queue is not known to be empty: on a long path each
-/// acknowledgement takes a round trip, and waiting for it would make us slower than the original ever was.
-const MAX_REST: Duration = Duration::from_millis(10);
+/// A send of so many bytes sets the receiver's measure.
+const LONG_SEND: usize = MAX_BURST - (2 << 10);
+
+/// Rest after which a burst counts as read although the send queue is not empty, on this machine: longer than an
+/// acknowledgement is ever delayed.
+pub const PATIENCE_HERE: Duration = Duration::from_millis(50);
+
+/// The same over a network: on a long path each acknowledgement takes a round trip, and waiting for it would make us
+/// slower than the original ever was.
+pub const PATIENCE_FAR: Duration = Duration::from_millis(10);
 
 /// Where the pacing stands.
 #[derive(Debug)]
 pub struct Pace {
     active: bool,
+    patience: Duration,
+    /// A long send has been encoded.
+    had_long_send: bool,
     /// What was taken since the last rest.
     used: usize,
     /// When the kernel took the last of them.
@@ -46,6 +59,8 @@ impl Pace {
     pub fn new(active: bool) -> Self {
         Self {
             active,
+            patience: PATIENCE_FAR,
+            had_long_send: false,
             used: 0,
             last: None,
             again: None,
@@ -62,9 +77,24 @@ impl Pace {
         self.active
     }
 
+    /// How long a send queue may stay filled, now that it is known where the peer is.
+    pub fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
+    }
+
     /// Longest send while pacing.
     pub fn max_send(&self) -> Option<usize> {
-        self.active.then_some(MAX_SEND)
+        let longest = if self.had_long_send {
+            MAX_SEND
+        } else {
+            MAX_BURST
+        };
+        self.active.then_some(longest)
+    }
+
+    /// A frame was encoded into a send that is now so long.
+    pub fn encoded(&mut self, send: usize) {
+        self.had_long_send |= send >= LONG_SEND;
     }
 
     /// Whether a send that counts for so many bytes may go.
@@ -98,7 +128,7 @@ impl Pace {
         if now < again {
             return;
         }
-        if unsent == 0 || now >= last + MAX_REST {
+        if unsent == 0 || now >= last + self.patience {
             self.used = 0;
             self.again = None;
         } else {
@@ -137,7 +167,7 @@ mod tests {
         let start = Instant::now();
         pace.taken(MAX_BURST);
         pace.written(start);
-        pace.look(start + MAX_REST, 1);
+        pace.look(start + PATIENCE_FAR, 1);
         assert!(pace.can_send(1));
     }
 

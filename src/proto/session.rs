@@ -10,7 +10,7 @@ use super::event::{Event, Handle, Payload, PeerKind, Sink};
 use super::legacy::{Context, Legacy};
 use super::negotiate::{self, Negotiation, Start};
 use super::outbox::{Outbox, Transmit};
-use super::pace::Pace;
+use super::pace::{self, Pace};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Instant;
@@ -74,6 +74,15 @@ impl Session {
             wire!(session, &mut NoEvents, |_wire, cx| cx.write_offer());
         }
         session
+    }
+
+    /// It is known whether the peer is on this machine, which the pacing towards an old one goes by.
+    pub fn set_local(&mut self, local: bool) {
+        self.pace.set_patience(if local {
+            pace::PATIENCE_HERE
+        } else {
+            pace::PATIENCE_FAR
+        });
     }
 
     /// What is known of the peer.

@@ -383,16 +383,16 @@ fn towards_an_old_peer_sends_are_whole_frames_with_a_rest_behind_each_burst() {
         bursts.push(pair.client.send(pair.now, 1000));
         pair.advance(Duration::from_millis(1));
     }
-    // 117 frames of 70 bytes in each send of at most 8 KiB, four sends of at most 32 KiB in a burst.
+    // The first long send fills a burst; from then on 117 frames of 70 bytes are a send, and four sends a burst.
     let full = vec![8190; 4];
     assert_eq!(
         bursts,
         [
-            full.clone(),
+            vec![30_730],
             full.clone(),
             full.clone(),
             full,
-            vec![8190, 770],
+            vec![8190, 2800],
             vec![40_006]
         ]
     );
