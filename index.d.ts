@@ -1,0 +1,345 @@
+/// <reference types="node" />
+
+import { AddressInfo, LookupFunction, DropArgument } from 'node:net'
+import { Duplex } from 'node:stream'
+import { EventEmitter } from 'node:events'
+import { ReadStream, WriteStream } from 'node:fs'
+
+/** A value that has a JSON form. What JSON.stringify makes of it is sent; objects may have a `toJSON`. */
+export type JsonValue = string | number | boolean | null | object
+
+/** What stream.write() and stream.end() take: bytes as they are, anything else as the bytes of its JSON text. */
+export type Sendable = NodeJS.ArrayBufferView | JsonValue
+
+/** For every connection: the server's accepted ones, or the client's own. */
+export interface ConnectionOptions {
+  /** Turns Nagle's algorithm off. Frames are gathered per turn, so it would only add latency. Default: true. */
+  noDelay?: boolean | undefined
+  /** Turns TCP keep-alive on. Default: false. */
+  keepAlive?: boolean | undefined
+  /** Delay before the first keep-alive probe, in milliseconds; 0 leaves the system's own. Default: 0. */
+  keepAliveInitialDelay?: number | undefined
+  /** Whether the connection stays open for writing after the peer's end. Default: false. */
+  allowHalfOpen?: boolean | undefined
+  /**
+   * 'auto' tells the peer, in a frame that old peers skip, that this end is new; 'legacy' sends nothing that version
+   * 0.1.0 would not. Default: 'auto'.
+   */
+  protocol?: 'auto' | 'legacy' | undefined
+  /**
+   * 'new' says that the peer is known not to be version 0.1.0, which lifts the pacing that protects it from its own
+   * bugs. Default: 'auto': paced until the peer has shown that it is new.
+   */
+  peer?: 'auto' | 'new' | undefined
+  /**
+   * Bytes that the paused streams of a connection may hold before its socket is no longer read. Each message counts
+   * for at least 16. 1 to 2^31 - 1; default: 262144.
+   */
+  readableHighWaterMark?: number | undefined
+  /**
+   * Bytes queued on a connection from which on write() of its streams returns false; 'drain' comes at half of it.
+   * 1 to 2^31 - 1; default: 262144.
+   */
+  writableHighWaterMark?: number | undefined
+  /**
+   * Bytes kept for a stream whose data nobody has asked for yet; past it the whole stream is discarded. Each message
+   * counts for at least 16. 0 to 2^31 - 1; default: 262144.
+   */
+  unclaimedLimit?: number | undefined
+  /** Longest meta accepted from a peer, in bytes of JSON text. Default: 4194304. */
+  maxMetaSize?: number | undefined
+  /** Longest end value accepted from a peer, in bytes of JSON text. Default: 4194304. */
+  maxEndValueSize?: number | undefined
+  /** Deepest nesting of JSON accepted from a peer. Default: 512. */
+  maxJsonDepth?: number | undefined
+}
+
+export interface MuxServerOptions extends ConnectionOptions {
+  /** 0 to 65535, also as a string; 0 lets the system choose. Default: 0. */
+  port?: number | string | undefined
+  /** Address or name to listen on. Default: the unspecified one, `::` where there is IPv6, `0.0.0.0` elsewhere. */
+  host?: string | undefined
+  /** Path of a unix socket; then `port` and `host` are ignored. */
+  path?: string | undefined
+  /** Connections the system queues before they are accepted. Default: 511. */
+  backlog?: number | undefined
+  /** Accepts no IPv4 on the address `::`. Default: false. */
+  ipv6Only?: boolean | undefined
+  /** Lets all users read from the unix socket. Default: false. */
+  readableAll?: boolean | undefined
+  /** Lets all users write to the unix socket. Default: false. */
+  writableAll?: boolean | undefined
+  /** More connections than this are closed at once, and reported by 'drop'. Default: Infinity. */
+  maxConnections?: number | undefined
+  /** Aborting it closes the server. */
+  signal?: AbortSignal | undefined
+}
+
+export interface MuxClientOptions extends ConnectionOptions {
+  /** 1 to 65535, also as a string. Required unless `path` is given. */
+  port?: number | string | undefined
+  /** Address or name to connect to. Default: 'localhost'. */
+  host?: string | undefined
+  /** Path of a unix socket; then `port` and `host` are ignored. */
+  path?: string | undefined
+  /** Family of the addresses to look up; 0 is both. Default: 0. */
+  family?: 0 | 4 | 6 | 'IPv4' | 'IPv6' | undefined
+  /** Flags for dns.lookup(). Default: dns.ADDRCONFIG where both families are looked up, else 0. */
+  hints?: number | undefined
+  /** Replaces dns.lookup(). */
+  lookup?: LookupFunction | undefined
+  /** Local address to connect from; turns `autoSelectFamily` off. */
+  localAddress?: string | undefined
+  /** Local port to connect from. */
+  localPort?: number | undefined
+  /** Tries all addresses of a name, the families in turn. Default: net.getDefaultAutoSelectFamily(). */
+  autoSelectFamily?: boolean | undefined
+  /** Milliseconds an address may take before the next is tried, at least 10. Default: as net has it. */
+  autoSelectFamilyAttemptTimeout?: number | undefined
+  /** Aborting it destroys the client with an AbortError. */
+  signal?: AbortSignal | undefined
+}
+
+export interface CreateStreamOptions {
+  /** Keeps the chunks of different writes apart on the readable side, where the wire has one. Default: true. */
+  messages?: boolean | undefined
+  /** Aborting it cancels the wait for the stream. */
+  signal?: AbortSignal | undefined
+}
+
+/** What connection.stats() returns: counts of one connection since it was made. */
+export interface ConnectionStats {
+  /** Bytes received, framing included. */
+  bytesRead: number
+  /** Bytes sent or queued, framing included. */
+  bytesWritten: number
+  /** Bytes queued: not yet taken by the system. */
+  queuedBytes: number
+  /** Streams opened at this end. */
+  streamsOpened: number
+  /** Streams opened by the peer. */
+  streamsAccepted: number
+  /** Streams that count against the limit of 256. */
+  streamsLive: number
+  /** Streams whose data was dropped because nobody read it. */
+  discardedStreams: number
+  /** Bytes dropped of those. */
+  discardedBytes: number
+  /** What the peer has shown to be. */
+  peer: 'old' | 'new' | 'undecided'
+}
+
+/**
+ * One stream of a connection. On the legacy wire its creator writes and the other side reads; the half an end does not
+ * have counts as finished, though `readable` and `writable` say true while the stream lives.
+ */
+export class MuxStream extends Duplex {
+  private constructor ()
+  /** Its id on the wire: 0 to 255, used again after its end. */
+  readonly id: number
+  /** What createStream() was given. */
+  readonly meta: any
+
+  /**
+   * Sends one message: bytes are copied before this returns, anything else goes as its JSON text, a string too unless
+   * an encoding is given. False: wait for 'drain'. The callback is called when the system took the bytes, or with the
+   * error that came first. Throws ERR_MUX_INVALID_VALUE for what has no JSON form, and ERR_MUX_NOT_WRITABLE on a stream
+   * that the peer created.
+   */
+  write (value: Sendable, callback?: (error?: Error | null) => void): boolean
+  write (value: Sendable, encoding?: BufferEncoding, callback?: (error?: Error | null) => void): boolean
+
+  /**
+   * Ends the stream. Bytes are sent as data before; any other value arrives as the argument of the other side's 'end',
+   * a Buffer of its JSON text. On a stream that the peer created it sends nothing.
+   */
+  end (callback?: () => void): this
+  end (value: Sendable | undefined, callback?: () => void): this
+  end (value: Sendable | undefined, encoding?: BufferEncoding, callback?: () => void): this
+
+  /** Lets strings go as themselves, in this encoding, instead of as JSON. */
+  setDefaultEncoding (encoding: BufferEncoding): this
+
+  /** 'data': a Buffer; a string after setEncoding(); of a JSON data frame, which no known peer sends, its value. */
+  on (event: 'data', listener: (chunk: any) => void): this
+  /** 'end': with a Buffer of the JSON text if the peer called end(value), else without an argument. */
+  on (event: 'end', listener: (value?: Buffer) => void): this
+  on (event: 'error', listener: (error: Error) => void): this
+  on (event: 'close' | 'drain' | 'finish' | 'pause' | 'readable' | 'resume', listener: () => void): this
+  on (event: string | symbol, listener: (...args: any[]) => void): this
+  once (event: 'data', listener: (chunk: any) => void): this
+  once (event: 'end', listener: (value?: Buffer) => void): this
+  once (event: 'error', listener: (error: Error) => void): this
+  once (event: 'close' | 'drain' | 'finish' | 'pause' | 'readable' | 'resume', listener: () => void): this
+  once (event: string | symbol, listener: (...args: any[]) => void): this
+}
+
+/** Where the streams of one connection come from. */
+export interface StreamPool {
+  /**
+   * Opens a stream. `meta` is any JSON value and becomes `stream.meta` on the other side; its text may have 4 MiB.
+   * With a callback nothing is returned, and it is called, with the stream as `this` too, once the other side has
+   * acknowledged; without an acknowledgement it is never called. Throws ERR_MUX_STREAM_LIMIT when 256 streams live
+   * and ERR_MUX_INVALID_VALUE for a meta that has no JSON form, in either form.
+   */
+  createStream (meta: JsonValue, callback: (this: MuxStream, stream: MuxStream) => void): void
+  createStream (
+    meta: JsonValue, options: CreateStreamOptions | undefined, callback: (this: MuxStream, stream: MuxStream) => void
+  ): void
+  /** Without a callback: a Promise. Ignoring it is safe; awaited it rejects with what kept the stream from opening. */
+  createStream (meta: JsonValue, options?: CreateStreamOptions): Promise<MuxStream>
+}
+
+/** A connection: what was a net.Socket in version 0.1.0, less its bytes. Addresses stay readable after 'close'. */
+export class Connection extends EventEmitter {
+  private constructor ()
+  readonly StreamPool: StreamPool
+  /** The wire in use. */
+  readonly protocol: 'legacy'
+  readonly connecting: boolean
+  readonly pending: boolean
+  readonly destroyed: boolean
+  readonly readyState: 'opening' | 'open' | 'readOnly' | 'closed'
+  readonly remoteAddress: string | undefined
+  readonly remotePort: number | undefined
+  readonly remoteFamily: string | undefined
+  readonly localAddress: string | undefined
+  readonly localPort: number | undefined
+  readonly localFamily: string | undefined
+  /** Bytes received on the connection itself, framing included. */
+  readonly bytesRead: number
+  /** Bytes sent or queued on the connection itself, framing included. */
+  readonly bytesWritten: number
+  /** Milliseconds set by setTimeout(); 0 when off. */
+  readonly timeout: number
+
+  /** The local address; empty before the connect. */
+  address (): AddressInfo | {}
+  stats (): ConnectionStats
+  /** Half-closes: what is queued is sent first. The callback is called at 'finish'. */
+  end (callback?: () => void): this
+  /** Closes at once. With an error 'error' is emitted, and 'close' says true. */
+  destroy (error?: Error): this
+  /** As destroy(), and the peer sees a reset. */
+  resetAndDestroy (): this
+  /** Stops reading the socket. */
+  pause (): this
+  resume (): this
+  isPaused (): boolean
+  /** Default: true. */
+  setNoDelay (noDelay?: boolean): this
+  /** @param initialDelay milliseconds before the first probe; default 0, the system's own */
+  setKeepAlive (enable?: boolean, initialDelay?: number): this
+  /** Emits 'timeout' after so many milliseconds without traffic; 0 switches it off. Closes nothing. */
+  setTimeout (milliseconds: number, callback?: () => void): this
+  /** Lets the open connection keep the process alive, as it does by default. */
+  ref (): this
+  /** Lets the process exit while the connection is open; what is queued is sent before. */
+  unref (): this
+  /** Always throws ERR_MUX_RAW_WRITE: raw bytes would corrupt the framing. */
+  write (...args: any[]): never
+
+  /** 'stream': the peer opened a stream. */
+  on (event: 'stream', listener: (stream: MuxStream) => void): this
+  /** 'end': the peer half-closed; with `allowHalfOpen: false` this end does, too. */
+  on (event: 'end' | 'finish' | 'timeout', listener: () => void): this
+  on (event: 'close', listener: (hadError: boolean) => void): this
+  on (event: 'error', listener: (error: Error) => void): this
+  on (event: string | symbol, listener: (...args: any[]) => void): this
+  once (event: 'stream', listener: (stream: MuxStream) => void): this
+  once (event: 'end' | 'finish' | 'timeout', listener: () => void): this
+  once (event: 'close', listener: (hadError: boolean) => void): this
+  once (event: 'error', listener: (error: Error) => void): this
+  once (event: string | symbol, listener: (...args: any[]) => void): this
+}
+
+/** A server that listens from construction on. */
+export class MuxServer extends EventEmitter {
+  /** Listens on a port (0 to 65535, also as a string), at `host` or on every address. */
+  constructor (port?: number | string, host?: string)
+  /** Listens on the path of a unix socket. */
+  constructor (path: string)
+  constructor (options: MuxServerOptions)
+  readonly listening: boolean
+  /** More connections than this are closed at once. Default: Infinity. */
+  maxConnections: number
+  /** As net.Server: the address, the path of a unix socket, or null while not listening. */
+  address (): AddressInfo | string | null
+  /** Stops accepting. 'close', and the callback, come when the last connection has ended. */
+  close (callback?: (error?: Error) => void): this
+  getConnections (callback: (error: Error | null, count: number) => void): this
+  /** Lets the listening server keep the process alive, as it does by default. */
+  ref (): this
+  unref (): this
+  [Symbol.asyncDispose] (): Promise<void>
+
+  on (event: 'connection', listener: (connection: Connection) => void): this
+  on (event: 'listening' | 'close', listener: () => void): this
+  /** 'error': listening failed, or a connection could not be accepted. */
+  on (event: 'error', listener: (error: Error) => void): this
+  /** 'connectionError': an accepted connection without an 'error' listener of its own failed. */
+  on (event: 'connectionError', listener: (error: Error, connection: Connection) => void): this
+  /** 'drop': a connection above maxConnections was closed. */
+  on (event: 'drop', listener: (data: DropArgument) => void): this
+  on (event: string | symbol, listener: (...args: any[]) => void): this
+  once (event: 'connection', listener: (connection: Connection) => void): this
+  once (event: 'listening' | 'close', listener: () => void): this
+  once (event: 'error', listener: (error: Error) => void): this
+  once (event: 'connectionError', listener: (error: Error, connection: Connection) => void): this
+  once (event: 'drop', listener: (data: DropArgument) => void): this
+  once (event: string | symbol, listener: (...args: any[]) => void): this
+}
+
+/** A client that connects from construction on. */
+export class MuxClient extends EventEmitter {
+  /** Connects to a port at 'localhost'. The callback is called once connected. */
+  constructor (port: number | string, callback?: () => void)
+  constructor (port: number | string, host?: string, callback?: () => void)
+  /** Connects to the path of a unix socket. */
+  constructor (path: string, callback?: () => void)
+  constructor (options: MuxClientOptions, callback?: () => void)
+  /** undefined before 'connect'. */
+  readonly connection: Connection | undefined
+  /** There from construction on: what is opened before the connect is sent after it. */
+  readonly StreamPool: StreamPool
+  readonly destroyed: boolean
+  /** Half-closes: what is queued is sent first. */
+  end (callback?: () => void): this
+  /** Closes at once. */
+  destroy (error?: Error): this
+  ref (): this
+  unref (): this
+
+  on (event: 'connect', listener: () => void): this
+  on (event: 'stream', listener: (stream: MuxStream) => void): this
+  /** 'error': looking up, connecting or the connection failed. Thrown if nobody listens here or on `connection`. */
+  on (event: 'error', listener: (error: Error) => void): this
+  on (event: 'close', listener: (hadError: boolean) => void): this
+  on (event: string | symbol, listener: (...args: any[]) => void): this
+  once (event: 'connect', listener: () => void): this
+  once (event: 'stream', listener: (stream: MuxStream) => void): this
+  once (event: 'error', listener: (error: Error) => void): this
+  once (event: 'close', listener: (hadError: boolean) => void): this
+  once (event: string | symbol, listener: (...args: any[]) => void): this
+}
+
+/** A peer broke the protocol; it ended that connection, and nothing else. */
+export class MuxProtocolError extends Error {
+  private constructor ()
+  /** ERR_MUX_FRAME_LENGTH, ERR_MUX_UNKNOWN_STREAM, …: docs/PROTOCOL.md lists them. */
+  readonly code: string
+  readonly origin: 'peer'
+}
+
+export const util: {
+  /**
+   * Pipes a file into a stream and ends the stream with it. A file that cannot be read destroys the stream with that
+   * error. Returns the file's stream, which is destroyed with the other one.
+   */
+  sendFile (path: string, stream: MuxStream): ReadStream
+  /**
+   * Pipes a stream into a file. A file that cannot be written destroys the stream with that error. Returns the file's
+   * stream: 'finish' when all is written; destroyed when the stream is cut off.
+   */
+  receiveFile (path: string, stream: MuxStream): WriteStream
+}

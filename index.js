@@ -1,0 +1,12 @@
+'use strict'
+
+// Assembles what the package is. May not hold any logic.
+
+const { MuxClient } = require('./lib/client')
+const { Connection } = require('./lib/connection')
+const { MuxProtocolError } = require('./lib/errors')
+const { MuxServer } = require('./lib/server')
+const { MuxStream } = require('./lib/stream')
+const util = require('./lib/util')
+
+module.exports = { MuxServer, MuxClient, util, Connection, MuxStream, MuxProtocolError }

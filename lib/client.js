@@ -1,0 +1,183 @@
+'use strict'
+
+// MuxClient: resolves the name, connects, and hands on what its one connection reports.
+//
+// This file may not: know streams, or choose between addresses (native code tries them in the order given here).
+
+const dns = require('node:dns')
+const { EventEmitter } = require('node:events')
+const net = require('node:net')
+const { inherits } = require('node:util')
+const { Connection } = require('./connection')
+const context = require('./context')
+const engine = require('./engine')
+const { abortError, connectError } = require('./errors')
+const { callback, clientOptions, nativeSettings } = require('./options')
+
+/** @constructor Connects at once. A plain function, as MuxServer is. */
+function MuxClient (port, host, done) {
+  if (!(this instanceof MuxClient)) return new MuxClient(port, host, done)
+  if (typeof host === 'function') {
+    done = host
+    host = undefined
+  }
+  callback('callback', done)
+  const options = clientOptions(port, host)
+  EventEmitter.call(this)
+  engine.start()
+  this._connection = new Connection(this, options.connection, context.capture())
+  this._unwatch = undefined
+  /** undefined before the connect. */
+  this.connection = undefined
+  /** There from the start: what is opened before the connect is sent after it. */
+  this.StreamPool = this._connection.StreamPool
+  if (done) this.once('connect', done)
+  if (options.signal !== undefined) watch(this, options.signal)
+  if (!this._connection.destroyed) resolve(this._connection, options)
+}
+
+inherits(MuxClient, EventEmitter)
+Object.setPrototypeOf(MuxClient, EventEmitter)
+
+/** Half-closes the connection; what is queued is sent first. */
+MuxClient.prototype.end = function end (...args) {
+  this._connection.end(...args)
+  return this
+}
+
+MuxClient.prototype.destroy = function destroy (error) {
+  this._connection.destroy(error)
+  return this
+}
+
+MuxClient.prototype.ref = function ref () {
+  this._connection.ref()
+  return this
+}
+
+MuxClient.prototype.unref = function unref () {
+  this._connection.unref()
+  return this
+}
+
+Object.defineProperty(MuxClient.prototype, 'destroyed', {
+  configurable: true,
+  enumerable: true,
+  get () { return this._connection.destroyed }
+})
+
+function watch (client, signal) {
+  const onAbort = () => client.destroy(abortError(signal))
+  if (signal.aborted) {
+    onAbort()
+    return
+  }
+  signal.addEventListener('abort', onAbort, { once: true })
+  client._unwatch = () => signal.removeEventListener('abort', onAbort)
+}
+
+// ---- resolving, as net does it ----
+
+function resolve (connection, options) {
+  const { host, port, path } = options
+  if (path !== undefined) return connect(connection, options, { addresses: [], path })
+  if (net.isIP(host) !== 0) return connect(connection, options, { addresses: [{ address: host, port }] })
+  const request = { family: options.family, hints: options.hints }
+  const any = request.family === 0
+  // Addresses of a family this machine has no route for are of no use.
+  if (any && request.hints === 0 && process.platform !== 'win32') request.hints = dns.ADDRCONFIG
+  const all = any && options.localAddress === undefined && options.autoSelectFamily
+  if (all) request.all = true
+  const lookup = options.lookup || dns.lookup
+  lookup(host, request, (error, found, family) => {
+    if (connection.destroyed) return
+    if (error) return process.nextTick(fail, connection, error)
+    const entries = all ? found : [{ address: found, family }]
+    const addresses = usable(entries)
+    if (addresses.length === 0) process.nextTick(fail, connection, badAddress(entries[0]))
+    else connect(connection, options, { addresses: addresses.map((address) => ({ address, port })) })
+  })
+}
+
+// Each address once, the families in turn, that of the first found first.
+function usable (found) {
+  const first = []
+  const second = []
+  let preferred
+  for (const { address, family } of found) {
+    if (net.isIP(address) === 0 || (family !== 4 && family !== 6)) continue
+    preferred = preferred || family
+    const list = family === preferred ? first : second
+    if (!list.includes(address)) list.push(address)
+  }
+  const turns = []
+  for (let i = 0; i < Math.max(first.length, second.length); i++) {
+    if (i < first.length) turns.push(first[i])
+    if (i < second.length) turns.push(second[i])
+  }
+  return turns
+}
+
+// A lookup of the program's own gave no address: Node's error for it.
+function badAddress (entry = {}) {
+  const ip = net.isIP(entry.address) === 0
+  const error = ip
+    ? new TypeError(`Invalid IP address: ${entry.address}`)
+    : new RangeError(`Invalid address family: ${entry.family}`)
+  error.code = ip ? 'ERR_INVALID_IP_ADDRESS' : 'ERR_INVALID_ADDRESS_FAMILY'
+  return error
+}
+
+function connect (connection, options, where) {
+  const number = engine.native.connect({
+    ...where,
+    localAddress: options.localAddress,
+    localPort: options.localPort,
+    attemptTimeout: options.autoSelectFamilyAttemptTimeout,
+    connection: nativeSettings(connection._settings)
+  })
+  if (number >= 0) {
+    connection._start(number)
+    return
+  }
+  const [{ address, port }] = where.path === undefined ? where.addresses : [{ address: where.path }]
+  process.nextTick(fail, connection, connectError(number, address, port))
+}
+
+function fail (connection, error) {
+  connection.destroy(error)
+}
+
+// ---- what its connection calls ----
+
+MuxClient.prototype._connected = function (connection) {
+  this.connection = connection
+  context.emit(connection._context, this, 'connect')
+}
+
+MuxClient.prototype._emitStream = function (connection, stream) {
+  let heard = false
+  try {
+    heard = context.emit(connection._context, connection, 'stream', stream)
+  } finally {
+    heard = context.emit(connection._context, this, 'stream', stream) || heard
+  }
+  return heard
+}
+
+// Reported where somebody listens. Where nobody does it is thrown, as an EventEmitter does.
+MuxClient.prototype._connectionError = function (connection, error) {
+  const heard = connection.listenerCount('error') > 0
+  try {
+    if (heard) connection.emit('error', error)
+  } finally {
+    if (!heard || this.listenerCount('error') > 0) this.emit('error', error)
+  }
+}
+
+MuxClient.prototype._connectionClosed = function (connection, hadError) {
+  if (this._unwatch) this._unwatch()
+  context.emit(connection._context, this, 'close', hadError)
+}
+
+module.exports = { MuxClient }

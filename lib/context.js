@@ -1,0 +1,58 @@
+'use strict'
+
+// Async contexts (AsyncLocalStorage), at no cost where none is active: the common case is null.
+//
+// This file may not: know what a stream or a connection is.
+
+const { AsyncLocalStorage, AsyncResource } = require('node:async_hooks')
+
+// Node has no public call that tells whether any storage is active, but an AsyncResource carries what is:
+// up to Node 22 one property per storage, with AsyncContextFrame (the default from 24) one for all.
+const STORES = new Set(['kResourceStore', 'context_frame'])
+
+function capturedNothing (resource) {
+  const symbols = Object.getOwnPropertySymbols(resource)
+  for (let i = 0; i < symbols.length; i++) {
+    if (resource[symbols[i]] !== undefined && STORES.has(symbols[i].description)) return false
+  }
+  return true
+}
+
+// These names are Node's own affair. Where a later Node hides them every context is kept: slower, still right.
+const canTell = probe()
+
+function probe () {
+  const storage = new AsyncLocalStorage()
+  try {
+    return storage.run(true, () => !capturedNothing(new AsyncResource('MUX')))
+  } finally {
+    storage.disable()
+  }
+}
+
+/** @returns {AsyncResource|null} the context of the caller; null when no storage is active in it. */
+function capture () {
+  const resource = new AsyncResource('MUX')
+  return canTell && capturedNothing(resource) ? null : resource
+}
+
+/** Runs `fn` in a captured context. */
+function run (context, fn, self, ...args) {
+  return context === null ? Reflect.apply(fn, self, args) : context.runInAsyncScope(fn, self, ...args)
+}
+
+/** Emits on `emitter` in a captured context. */
+function emit (context, emitter, ...args) {
+  return context === null ? emitter.emit(...args) : context.runInAsyncScope(emitter.emit, emitter, ...args)
+}
+
+/** A callback bound to its caller's context; the function itself where there is none to keep. */
+function bind (fn) {
+  const context = capture()
+  return context === null ? fn : (...args) => context.runInAsyncScope(fn, undefined, ...args)
+}
+
+// Requiring this file is the earliest moment we have: what runs on behalf of nobody runs in the context of that.
+const root = new AsyncResource('MUX')
+
+module.exports = { bind, capture, emit, root, run }

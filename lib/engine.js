@@ -1,0 +1,407 @@
+'use strict'
+
+// The pump between this JS thread and the native engine: commands out, once per turn; records in, in batches.
+//
+// This file may not: know what a stream, a client or a server is (it calls what was registered under a number),
+// emit an event, or write into bytes of a slab that were handed out.
+
+const { markAsUntransferable } = require('node:worker_threads')
+const { root } = require('./context')
+const { MAX_JSON } = require('./options')
+
+const FastBuffer = Buffer[Symbol.species]
+
+const OPEN = 1
+const DATA = 2
+const END = 3
+const END_VALUE = 4
+const ACCEPT = 5
+const HOLD = 6
+const RELEASE = 7
+const FORGET = 8
+const MARK = 9
+const CONN_END = 10
+const CONN_PAUSE = 11
+const CONN_RESUME = 12
+const DISCARD = 13
+
+const RECORD_DATA = 1
+const FIRST_SERVER_RECORD = 24
+const CONN_MASK = 0xffffff
+
+const HEAD = 12 // bytes of a command before its payload
+const MAX_DATA = 65536 // payload of one DATA command: the boundary's limit
+// A flush from inside write() comes after this much: what is written and read again soon after is still in the
+// processor's second cache, and the native side starts sending while JS goes on.
+const FLUSH_AT = 256 * 1024
+// One JSON text goes in one piece. Pages that were never touched cost nothing.
+const CAPACITY = MAX_JSON + FLUSH_AT
+
+const MAX_RECORDS = 4096
+const RECORD_WORDS = 5
+const HEADER = RECORD_WORDS * MAX_RECORDS
+
+// The longest piece of data there is. A program may hold one small message of each MiB it receives: 1,000 of them then
+// pin 1,000 slabs of this size. Larger ones (up to 1 MiB) were no faster, with messages of 64 bytes or of 64 KiB.
+const SLAB = 64 * 1024
+// With less room than this left a slab is not worth another drain.
+const MIN_ROOM = 1024
+
+// Work between two looks at other I/O: about 1 ms of small messages, or 16,384 of them.
+const WORK_LIMIT = 1024 * 1024
+const RECORD_WORK = 64 // a record costs about as much as 64 bytes
+
+let native = null
+let commands = null
+let words = null
+let records = null
+let results = null
+
+let at = 0 // bytes of commands encoded
+let scheduled = false // a flush is on its way, or the pump does it
+
+let slab = null
+let room = 0 // bytes of the slab not handed out
+let needed = 0 // bytes the next record takes, when it did not fit
+let memory = null // the ArrayBuffer of the batch
+let cursor = 0
+let count = 0
+let emptied = false // the batch emptied the queue, and nothing was signalled since
+let lastWord = 0 // kind and connection of the last DATA record
+let lastHandle = 0
+let lastStream = null
+
+let pumping = false
+let resting = false // an immediate will go on with the work
+let work = 0
+let references = 0
+
+const connections = [] // by number
+const servers = []
+const draining = new Set() // connections that fell below their low mark
+const late = new Map() // connection: bytes queued, not told yet
+
+function untransferable (array) {
+  // Transferring one Buffer would empty its neighbours, and the engine's own arrays.
+  markAsUntransferable(array.buffer)
+  return array
+}
+
+/** Starts the engine of this thread. Called before anything else here; all but the first call do nothing. */
+function start () {
+  if (native !== null) return
+  const { Engine } = require('./binding')
+  commands = untransferable(Buffer.allocUnsafeSlow(CAPACITY))
+  words = new Uint32Array(commands.buffer)
+  records = untransferable(new Uint32Array(HEADER + 3))
+  // A pair for each command of the shortest kind that fits before a flush.
+  results = untransferable(new Uint32Array(2 * (Math.ceil(FLUSH_AT / HEAD) + 2)))
+  // Outside the caller's async context: the first caller's storage would leak into everybody's events.
+  native = root.runInAsyncScope(() => new Engine(commands, records, results, wake))
+  newSlab(SLAB)
+  process.on('exit', onExit)
+}
+
+function onExit () {
+  flush()
+  native.exitFlush()
+}
+
+// ---- out ----
+
+function schedule () {
+  if (scheduled || pumping) return
+  scheduled = true
+  process.nextTick(flush)
+}
+
+/** Hands all encoded commands to the native side. Emits nothing. */
+function flush () {
+  scheduled = false
+  if (late.size > 0) {
+    for (const [connection, queued] of late) connection._flushed(queued)
+    late.clear()
+  }
+  if (at === 0) return
+  const touched = submit()
+  for (let i = 0; i < touched; i++) {
+    const connection = connections[results[2 * i]]
+    if (connection !== undefined) connection._flushed(results[2 * i + 1])
+  }
+}
+
+function submit () {
+  const length = at
+  at = 0
+  return native.flush(length)
+}
+
+// The buffer is full in the middle of a turn. What is queued is told only when the turn is over: `while (write());`
+// would never end where the native side sends as fast as it is given.
+function flushFull () {
+  const touched = submit()
+  for (let i = 0; i < touched; i++) {
+    const connection = connections[results[2 * i]]
+    if (connection !== undefined) late.set(connection, results[2 * i + 1])
+  }
+}
+
+// Room for `length` more bytes; where they go.
+function reserve (length) {
+  if (at + length > FLUSH_AT) flushFull()
+  const start = at
+  at = start + length
+  if (!scheduled) schedule()
+  return start
+}
+
+function put (op, connection, handle, argument) {
+  const w = reserve(HEAD) >>> 2
+  words[w] = op << 24 | connection
+  words[w + 1] = handle
+  words[w + 2] = argument
+}
+
+/** Sends bytes on a stream, copied before this returns. */
+function data (connection, handle, bytes) {
+  const length = bytes.length
+  if (length <= MAX_DATA) return piece(connection, handle, bytes, length)
+  for (let i = 0; i < length; i += MAX_DATA) {
+    const part = bytes.subarray(i, i + MAX_DATA)
+    piece(connection, handle, part, part.length)
+  }
+}
+
+function piece (connection, handle, bytes, length) {
+  const start = reserve(HEAD + (length + 3 & ~3))
+  const w = start >>> 2
+  words[w] = DATA << 24 | connection
+  words[w + 1] = handle
+  words[w + 2] = length
+  // A call into the runtime costs more than a few bytes do.
+  if (length < 32) {
+    for (let i = 0, p = start + HEAD; i < length; i++) commands[p + i] = bytes[i]
+  } else {
+    commands.set(bytes, start + HEAD)
+  }
+}
+
+/** Sends a string on a stream, encoded straight into the commands. @returns {number} its length in bytes. */
+function string (connection, handle, value, encoding) {
+  const most = value.length * 3 // no encoding makes more of a character
+  if (most > MAX_DATA) {
+    const bytes = Buffer.from(value, encoding)
+    data(connection, handle, bytes)
+    return bytes.length
+  }
+  const start = reserve(HEAD + (most + 3 & ~3))
+  const length = commands.write(value, start + HEAD, most, encoding)
+  const w = start >>> 2
+  words[w] = DATA << 24 | connection
+  words[w + 1] = handle
+  words[w + 2] = length
+  at = start + HEAD + (length + 3 & ~3)
+  return length
+}
+
+/** A command whose payload is JSON text of at most MAX_JSON bytes. @returns {number} its length in bytes. */
+function text (op, connection, handle, json) {
+  const length = Buffer.byteLength(json)
+  const start = reserve(HEAD + (length + 3 & ~3))
+  const w = start >>> 2
+  words[w] = op << 24 | connection
+  words[w + 1] = handle
+  words[w + 2] = length
+  commands.write(json, start + HEAD, length, 'utf8')
+  return length
+}
+
+/** Emits 'drain' in a later turn: a writer whose flush completes at once must not keep I/O from its turn. */
+function drainSoon (connection) {
+  if (draining.size === 0) setImmediate(emitDrains)
+  draining.add(connection)
+}
+
+function emitDrains () {
+  const list = [...draining]
+  draining.clear()
+  let i = 0
+  try {
+    while (i < list.length) list[i++]._emitDrain()
+  } finally {
+    // A listener threw: the others get their event in the next turn.
+    for (; i < list.length; i++) drainSoon(list[i])
+  }
+}
+
+// ---- in ----
+
+function newSlab (size) {
+  slab = untransferable(Buffer.allocUnsafeSlow(size))
+  room = size
+}
+
+/** Bytes of the current batch as a Buffer that belongs to the application from now on. */
+function cut (offset, length) {
+  return new FastBuffer(memory, offset, length)
+}
+
+/** Bytes of the current batch as text. Invalid UTF-8 becomes U+FFFD. */
+function textAt (offset, length) {
+  return slab.utf8Slice(offset, offset + length)
+}
+
+function wake () {
+  emptied = false
+  if (!pumping && !resting) pump()
+}
+
+// Lets other I/O run, then goes on.
+function rest () {
+  if (resting) return
+  resting = true
+  setImmediate(rested)
+}
+
+function rested () {
+  resting = false
+  work = 0
+  pump()
+}
+
+function pump () {
+  pumping = true
+  try {
+    do {
+      while (cursor < count) deliver(RECORD_WORDS * cursor++)
+      // What paused streams hold has to stop the socket before the next batch is taken; answers leave early, too.
+      flush()
+      if (work >= WORK_LIMIT) {
+        rest()
+        break
+      }
+    } while (fetch())
+  } finally {
+    pumping = false
+    // A listener threw: what it did not see is delivered in the next turn, and nothing twice.
+    if (cursor < count || !emptied) rest()
+    flush()
+  }
+}
+
+// The next batch. @returns {boolean} whether there is one.
+function fetch () {
+  if (emptied) return false // what comes from now on wakes us
+  for (;;) {
+    if (room < needed || room < MIN_ROOM) newSlab(Math.max(SLAB, needed))
+    cursor = 0
+    count = native.drain(slab, slab.length - room)
+    const used = records[HEADER]
+    needed = records[HEADER + 1]
+    work += used + count * RECORD_WORK
+    if (count > 0) {
+      memory = slab.buffer
+      lastWord = 0
+      emptied = needed === 0 && count < MAX_RECORDS
+      room = Math.max(0, room - (used + 7 & ~7))
+      return true
+    }
+    if (needed === 0) {
+      emptied = true
+      return false
+    }
+  }
+}
+
+function deliver (i) {
+  const word = records[i]
+  const handle = records[i + 1]
+  if (word === lastWord && handle === lastHandle) {
+    lastStream._data(records[i + 2], records[i + 3])
+    return
+  }
+  const number = word & CONN_MASK
+  const kind = word >>> 24
+  if (kind >= FIRST_SERVER_RECORD) {
+    const server = servers[number]
+    lastWord = 0
+    if (server !== undefined) server._record(kind, records[i + 2], records[i + 3])
+    return
+  }
+  const connection = connections[number]
+  if (kind === RECORD_DATA) {
+    if (connection === undefined) return
+    const stream = connection._stream(handle)
+    if (stream === undefined) return
+    lastWord = word
+    lastHandle = handle
+    lastStream = stream
+    stream._data(records[i + 2], records[i + 3])
+    return
+  }
+  // Any other record may end the stream or give its number to another one.
+  lastWord = 0
+  if (connection !== undefined) {
+    connection._record(kind, handle, records[i + 2], records[i + 3], records[i + 4])
+  } else if (kind === 16) {
+    // A new connection: its server makes it.
+    const server = servers[handle]
+    if (server !== undefined) server._connection(number, records[i + 2], records[i + 3])
+    else native.destroy(number, false)
+  } else if (kind === 20) {
+    native.release(number)
+  }
+}
+
+// ---- life ----
+
+function register (number, connection) {
+  connections[number] = connection
+}
+
+/** Forgets a closed connection, so that its number may be used again. */
+function forget (number) {
+  // Commands that still name it must not meet the next connection of this number.
+  flush()
+  connections[number] = undefined
+  native.release(number)
+}
+
+function registerServer (number, server) {
+  servers[number] = server
+}
+
+function forgetServer (number) {
+  servers[number] = undefined
+  native.releaseServer(number)
+}
+
+/** One more reason for the process to live. */
+function ref () {
+  if (references++ === 0) native.setRef(true)
+}
+
+function unref () {
+  if (--references === 0) native.setRef(false)
+}
+
+module.exports = {
+  op: { OPEN, DATA, END, END_VALUE, ACCEPT, HOLD, RELEASE, FORGET, MARK, CONN_END, CONN_PAUSE, CONN_RESUME, DISCARD },
+  HEAD,
+  cut,
+  data,
+  drainSoon,
+  flush,
+  forget,
+  forgetServer,
+  put,
+  ref,
+  register,
+  registerServer,
+  start,
+  string,
+  text,
+  textAt,
+  unref,
+  get native () { return native }
+}

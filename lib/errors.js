@@ -1,0 +1,155 @@
+'use strict'
+
+// Every error this package makes, in one place, by its origin: the caller, the peer, the environment.
+//
+// This file may not: decide when an error happens, emit anything, or import another file of this package.
+
+const { getSystemErrorMap } = require('node:util')
+
+// What a caller does wrong or asks for too late. The class is the one Node uses for the same kind of mistake.
+const CALLER = {
+  // The text is that of version 0.1.0, word for word: programs may compare it. 255 is the highest id.
+  ERR_MUX_STREAM_LIMIT: [Error, () => 'Maximum of Streams per Connection is reached (255)'],
+  ERR_MUX_INVALID_VALUE: [TypeError, (what) => `${what} has no JSON form and cannot be sent`],
+  ERR_MUX_VALUE_TOO_LARGE: [RangeError,
+    (what, bytes, limit) => `${what} takes ${bytes} bytes as JSON; at most ${limit} can be sent`],
+  ERR_MUX_INVALID_ARG: [TypeError,
+    (name, expected, actual) => `The "${name}" argument must be ${expected}. Received ${describe(actual)}`],
+  ERR_MUX_RAW_WRITE: [Error,
+    () => 'A muxed connection carries frames only: write to a stream made with StreamPool.createStream()'],
+  ERR_MUX_NOT_WRITABLE: [Error,
+    () => 'The peer created this stream; on the legacy wire only its creator can write to it'],
+  ERR_MUX_CONNECTION_CLOSED: [Error, () => 'The connection is closed'],
+  // lib/binding.js words this one: it knows what is missing.
+  ERR_MUX_NO_BINARY: [Error, (detail) => detail]
+}
+
+// What a peer does wrong. The native side writes the message, with the numbers that were read; these stand in
+// where it gives none, and are what the test compares with the table in Rust and in docs/PROTOCOL.md.
+const PEER = {
+  ERR_MUX_FRAME_LENGTH: 'The peer sent a frame shorter than its header',
+  ERR_MUX_FRAME_TRUNCATED: 'The peer ended the connection inside a frame',
+  ERR_MUX_UNKNOWN_STREAM: 'The peer sent data, an end or an acknowledgement for a stream that does not exist',
+  ERR_MUX_STREAM_IN_USE: 'The peer opened a stream with the id of one that lives',
+  ERR_MUX_JSON_INVALID: 'The peer sent text that is not JSON',
+  ERR_MUX_JSON_TOO_LARGE: 'The peer sent JSON above the size limit',
+  ERR_MUX_JSON_TOO_DEEP: 'The peer sent JSON nested above the depth limit',
+  ERR_MUX_OFFER: 'The peer sent an offer that is not allowed',
+  ERR_MUX_SWITCH: 'The peer sent a switch that is not allowed',
+  ERR_MUX_QMUX_START: 'The peer speaks QMux where only the legacy wire is spoken'
+}
+
+/** An error the peer caused by breaking the protocol. It ended the connection, and nothing else. */
+class MuxProtocolError extends Error {
+  constructor (code, message) {
+    super(message || PEER[code] || 'The peer broke the protocol')
+    this.code = code
+    this.origin = 'peer'
+  }
+
+  get name () {
+    return 'MuxProtocolError'
+  }
+}
+
+// Values come from callers: their text is cut so that a mistake with a large one does not fill a log.
+function describe (value) {
+  if (value === null || value === undefined) return String(value)
+  if (typeof value === 'function') return `function ${value.name}`
+  if (typeof value === 'object') {
+    const name = value.constructor && value.constructor.name
+    return name ? `an instance of ${name}` : 'an object'
+  }
+  const text = typeof value === 'string' ? `'${value}'` : String(value)
+  return `type ${typeof value} (${text.length > 28 ? `${text.slice(0, 25)}...` : text})`
+}
+
+/** @returns {Error} the error of the caller's table with this code; the message is made of the arguments. */
+function callerError (code, ...details) {
+  const [Class, message] = CALLER[code]
+  const error = new Class(message(...details))
+  error.code = code
+  return error
+}
+
+const UNKNOWN = ['UNKNOWN', 'unknown error']
+
+function systemName (errno) {
+  return getSystemErrorMap().get(errno) || UNKNOWN
+}
+
+// The properties stand in the order in which Node sets them: console.log of both looks alike.
+function asSystemError (error, errno, code, syscall, address, port) {
+  error.errno = errno
+  error.code = code
+  error.syscall = syscall
+  if (address !== undefined) error.address = address
+  if (port) error.port = port
+  return error
+}
+
+/** As net reports a failed read or write: `read ECONNRESET`. `errno` is libuv's (negative). */
+function systemError (errno, syscall) {
+  const [code] = systemName(errno)
+  return asSystemError(new Error(`${syscall} ${code}`), errno, code, syscall)
+}
+
+/** As net reports a failed connect: `connect ECONNREFUSED 127.0.0.1:1`; for a path `connect ENOENT /x.sock`. */
+function connectError (errno, address, port, syscall = 'connect') {
+  const [code] = systemName(errno)
+  const where = port > 0 ? ` ${address}:${port}` : address ? ` ${address}` : ''
+  return asSystemError(new Error(`${syscall} ${code}${where}`), errno, code, syscall, address, port)
+}
+
+/** As net reports a failed listen: `listen EADDRINUSE: address already in use :::12345`. */
+function listenError (errno, address, port) {
+  const [code, text] = systemName(errno)
+  const where = port > 0 ? ` ${address}:${port}` : address ? ` ${address}` : ''
+  return asSystemError(new Error(`listen ${code}: ${text}${where}`), errno, code, 'listen', address, port)
+}
+
+/** As net reports several addresses that all failed: an AggregateError with the code of the first. */
+function connectErrors (errors) {
+  const all = errors.map((e) => connectError(e.errno, e.address, e.port, e.syscall))
+  if (all.length === 1) return all[0]
+  const error = new AggregateError(all)
+  error.code = all.length > 0 ? all[0].code : undefined
+  return error
+}
+
+/** The text of a CONN_ERROR record as an error object. */
+function connectionError (text) {
+  const report = JSON.parse(text)
+  if (report.origin === 'peer') return new MuxProtocolError(report.code, report.message)
+  if (report.origin === 'connect') return connectErrors(report.errors)
+  return systemError(report.errno, report.syscall)
+}
+
+/** As net: the callback of a second close() gets it. */
+function notRunning () {
+  const error = new Error('Server is not running.')
+  error.code = 'ERR_SERVER_NOT_RUNNING'
+  return error
+}
+
+/** What an AbortSignal makes of a wait: Node's own shape of it. */
+function abortError (signal) {
+  const error = new Error('The operation was aborted', { cause: signal.reason })
+  error.name = 'AbortError'
+  error.code = 'ABORT_ERR'
+  return error
+}
+
+module.exports = {
+  CALLER_CODES: Object.keys(CALLER),
+  PEER_CODES: Object.keys(PEER),
+  MuxProtocolError,
+  abortError,
+  callerError,
+  connectError,
+  connectErrors,
+  connectionError,
+  listenError,
+  notRunning,
+  systemError
+}

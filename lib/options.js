@@ -1,0 +1,226 @@
+'use strict'
+
+// What callers may ask for: the defaults, each with its reason, and the checks. Native code gets checked, plain data.
+//
+// This file may not: open, resolve or listen to anything.
+
+const net = require('node:net')
+const { callerError } = require('./errors')
+
+const KIB = 1024
+const MIB = 1024 * KIB
+const MAX_UINT31 = 2 ** 31 - 1
+
+// The commands buffer of the engine holds the longest JSON text in one piece; see engine.js.
+const MAX_JSON = 4 * MIB
+
+const CONNECTION_DEFAULTS = {
+  // Frames are gathered per turn before they are sent, so Nagle's wait would only add latency.
+  noDelay: true,
+  keepAlive: false, // as net
+  keepAliveInitialDelay: 0, // ms; 0 leaves the system's own, as net
+  allowHalfOpen: false, // as net
+  protocol: 'auto',
+  peer: 'auto',
+  // 256 KiB: four of the largest frames we send; enough to keep a loopback or a LAN link busy over one turn of the
+  // event loop, small enough that a thousand slow connections cost 256 MiB and no more.
+  readableHighWaterMark: 256 * KIB,
+  writableHighWaterMark: 256 * KIB,
+  // Time for a listener to come late by more than one turn; then dropped, as version 0.1.0 drops at once.
+  unclaimedLimit: 256 * KIB,
+  // Version 0.1.0 has no limit: a peer may then fill all our memory. 4 MiB is 13 times the largest meta tested with it.
+  maxMetaSize: 4 * MIB,
+  maxEndValueSize: 4 * MIB,
+  // JSON.parse has no limit of its own; 512 is deeper than any data made by hand, shallower than any stack.
+  maxJsonDepth: 512
+}
+
+const BACKLOG = 511 // as net
+// As net: a shorter wait would make every slow first address cost a second connection.
+const MIN_ATTEMPT_TIMEOUT = 10
+
+function invalid (name, expected, actual) {
+  return callerError('ERR_MUX_INVALID_ARG', name, expected, actual)
+}
+
+function integer (options, name, min, max, fallback) {
+  const value = options[name]
+  if (value === undefined) return fallback
+  if (Number.isInteger(value) && value >= min && value <= max) return value
+  throw invalid(`options.${name}`, `an integer from ${min} to ${max}`, value)
+}
+
+function boolean (options, name, fallback) {
+  const value = options[name]
+  if (value === undefined) return fallback
+  if (typeof value !== 'boolean') throw invalid(`options.${name}`, 'a boolean', value)
+  return value
+}
+
+function string (options, name) {
+  const value = options[name]
+  if (value === undefined || value === null) return undefined
+  if (typeof value !== 'string') throw invalid(`options.${name}`, 'a string', value)
+  return value
+}
+
+function oneOf (options, name, values, fallback) {
+  const value = options[name]
+  if (value === undefined) return fallback
+  if (values.includes(value)) return value
+  throw invalid(`options.${name}`, `one of ${values.map((v) => `'${v}'`).join(', ')}`, value)
+}
+
+function signal (options) {
+  const value = options.signal
+  if (value === undefined) return undefined
+  if (value !== null && typeof value === 'object' && 'aborted' in value) return value
+  throw invalid('options.signal', 'an AbortSignal', value)
+}
+
+/** A listener or callback that may be missing. */
+function callback (name, value) {
+  if (value === undefined || value === null) return undefined
+  if (typeof value !== 'function') throw invalid(name, 'a function', value)
+  return value
+}
+
+// Numeric strings are ports, as in net: programs take them from the environment.
+function port (options, fallback) {
+  const value = options.port
+  if (value === undefined || value === null) return fallback
+  const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value
+  if (Number.isInteger(number) && number >= 0 && number <= 65535) return number
+  throw invalid('options.port', 'an integer from 0 to 65535', value)
+}
+
+function filePath (options) {
+  const value = string(options, 'path')
+  if (value === '') throw invalid('options.path', 'a path', value)
+  // The kernel would cut the name there, and bind or reach another file than was meant.
+  if (value !== undefined && value.indexOf('\0', 1) > 0) throw invalid('options.path', 'free of null bytes', value)
+  return value
+}
+
+/** (port | path | options, host?) as one object. A string that is no number is a path, as in net. */
+function positional (first, host) {
+  if (typeof first === 'object' && first !== null) return first
+  if (typeof first === 'string' && !(Number(first) >= 0)) return { path: first }
+  const options = { port: first }
+  if (host !== undefined && host !== null) options.host = host
+  return options
+}
+
+function connectionOptions (options) {
+  const d = CONNECTION_DEFAULTS
+  return {
+    noDelay: boolean(options, 'noDelay', d.noDelay),
+    keepAlive: boolean(options, 'keepAlive', d.keepAlive),
+    keepAliveInitialDelay: integer(options, 'keepAliveInitialDelay', 0, MAX_UINT31, d.keepAliveInitialDelay),
+    allowHalfOpen: boolean(options, 'allowHalfOpen', d.allowHalfOpen),
+    protocol: oneOf(options, 'protocol', ['auto', 'legacy'], d.protocol),
+    peer: oneOf(options, 'peer', ['auto', 'new'], d.peer),
+    readableHighWaterMark: integer(options, 'readableHighWaterMark', 1, MAX_UINT31, d.readableHighWaterMark),
+    writableHighWaterMark: integer(options, 'writableHighWaterMark', 1, MAX_UINT31, d.writableHighWaterMark),
+    unclaimedLimit: integer(options, 'unclaimedLimit', 0, MAX_UINT31, d.unclaimedLimit),
+    maxMetaSize: integer(options, 'maxMetaSize', 4, MAX_UINT31, d.maxMetaSize),
+    maxEndValueSize: integer(options, 'maxEndValueSize', 4, MAX_UINT31, d.maxEndValueSize),
+    maxJsonDepth: integer(options, 'maxJsonDepth', 1, 1e6, d.maxJsonDepth)
+  }
+}
+
+/** What `new MuxServer(...)` was given, checked and complete. */
+function serverOptions (first, host) {
+  const options = positional(first, host)
+  const path = filePath(options)
+  const maxConnections = options.maxConnections
+  if (maxConnections !== undefined && (typeof maxConnections !== 'number' || !(maxConnections >= 0))) {
+    throw invalid('options.maxConnections', 'a number from 0 on', maxConnections)
+  }
+  return {
+    path,
+    // Without a port the system chooses one, as net.Server.listen() does.
+    port: path === undefined ? port(options, 0) : undefined,
+    host: string(options, 'host') || undefined,
+    backlog: integer(options, 'backlog', 0, MAX_UINT31, BACKLOG),
+    ipv6Only: boolean(options, 'ipv6Only', false),
+    readableAll: boolean(options, 'readableAll', false),
+    writableAll: boolean(options, 'writableAll', false),
+    maxConnections: maxConnections === undefined ? Infinity : maxConnections,
+    signal: signal(options),
+    connection: connectionOptions(options)
+  }
+}
+
+function family (options) {
+  const value = options.family
+  if (value === undefined || value === null) return 0
+  if (value === 'IPv4') return 4
+  if (value === 'IPv6') return 6
+  if (value === 0 || value === 4 || value === 6) return value
+  throw invalid('options.family', "one of 0, 4, 6, 'IPv4', 'IPv6'", value)
+}
+
+/** What `new MuxClient(...)` was given, checked and complete. */
+function clientOptions (first, host) {
+  const options = positional(first, host)
+  const path = filePath(options)
+  const number = path === undefined ? port(options, undefined) : undefined
+  if (path === undefined && number === undefined) {
+    throw invalid('options.port', 'a port, or options.path a path', options.port)
+  }
+  const localAddress = string(options, 'localAddress') || undefined
+  if (localAddress !== undefined && net.isIP(localAddress) === 0) {
+    throw invalid('options.localAddress', 'an IP address', localAddress)
+  }
+  return {
+    path,
+    port: number,
+    host: string(options, 'host') || 'localhost',
+    family: family(options),
+    hints: integer(options, 'hints', 0, MAX_UINT31, 0),
+    lookup: callback('options.lookup', options.lookup),
+    localAddress,
+    localPort: integer(options, 'localPort', 0, 65535, undefined),
+    autoSelectFamily: boolean(options, 'autoSelectFamily', net.getDefaultAutoSelectFamily()),
+    autoSelectFamilyAttemptTimeout: Math.max(MIN_ATTEMPT_TIMEOUT, integer(options, 'autoSelectFamilyAttemptTimeout',
+      1, MAX_UINT31, net.getDefaultAutoSelectFamilyAttemptTimeout())),
+    signal: signal(options),
+    connection: connectionOptions(options)
+  }
+}
+
+/** The options of createStream(). */
+function streamOptions (options) {
+  if (typeof options !== 'object' || options === null) throw invalid('options', 'an object', options)
+  return { messages: boolean(options, 'messages', true), signal: signal(options) }
+}
+
+/** The part of a connection's settings that native code acts on. */
+function nativeSettings (settings) {
+  return {
+    noDelay: settings.noDelay,
+    keepAlive: settings.keepAlive,
+    keepAliveDelay: settings.keepAliveInitialDelay,
+    offer: settings.protocol === 'auto',
+    peerNew: settings.peer === 'new',
+    // Half: a writer woken there has the other half to fill while the kernel takes the rest.
+    lowWater: Math.floor(settings.writableHighWaterMark / 2),
+    maxMetaSize: settings.maxMetaSize,
+    maxEndValueSize: settings.maxEndValueSize,
+    maxJsonDepth: settings.maxJsonDepth,
+    holdLimit: settings.readableHighWaterMark
+  }
+}
+
+module.exports = {
+  CONNECTION_DEFAULTS,
+  MAX_JSON,
+  MAX_UINT31,
+  callback,
+  clientOptions,
+  invalid,
+  nativeSettings,
+  serverOptions,
+  streamOptions
+}

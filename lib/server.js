@@ -1,0 +1,225 @@
+'use strict'
+
+// MuxServer: listens, and makes a Connection of each socket that native code accepts.
+//
+// This file may not: know streams, or throw for what a peer does.
+
+const dns = require('node:dns')
+const { EventEmitter } = require('node:events')
+const net = require('node:net')
+const { inherits } = require('node:util')
+const { Connection } = require('./connection')
+const context = require('./context')
+const engine = require('./engine')
+const { connectionError, listenError, notRunning } = require('./errors')
+const { callback, nativeSettings, serverOptions } = require('./options')
+
+const SERVER_CLOSED = 24
+const SERVER_ERROR = 25
+
+// Where a machine has no IPv6 the dual-stack address fails with one of these, and net listens on IPv4 alone.
+const NO_IPV6 = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EINVAL'])
+
+/** @constructor Listens at once. A plain function, so that util.inherits and `MuxServer.call(this, port)` work. */
+function MuxServer (port, host) {
+  if (!(this instanceof MuxServer)) return new MuxServer(port, host)
+  const options = serverOptions(port, host)
+  EventEmitter.call(this)
+  engine.start()
+  this.listening = false
+  this.maxConnections = options.maxConnections
+  this._options = options
+  this._context = context.capture()
+  this._number = -1 // of the native listener, while there is one
+  this._connections = new Set()
+  this._closing = false
+  this._resolving = false // a host name is being looked up
+  this._wantsRef = true
+  this._hasRef = false
+  this._warned = false
+  this._unwatch = undefined
+  if (options.signal !== undefined) watch(this, options.signal)
+  begin(this, options)
+}
+
+inherits(MuxServer, EventEmitter)
+Object.setPrototypeOf(MuxServer, EventEmitter)
+
+/** As net.Server: the address object, the path, or null while not listening. */
+MuxServer.prototype.address = function address () {
+  return this.listening ? JSON.parse(engine.native.serverAddress(this._number)) : null
+}
+
+/** Stops accepting. 'close', and the callback, come when the last connection has ended. */
+MuxServer.prototype.close = function close (done) {
+  callback('callback', done)
+  if (this._closing || (this._number < 0 && !this._resolving)) {
+    if (done) process.nextTick(done, notRunning())
+    return this
+  }
+  if (done) this.once('close', done)
+  this._closing = true
+  this.listening = false
+  this._resolving = false
+  if (this._number >= 0) engine.native.closeServer(this._number)
+  else process.nextTick(closeIfDone, this)
+  return this
+}
+
+MuxServer.prototype.getConnections = function getConnections (done) {
+  process.nextTick(done, null, this._connections.size)
+  return this
+}
+
+MuxServer.prototype.ref = function ref () {
+  this._wantsRef = true
+  updateRef(this)
+  return this
+}
+
+MuxServer.prototype.unref = function unref () {
+  this._wantsRef = false
+  updateRef(this)
+  return this
+}
+
+MuxServer.prototype[Symbol.asyncDispose || Symbol.for('nodejs.asyncDispose')] = function dispose () {
+  return new Promise((resolve) => this.close(() => resolve()))
+}
+
+function begin (server, options) {
+  if (options.path !== undefined) return listen(server, { path: options.path })
+  if (options.host === undefined) return listenAnywhere(server, options.port)
+  if (net.isIP(options.host) !== 0) return listen(server, { address: options.host, port: options.port })
+  server._resolving = true
+  dns.lookup(options.host, (error, address) => {
+    if (!server._resolving) return
+    server._resolving = false
+    if (error) fail(server, error)
+    else listen(server, { address, port: options.port })
+  })
+}
+
+function listenAnywhere (server, port) {
+  const error = tryListen(server, { address: '::', port })
+  if (error === undefined) return
+  if (NO_IPV6.has(error.code)) listen(server, { address: '0.0.0.0', port })
+  else process.nextTick(fail, server, error)
+}
+
+function listen (server, where) {
+  const error = tryListen(server, where)
+  if (error !== undefined) process.nextTick(fail, server, error)
+}
+
+function tryListen (server, where) {
+  const { backlog, ipv6Only, readableAll, writableAll, connection } = server._options
+  const number = engine.native.listen({
+    ...where, backlog, ipv6Only, readableAll, writableAll, connection: nativeSettings(connection)
+  })
+  if (number < 0) return listenError(number, where.path === undefined ? where.address : where.path, where.port)
+  server._number = number
+  server.listening = true
+  engine.registerServer(number, server)
+  updateRef(server)
+  process.nextTick(() => {
+    if (server.listening) context.emit(server._context, server, 'listening')
+  })
+}
+
+// Listening failed: there is nothing to close any more.
+function fail (server, error) {
+  if (server._unwatch) server._unwatch()
+  context.emit(server._context, server, 'error', error)
+}
+
+function watch (server, signal) {
+  const onAbort = () => server.close()
+  if (signal.aborted) {
+    process.nextTick(onAbort) // as net
+    return
+  }
+  signal.addEventListener('abort', onAbort, { once: true })
+  server._unwatch = () => signal.removeEventListener('abort', onAbort)
+}
+
+function updateRef (server) {
+  const wants = server._wantsRef && server._number >= 0
+  if (wants === server._hasRef) return
+  server._hasRef = wants
+  if (wants) engine.ref()
+  else engine.unref()
+}
+
+function closeIfDone (server) {
+  if (!server._closing || server._number >= 0 || server._connections.size > 0) return
+  if (server._unwatch) server._unwatch()
+  context.emit(server._context, server, 'close')
+}
+
+// ---- what the engine calls ----
+
+MuxServer.prototype._record = function (kind, offset, length) {
+  if (kind === SERVER_CLOSED) {
+    engine.forgetServer(this._number)
+    this._number = -1
+    updateRef(this)
+    closeIfDone(this)
+  } else if (kind === SERVER_ERROR) {
+    const error = connectionError(engine.textAt(offset, length))
+    // Too many open files, mostly: strangers can bring that about, so it must not end a process that did not ask.
+    if (this.listenerCount('error') > 0) {
+      context.emit(this._context, this, 'error', error)
+    } else if (!this._warned) {
+      this._warned = true
+      process.emitWarning(`A muxed server could not accept a connection: ${error.message}`,
+        { type: 'MuxWarning', code: error.code })
+    }
+  }
+}
+
+MuxServer.prototype._connection = function (number, offset, length) {
+  const text = engine.textAt(offset, length)
+  if (this._closing || this._connections.size >= this.maxConnections) {
+    engine.native.destroy(number, false)
+    if (!this._closing) context.emit(this._context, this, 'drop', dropped(text))
+    return
+  }
+  const connection = new Connection(this, this._options.connection, this._context)
+  this._connections.add(connection)
+  connection._start(number)
+  connection._establish(text)
+  context.emit(this._context, this, 'connection', connection)
+}
+
+// As net tells whom it dropped.
+function dropped (text) {
+  const { local = {}, remote = {} } = JSON.parse(text)
+  return {
+    localAddress: local.address,
+    localPort: local.port,
+    localFamily: local.family,
+    remoteAddress: remote.address,
+    remotePort: remote.port,
+    remoteFamily: remote.family
+  }
+}
+
+// ---- what its connections call ----
+
+MuxServer.prototype._emitStream = function (connection, stream) {
+  return context.emit(connection._context, connection, 'stream', stream)
+}
+
+// A peer's doing never throws here: somebody listens, or it is only told by 'close'.
+MuxServer.prototype._connectionError = function (connection, error) {
+  if (connection.listenerCount('error') > 0) connection.emit('error', error)
+  else if (this.listenerCount('connectionError') > 0) this.emit('connectionError', error, connection)
+}
+
+MuxServer.prototype._connectionClosed = function (connection) {
+  this._connections.delete(connection)
+  closeIfDone(this)
+}
+
+module.exports = { MuxServer }

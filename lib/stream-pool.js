@@ -1,0 +1,168 @@
+'use strict'
+
+// createStream(): checks, the limit, and the wait for the other side's acknowledgement.
+//
+// This file may not: send stream data, or emit events.
+
+const context = require('./context')
+const engine = require('./engine')
+const { abortError, callerError } = require('./errors')
+const { invalid, streamOptions } = require('./options')
+const { MuxStream } = require('./stream')
+const { boundedJson } = require('./values')
+
+const { op } = engine
+
+// The legacy wire has one byte for the id.
+const LIMIT = 256
+
+const NO_OPTIONS = { messages: true, signal: undefined }
+
+function noop () {}
+
+/** A stream that was asked for and is not acknowledged. It stands in the table until the MuxStream does. */
+class PendingOpen {
+  constructor (connection, meta, json, options) {
+    this._connection = connection
+    this._pending = true
+    this._meta = meta
+    this._json = json // until it is sent
+    this._messages = options.messages
+    this._signal = options.signal
+    this._context = context.capture()
+    this._counted = true
+    this._over = false // nobody waits any more
+    this._resolve = noop
+    this._reject = noop
+    this._onAbort = undefined
+    this._handle = connection._streams.take(this)
+    if (connection._open) this._send()
+    else connection._unsent.push(this)
+  }
+
+  _send () {
+    const connection = this._connection
+    const length = engine.text(op.OPEN, connection._number, this._handle, this._json)
+    this._json = undefined
+    connection._opened++
+    connection._count(length)
+  }
+
+  /** The wait ends without a stream. */
+  _fail (error) {
+    if (this._over) return
+    this._over = true
+    this._unlisten()
+    this._reject(error)
+  }
+
+  _unlisten () {
+    if (this._onAbort !== undefined) this._signal.removeEventListener('abort', this._onAbort)
+    this._onAbort = undefined
+  }
+
+  _uncount () {
+    if (!this._counted) return
+    this._counted = false
+    this._connection._countDown(this._handle)
+  }
+
+  _watch (signal) {
+    if (signal === undefined) return
+    this._onAbort = () => this._abort()
+    signal.addEventListener('abort', this._onAbort, { once: true })
+  }
+
+  _abort () {
+    if (this._over) return
+    this._fail(abortError(this._signal))
+    if (this._json === undefined) return // sent: its id is taken until the acknowledgement, and so is its place
+    const connection = this._connection
+    connection._unsent = connection._unsent.filter((open) => open !== this)
+    this._uncount()
+    connection._streams.remove(this._handle)
+  }
+
+  _onOpened (id) {
+    const connection = this._connection
+    if (!this._over && connection._canSend()) {
+      this._over = true
+      this._unlisten()
+      const stream = new MuxStream(connection, this._handle, id, this._meta, this._context, false, this._messages)
+      connection._streams.set(this._handle, stream)
+      this._resolve(stream)
+      return
+    }
+    // Nobody wants it any more, or nobody could write to it.
+    this._fail(callerError('ERR_MUX_CONNECTION_CLOSED'))
+    this._pending = false
+    this._uncount()
+    if (connection._canSend()) engine.put(op.END, connection._number, this._handle, 0)
+  }
+
+  _onClosed () {
+    this._uncount()
+    this._fail(callerError('ERR_MUX_CONNECTION_CLOSED'))
+  }
+
+  _connectionClosed (reason) {
+    this._fail(reason)
+  }
+
+  // A peer cannot send on a stream it has not acknowledged; native code sees to that.
+  _data () {}
+  _onValue () {}
+  _onEnd () {}
+}
+
+/** `connection.StreamPool`: where streams come from. */
+class StreamPool {
+  #connection
+
+  constructor (connection) {
+    this.#connection = connection
+  }
+
+  /**
+   * Opens a stream. With `done` it returns undefined and calls `done.call(stream, stream)` once the other side
+   * acknowledged; without it, it returns a Promise of the stream.
+   */
+  createStream (meta, options, done) {
+    if (typeof options === 'function') {
+      done = options
+      options = undefined
+    } else if (done !== undefined && typeof done !== 'function') {
+      throw invalid('callback', 'a function', done)
+    }
+    const checked = options === undefined || options === null ? NO_OPTIONS : streamOptions(options)
+    const json = boundedJson(meta, 'This meta')
+    const connection = this.#connection
+    const { signal } = checked
+    let failure
+    if (signal !== undefined && signal.aborted) failure = abortError(signal)
+    else if (connection.destroyed || connection._ended) {
+      failure = connection._failure || callerError('ERR_MUX_CONNECTION_CLOSED')
+    }
+    if (failure !== undefined) return done === undefined ? ignorable(Promise.reject(failure)) : undefined
+    if (connection._streams.live >= LIMIT) throw callerError('ERR_MUX_STREAM_LIMIT')
+
+    const open = new PendingOpen(connection, meta, json, checked)
+    open._watch(signal)
+    if (done !== undefined) {
+      open._resolve = (stream) => context.run(open._context, done, stream, stream)
+      return undefined
+    }
+    return ignorable(new Promise((resolve, reject) => {
+      open._resolve = resolve
+      open._reject = reject
+    }))
+  }
+}
+
+// Who ignores the Promise ignores its failure too; who awaits it gets it.
+function ignorable (promise) {
+  promise.catch(noop)
+  return promise
+}
+
+module.exports = { StreamPool }
