@@ -1,0 +1,110 @@
+'use strict'
+
+// Servers, clients and pairs of streams on free ports of the loopback interface, closed when the test ends.
+
+const net = require('node:net')
+const fs = require('node:fs')
+const os = require('node:os')
+const path = require('node:path')
+const Muxer = require('../../index.js')
+const { cleanup } = require('./cleanup.js')
+const { within, nextEvent } = require('./events.js')
+
+const { MuxServer, MuxClient } = Muxer
+
+// Resolves when `server` listens, and closes it and all it accepted with the test.
+async function watchServer (t, server) {
+  const connections = new Set()
+  server.on('connection', (con) => {
+    connections.add(con)
+    con.once('close', () => connections.delete(con))
+  })
+  cleanup(t, () => {
+    for (const con of connections) con.destroy()
+    return within(new Promise((resolve) => server.close(() => resolve())), 'the server to close')
+  })
+  if (!server.listening) await nextEvent(server, 'listening')
+  return server
+}
+
+function startServer (t, options = {}) {
+  return watchServer(t, new MuxServer({ port: 0, host: '127.0.0.1', ...options }))
+}
+
+async function watchClient (t, client) {
+  cleanup(t, () => client.destroy())
+  if (client.connection === undefined) await nextEvent(client, 'connect')
+  return client
+}
+
+function openClient (t, server, options = {}) {
+  return watchClient(t, new MuxClient({ port: server.address().port, host: '127.0.0.1', ...options }))
+}
+
+// A server, a client of it, and the server's connection object.
+async function connectPair (t, { server: serverOptions, client: clientOptions } = {}) {
+  const server = await startServer(t, serverOptions)
+  const accepted = nextEvent(server, 'connection')
+  const client = await openClient(t, server, clientOptions)
+  const [con] = await accepted
+  return { server, con, client }
+}
+
+// Opens a stream at `from` (a client or a connection) and gives both of its ends.
+async function openPair (from, to, meta = { purpose: 'test' }, options = undefined) {
+  const accepted = nextEvent(to, 'stream')
+  const creator = await within(from.StreamPool.createStream(meta, ...(options ? [options] : [])), 'the stream to open')
+  const [acceptor] = await accepted
+  return { creator, acceptor }
+}
+
+async function connectStream (t, options) {
+  const pair = await connectPair(t, options)
+  return { ...pair, ...await openPair(pair.client, pair.con) }
+}
+
+// A port nobody listens on at the moment, for the forms that take a number.
+async function freePort () {
+  const probe = net.createServer()
+  probe.listen(0, '127.0.0.1')
+  await nextEvent(probe, 'listening')
+  const { port } = probe.address()
+  probe.close()
+  await nextEvent(probe, 'close')
+  return port
+}
+
+function temporaryFolder (t) {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'mux-'))
+  cleanup(t, () => fs.rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+// Writes `count` chunks as fast as backpressure allows; fails when the stream closes under it.
+async function writeAll (stream, count, chunkOf) {
+  let fail
+  const closed = new Promise((resolve, reject) => { fail = reject })
+  closed.catch(() => {})
+  const onClose = () => fail(new Error('the stream closed while it was written'))
+  stream.once('close', onClose)
+  for (let index = 0; index < count; index++) {
+    if (!stream.write(chunkOf(index))) await Promise.race([nextEvent(stream, 'drain'), closed])
+  }
+  stream.removeListener('close', onClose)
+}
+
+module.exports = {
+  Muxer,
+  MuxServer,
+  MuxClient,
+  watchServer,
+  watchClient,
+  startServer,
+  openClient,
+  connectPair,
+  connectStream,
+  openPair,
+  freePort,
+  temporaryFolder,
+  writeAll
+}
