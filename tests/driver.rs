@@ -387,6 +387,20 @@ fn a_reset_by_the_peer_is_a_system_error() {
 }
 
 #[test]
+fn a_reset_is_noticed_while_nothing_is_read_or_written() {
+    let (mut server, far, client, near) = joined();
+    server.put(HOLD, far, 0, 1 << 30, &[]);
+    server.flush();
+    client
+        .engine
+        .connection(near)
+        .expect("open")
+        .stop(Stop::Reset);
+    assert!(server.wait_for(kind::CONN_ERROR).text().contains("-104"));
+    assert_eq!(server.wait_for(kind::CONN_CLOSE).aux, 1);
+}
+
+#[test]
 fn the_next_address_is_tried_and_all_errors_are_told() {
     let (mut server, mut client) = (Application::new(), Application::new());
     let port = server.listen(options());

@@ -1,6 +1,7 @@
 //! Connecting: tries the addresses it is given one after the other, as `net` does.
 
 use super::connection::{Connection, ConnectionOptions, Stop};
+use super::errno::{errno, timed_out};
 use super::events::kind;
 use super::task;
 use super::transport::Transport;
@@ -71,7 +72,7 @@ async fn stopped(connection: &Connection) {
 async fn connect(options: &ConnectOptions) -> Result<Transport, Vec<Value>> {
     if let Some(path) = &options.path {
         return connect_path(path).map_err(|error| {
-            vec![json!({ "errno": task::errno(&error), "address": path, "syscall": "connect" })]
+            vec![json!({ "errno": errno(&error), "address": path, "syscall": "connect" })]
         });
     }
     let mut errors = Vec::new();
@@ -82,24 +83,17 @@ async fn connect(options: &ConnectOptions) -> Result<Transport, Vec<Value>> {
             attempt.await
         } else {
             let limit = tokio::time::timeout(options.attempt_timeout, attempt).await;
-            limit.unwrap_or_else(|_| Err(io::Error::from_raw_os_error(TIMED_OUT)))
+            limit.unwrap_or_else(|_| Err(timed_out()))
         };
         match result {
             Ok(socket) => return Ok(socket),
             Err(error) => errors.push(json!({
-                "errno": task::errno(&error), "address": ip.to_string(), "port": port, "syscall": "connect",
+                "errno": errno(&error), "address": ip.to_string(), "port": port, "syscall": "connect",
             })),
         }
     }
     Err(errors)
 }
-
-/// ETIMEDOUT.
-#[cfg(target_os = "linux")]
-const TIMED_OUT: i32 = 110;
-/// ETIMEDOUT.
-#[cfg(not(target_os = "linux"))]
-const TIMED_OUT: i32 = 60;
 
 async fn attempt(address: SocketAddr, options: &ConnectOptions) -> io::Result<Transport> {
     let socket = if address.is_ipv4() {

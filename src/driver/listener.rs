@@ -2,6 +2,7 @@
 
 use super::connection::{Connection, ConnectionOptions};
 use super::engine::Engine;
+use super::errno::errno;
 use super::events::kind;
 use super::task;
 use super::transport::{Transport, describe};
@@ -188,7 +189,8 @@ async fn accept(
                 Some(24 | 23 | 105 | 12) => tokio::time::sleep(OUT_OF_DESCRIPTORS).await,
                 _ if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 _ => {
-                    let text = json!({ "origin": "system", "errno": task::errno(&error), "syscall": "accept" });
+                    let text =
+                        json!({ "origin": "system", "errno": errno(&error), "syscall": "accept" });
                     engine.server_event(kind::SERVER_ERROR, server, &text.to_string());
                     tokio::time::sleep(OUT_OF_DESCRIPTORS).await;
                 }

@@ -7,6 +7,7 @@
 //! ```
 
 use super::connection::{Connection, SLICES, Stop};
+use super::errno::{connection_reset, errno};
 use super::events::{Collector, READ, kind};
 use super::transport::Transport;
 use crate::proto::ProtocolError;
@@ -121,10 +122,8 @@ pub fn close_event(connection: &Connection, collector: &mut Collector, had_error
     collector.text(kind::CONN_CLOSE, 0, &totals.to_string(), had_error.into());
 }
 
-/// The negative error number of libuv. An error without one did not come from the system: EIO says least.
-pub fn errno(error: &io::Error) -> i32 {
-    const EIO: i32 = 5;
-    -error.raw_os_error().unwrap_or(EIO)
+fn read_error(error: io::Error) -> Failure {
+    Failure::System(error, "read")
 }
 
 impl Task<'_> {
@@ -326,17 +325,20 @@ impl Task<'_> {
             let inner = self.connection.lock();
             (!inner.in_flight.is_empty(), inner.session.deadline())
         };
-        let interest = match (can_read, blocked) {
-            (true, true) => Some(Interest::READABLE | Interest::WRITABLE),
-            (true, false) => Some(Interest::READABLE),
-            (false, true) => Some(Interest::WRITABLE),
-            (false, false) => None,
-        };
         let ready = async {
-            match interest {
-                Some(interest) => self.socket.ready(interest).await.map(|_| ()),
-                None => std::future::pending().await,
+            let read = if can_read {
+                Interest::READABLE
+            } else {
+                Interest::ERROR
+            };
+            let write = if blocked { Interest::WRITABLE } else { read };
+            let ready = self.socket.ready(read | write).await.map_err(read_error)?;
+            // A reset is to be noticed also while nothing is read or waits to be written.
+            if ready.is_error() && !can_read {
+                let error = self.socket.take_error().map_err(read_error)?;
+                return Err(read_error(error.unwrap_or_else(connection_reset)));
             }
+            Ok(())
         };
         let timer = async {
             match deadline {
@@ -351,7 +353,7 @@ impl Task<'_> {
         tokio::select! {
             biased;
             () = self.connection.flow.wake.notified() => Ok(()),
-            result = ready => result.map_err(|error| Failure::System(error, "read")),
+            result = ready => result,
             () = timer => Ok(()),
         }
     }

@@ -59,6 +59,11 @@ impl Transport {
         each!(self, socket => SockRef::from(socket).send_vectored(slices))
     }
 
+    /// The error that waits on the socket, if any.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        each!(self, socket => SockRef::from(socket).take_error())
+    }
+
     /// Finishes sending.
     pub fn shutdown_write(&self) -> io::Result<()> {
         each!(self, socket => SockRef::from(socket).shutdown(Shutdown::Write))
