@@ -3,16 +3,24 @@
 const test = require('node:test')
 const assert = require('node:assert/strict')
 const { AsyncLocalStorage } = require('node:async_hooks')
+const { execFileSync } = require('node:child_process')
 const { EventEmitter } = require('node:events')
 const context = require('../lib/context.js')
 
 const storage = new AsyncLocalStorage()
 
 test('where no storage is active there is nothing to capture', () => {
-  // Node's test runner has none of its own, yet runs each test in a resource of its own.
-  assert.equal(context.run(context.root, context.capture), null)
-  const callback = () => {}
-  assert.equal(context.run(context.root, context.bind, undefined, callback), callback)
+  // In a process of its own: the test runner may have a storage of its own.
+  const program = `
+    const context = require(${JSON.stringify(require.resolve('../lib/context.js'))})
+    const callback = () => {}
+    const before = [context.capture(), context.bind(callback) === callback]
+    const { AsyncLocalStorage } = require('node:async_hooks')
+    const storage = new AsyncLocalStorage()
+    storage.run(1, () => before.push(context.capture() !== null))
+    console.log(JSON.stringify([...before, context.run(context.root, context.capture)]))`
+  const output = execFileSync(process.execPath, ['-e', program], { encoding: 'utf8' })
+  assert.deepEqual(JSON.parse(output), [null, true, true, null])
 })
 
 test('a captured context is that of the capture, wherever it is run', () => {

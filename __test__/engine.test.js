@@ -181,6 +181,18 @@ test('a callback ends after a mebibyte of work, and other I/O has its turn befor
   assert.equal(seen[40], 'last')
 })
 
+test('what is sent counts as work, too', async () => {
+  const { number, seen } = listener()
+  for (let count = 0; count < 20; count++) engine.data(number, 2, Buffer.alloc(60_000))
+  engine.flush()
+  for (let count = 0; count < 2; count++) fake.push(1, number, 3, Buffer.alloc(65536, 97))
+  fake.wake()
+  assert.equal(seen.length, 1)
+  await turn()
+  assert.equal(seen.length, 2)
+  fake.take()
+})
+
 test('answers leave after each batch', () => {
   const flushes = []
   const { number } = listener({

@@ -13,8 +13,17 @@ const STORES = new Set(['kResourceStore', 'context_frame'])
 function capturedNothing (resource) {
   const symbols = Object.getOwnPropertySymbols(resource)
   for (let i = 0; i < symbols.length; i++) {
-    if (resource[symbols[i]] !== undefined && STORES.has(symbols[i].description)) return false
+    const stored = resource[symbols[i]]
+    if (stored !== undefined && STORES.has(symbols[i].description) && !isEmptyFrame(stored)) return false
   }
+  return true
+}
+
+// A frame stays when the storages in it were left, with undefined for each.
+function isEmptyFrame (stored) {
+  // Node's own class, and no Map to instanceof.
+  if (stored === null || typeof stored !== 'object' || stored.constructor?.name !== 'AsyncContextFrame') return false
+  for (const value of stored.values()) if (value !== undefined) return false
   return true
 }
 

@@ -6,6 +6,7 @@
 // emit an event, or write into bytes of a slab that were handed out.
 
 const { markAsUntransferable } = require('node:worker_threads')
+const { Engine } = require('./binding')
 const { root } = require('./context')
 const { MAX_JSON } = require('./options')
 
@@ -47,7 +48,7 @@ const SLAB = 64 * 1024
 // With less room than this left a slab is not worth another drain.
 const MIN_ROOM = 1024
 
-// Work between two looks at other I/O: about 1 ms of small messages, or 16,384 of them.
+// Bytes, in or out, between two looks at other I/O: about 1 ms of small messages, or 16,384 of them.
 const WORK_LIMIT = 1024 * 1024
 const RECORD_WORK = 64 // a record costs about as much as 64 bytes
 
@@ -90,7 +91,6 @@ function untransferable (array) {
 /** Starts the engine of this thread. Called before anything else here; all but the first call do nothing. */
 function start () {
   if (native !== null) return
-  const { Engine } = require('./binding')
   commands = untransferable(Buffer.allocUnsafeSlow(CAPACITY))
   words = new Uint32Array(commands.buffer)
   records = untransferable(new Uint32Array(HEADER + 3))
@@ -133,6 +133,8 @@ function flush () {
 function submit () {
   const length = at
   at = 0
+  // Writers that are woken by one drain after the other keep other I/O waiting as readers do.
+  work += length
   return native.flush(length)
 }
 

@@ -80,17 +80,25 @@ function temporaryFolder (t) {
   return folder
 }
 
-// Writes `count` chunks as fast as backpressure allows; fails when the stream closes under it.
+// 'drain', or an error when the stream closes instead.
+function drained (stream) {
+  if (stream.closed) return Promise.reject(new Error('the stream is closed'))
+  return within(new Promise((resolve, reject) => {
+    const settle = (done) => (...args) => {
+      stream.removeListener('drain', onDrain).removeListener('close', onClose)
+      done(...args)
+    }
+    const onDrain = settle(resolve)
+    const onClose = settle(() => reject(new Error('the stream closed while it was written')))
+    stream.on('drain', onDrain).on('close', onClose)
+  }), "a stream's 'drain'")
+}
+
+// Writes `count` chunks as fast as backpressure allows.
 async function writeAll (stream, count, chunkOf) {
-  let fail
-  const closed = new Promise((resolve, reject) => { fail = reject })
-  closed.catch(() => {})
-  const onClose = () => fail(new Error('the stream closed while it was written'))
-  stream.once('close', onClose)
   for (let index = 0; index < count; index++) {
-    if (!stream.write(chunkOf(index))) await Promise.race([nextEvent(stream, 'drain'), closed])
+    if (!stream.write(chunkOf(index))) await drained(stream)
   }
-  stream.removeListener('close', onClose)
 }
 
 module.exports = {
