@@ -274,7 +274,7 @@ function rested () {
 function pump () {
   pumping = true
   try {
-    do {
+    while (cursor < count || fetch()) {
       while (cursor < count) deliver(RECORD_WORDS * cursor++)
       // What paused streams hold has to stop the socket before the next batch is taken; answers leave early, too.
       flush()
@@ -282,7 +282,7 @@ function pump () {
         rest()
         break
       }
-    } while (fetch())
+    }
   } finally {
     pumping = false
     // A listener threw: what it did not see is delivered in the next turn, and nothing twice.

@@ -89,8 +89,9 @@ pub async fn run(
         let _ = socket.reset_on_close();
     }
     connection.end();
-    drop(socket);
+    // Told before the socket closes: whoever sees that at the other end finds that we know it too.
     close(&connection, failure);
+    drop(socket);
 }
 
 /// Queues the last events of a connection.
