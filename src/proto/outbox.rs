@@ -37,6 +37,8 @@ pub struct Outbox {
     len: usize,
     /// Charge of the send that the last chunk belongs to.
     open_send: usize,
+    /// Its bytes.
+    open_bytes: usize,
 }
 
 /// Chunks taken for sending. Until it is empty nothing else may be sent.
@@ -60,9 +62,9 @@ impl Outbox {
         self.len == 0
     }
 
-    /// What the send that is open to more frames counts for in pacing.
-    pub fn open_send(&self) -> usize {
-        self.open_send
+    /// Bytes in the send that is open to more frames, while pacing.
+    pub fn open_bytes(&self) -> usize {
+        self.open_bytes
     }
 
     /// Appends one frame. With `max_send`, a send is closed before a frame that would make it longer than that.
@@ -74,12 +76,14 @@ impl Outbox {
                 last.ends_send = true;
             }
             self.open_send = 0;
+            self.open_bytes = 0;
         }
         self.extend(header);
         self.extend(payload);
         self.len += total;
         if max_send.is_some() {
             self.open_send += charge;
+            self.open_bytes += total;
             if let Some(last) = self.chunks.back_mut() {
                 last.charge += charge;
             }
@@ -133,6 +137,7 @@ impl Outbox {
         }
         if self.chunks.is_empty() {
             self.open_send = 0;
+            self.open_bytes = 0;
         }
         self.len -= taken;
         (taken > 0).then_some(transmit)

@@ -75,7 +75,7 @@ impl<S: Sink> Context<'_, S> {
         let header = frame::header(kind, id, payload.len());
         self.outbox
             .push_frame(&header, payload, self.pace.max_send());
-        self.pace.encoded(self.outbox.open_send());
+        self.pace.encoded(self.outbox.open_bytes());
     }
 
     /// Writes our offer where one is due: before anything else, or not at all.
