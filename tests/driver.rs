@@ -79,7 +79,7 @@ impl Application {
 
     fn listen(&self, connection: ConnectionOptions) -> u16 {
         let options = ListenOptions {
-            address: Some((Ipv4Addr::LOCALHOST.into(), 0)),
+            address: Some((Ipv4Addr::LOCALHOST, 0).into()),
             path: None,
             backlog: 511,
             ipv6_only: false,
@@ -96,10 +96,12 @@ impl Application {
 
     fn connect(&self, addresses: &[(IpAddr, u16)]) -> u32 {
         let options = ConnectOptions {
-            addresses: addresses.to_vec(),
+            addresses: addresses
+                .iter()
+                .map(|&to| (to.into(), to.0.to_string()))
+                .collect(),
             path: None,
-            local_address: None,
-            local_port: 0,
+            local: None,
             attempt_timeout: Duration::from_millis(250),
             connection: options(),
         };
@@ -384,6 +386,31 @@ fn a_reset_by_the_peer_is_a_system_error() {
         "{error}"
     );
     assert_eq!(server.wait_for(kind::CONN_CLOSE).aux, 1);
+}
+
+#[test]
+fn what_was_written_is_sent_before_a_close() {
+    for _ in 0..50 {
+        let (mut server, _, mut client, near) = joined();
+        client.put(DATA, near, 0, 60_000, &[7; 60_000]);
+        client.put(DATA, near, 0, 40_000, &[7; 40_000]);
+        client.flush();
+        client
+            .engine
+            .connection(near)
+            .expect("open")
+            .stop(Stop::Close);
+        let mut got = 0;
+        loop {
+            let record = server.next();
+            match record.kind {
+                kind::DATA => got += record.bytes.len(),
+                kind::CONN_END => break,
+                _ => {}
+            }
+        }
+        assert_eq!(got, 100_000);
+    }
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! Options as they come from JavaScript, where they were validated.
 
-use crate::driver::{ConnectOptions, ConnectionOptions, ListenOptions};
+use crate::driver::{ConnectOptions, ConnectionOptions, ListenOptions, interface};
 use crate::proto::Config;
 use napi::{Error, Result, Status};
 use napi_derive::napi;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
 /// For every connection.
@@ -74,27 +74,50 @@ impl From<JsConnectionOptions> for ConnectionOptions {
     }
 }
 
-/// An address that JavaScript looked up.
-fn ip(text: &str) -> Result<IpAddr> {
-    // A scope names an interface; the standard library parses it only as part of a socket address.
-    let bare = text.split('%').next().unwrap_or(text);
-    bare.parse()
-        .map_err(|_| Error::new(Status::InvalidArg, format!("not an IP address: {text}")))
+/// An address that JavaScript looked up: of version 4, or of version 6 with or without a scope.
+fn address(text: &str, port: u16) -> Result<SocketAddr> {
+    let invalid = || Error::new(Status::InvalidArg, format!("not an IP address: {text}"));
+    let (bare, scope) = match text.split_once('%') {
+        Some((bare, scope)) => (bare, Some(scope)),
+        None => (text, None),
+    };
+    let ip: IpAddr = bare.parse().map_err(|_| invalid())?;
+    Ok(match (ip, scope) {
+        (IpAddr::V6(ip), Some(scope)) => {
+            let scope = scope_id(scope).ok_or_else(invalid)?;
+            SocketAddrV6::new(ip, port, 0, scope).into()
+        }
+        (ip, _) => SocketAddr::new(ip, port),
+    })
+}
+
+/// The number of a scope, which names an interface or is a number itself.
+fn scope_id(scope: &str) -> Option<u32> {
+    scope.parse().ok().or_else(|| interface(scope))
+}
+
+fn with_text(text: String, port: u16) -> Result<(SocketAddr, String)> {
+    Ok((address(&text, port)?, text))
 }
 
 impl TryFrom<JsConnectOptions> for ConnectOptions {
     type Error = Error;
 
     fn try_from(options: JsConnectOptions) -> Result<Self> {
-        let addresses = options
-            .addresses
-            .iter()
-            .map(|target| Ok((ip(&target.address)?, target.port)));
+        let targets = options.addresses.into_iter();
+        let local = match (options.local_address, options.local_port) {
+            (None, None | Some(0)) => None,
+            (from, port) => Some(with_text(
+                from.unwrap_or_else(|| "::".into()),
+                port.unwrap_or(0),
+            )?),
+        };
         Ok(Self {
-            addresses: addresses.collect::<Result<_>>()?,
+            addresses: targets
+                .map(|target| with_text(target.address, target.port))
+                .collect::<Result<_>>()?,
             path: options.path,
-            local_address: options.local_address.as_deref().map(ip).transpose()?,
-            local_port: options.local_port.unwrap_or(0),
+            local,
             attempt_timeout: Duration::from_millis(options.attempt_timeout.into()),
             connection: options.connection.into(),
         })
@@ -105,9 +128,10 @@ impl TryFrom<JsListenOptions> for ListenOptions {
     type Error = Error;
 
     fn try_from(options: JsListenOptions) -> Result<Self> {
-        let ip = options.address.as_deref().map(ip).transpose()?;
+        let port = options.port.unwrap_or(0);
+        let address = options.address.map(|text| address(&text, port));
         Ok(Self {
-            address: ip.map(|ip| (ip, options.port.unwrap_or(0))),
+            address: address.transpose()?,
             path: options.path,
             backlog: options.backlog,
             ipv6_only: options.ipv6_only,

@@ -15,14 +15,12 @@ use tokio::net::TcpSocket;
 /// Where and how to connect.
 #[derive(Clone, Debug)]
 pub struct ConnectOptions {
-    /// For TCP: the addresses to try, in order.
-    pub addresses: Vec<(IpAddr, u16)>,
+    /// For TCP: the addresses to try, in order, each with the text it was made from.
+    pub addresses: Vec<(SocketAddr, String)>,
     /// For a Unix domain socket: its path.
     pub path: Option<String>,
-    /// Address to connect from.
-    pub local_address: Option<IpAddr>,
-    /// Port to connect from.
-    pub local_port: u16,
+    /// Address to connect from, with the text it was made from.
+    pub local: Option<(SocketAddr, String)>,
     /// Time an address has before the next is tried; the last has no limit.
     pub attempt_timeout: Duration,
     /// For the connection.
@@ -76,43 +74,57 @@ async fn connect(options: &ConnectOptions) -> Result<Transport, Vec<Value>> {
         });
     }
     let mut errors = Vec::new();
-    for (index, &(ip, port)) in options.addresses.iter().enumerate() {
-        let attempt = attempt(SocketAddr::new(ip, port), options);
+    for (index, (address, text)) in options.addresses.iter().enumerate() {
+        let attempt = attempt(*address, text, options);
         let is_last = index + 1 == options.addresses.len();
         let result = if is_last {
             attempt.await
         } else {
             let limit = tokio::time::timeout(options.attempt_timeout, attempt).await;
-            limit.unwrap_or_else(|_| Err(timed_out()))
+            limit.unwrap_or_else(|_| Err(failed(&timed_out(), "connect", text, address.port())))
         };
         match result {
             Ok(socket) => return Ok(socket),
-            Err(error) => errors.push(json!({
-                "errno": errno(&error), "address": ip.to_string(), "port": port, "syscall": "connect",
-            })),
+            Err(error) => errors.push(error),
         }
     }
     Err(errors)
 }
 
-async fn attempt(address: SocketAddr, options: &ConnectOptions) -> io::Result<Transport> {
+/// What JavaScript is told of a failed attempt.
+fn failed(error: &io::Error, syscall: &str, address: &str, port: u16) -> Value {
+    json!({ "errno": errno(error), "syscall": syscall, "address": address, "port": port })
+}
+
+async fn attempt(
+    address: SocketAddr,
+    text: &str,
+    options: &ConnectOptions,
+) -> Result<Transport, Value> {
+    let connect_failed = |error| failed(&error, "connect", text, address.port());
     let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()?
+        TcpSocket::new_v4()
     } else {
-        TcpSocket::new_v6()?
+        TcpSocket::new_v6()
     };
-    if options.local_address.is_some() || options.local_port != 0 {
-        let any = if address.is_ipv4() {
-            IpAddr::from([0; 4])
-        } else {
-            IpAddr::from([0; 16])
+    let socket = socket.map_err(connect_failed)?;
+    if let Some((local, text)) = &options.local {
+        // As libuv: the port of a connection that has just closed may be used again.
+        #[cfg(unix)]
+        socket.set_reuseaddr(true).map_err(connect_failed)?;
+        // A port alone was asked for: any address of the family at hand.
+        let from = match (local.ip().is_unspecified(), address.is_ipv4()) {
+            (true, true) => SocketAddr::new(IpAddr::from([0; 4]), local.port()),
+            (true, false) => SocketAddr::new(IpAddr::from([0; 16]), local.port()),
+            (false, _) => *local,
         };
-        socket.bind(SocketAddr::new(
-            options.local_address.unwrap_or(any),
-            options.local_port,
-        ))?;
+        socket
+            .bind(from)
+            .map_err(|error| failed(&error, "bind", text, local.port()))?;
     }
-    Ok(Transport::Tcp(socket.connect(address).await?))
+    Ok(Transport::Tcp(
+        socket.connect(address).await.map_err(connect_failed)?,
+    ))
 }
 
 #[cfg(unix)]

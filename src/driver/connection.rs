@@ -17,7 +17,7 @@ use super::transport::Transport;
 use crate::proto::{Config, PeerKind, Session, Side, Transmit};
 use std::io::{self, IoSlice};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
 use std::time::{Duration, Instant};
 
 /// Most bytes sent from the application's thread: for more, the copy into the kernel costs that thread more than the
@@ -140,12 +140,16 @@ pub struct Connection {
     pub bytes_read: AtomicU64,
     pub bytes_written: AtomicU64,
     inner: Mutex<Inner>,
+    /// The socket again, for those who set an option on it: this lock is held for a look only.
+    socket: Mutex<Option<Weak<Transport>>>,
     deferred: Mutex<Vec<u8>>,
     deferred_len: AtomicUsize,
     /// Bytes queued, those deferred not counted.
     queued: AtomicU64,
     drain_wanted: AtomicBool,
     stop: AtomicU8,
+    /// What is known of the peer, for those who do not hold the lock.
+    peer: AtomicU8,
 }
 
 impl Connection {
@@ -176,11 +180,13 @@ impl Connection {
                 ended: false,
                 backlog: Backlog::default(),
             }),
+            socket: Mutex::default(),
             deferred: Mutex::default(),
             deferred_len: AtomicUsize::new(0),
             queued: AtomicU64::new(0),
             drain_wanted: AtomicBool::new(false),
             stop: AtomicU8::new(Stop::No as u8),
+            peer: AtomicU8::new(PeerKind::Undecided as u8),
         })
     }
 
@@ -189,6 +195,19 @@ impl Connection {
         self.inner
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// The connection has its socket.
+    pub fn attach(&self, socket: &Arc<Transport>) {
+        let mut inner = self.lock();
+        inner.session.set_local(socket.is_local());
+        inner.socket = Some(socket.clone());
+        self.tell_peer(&inner);
+        drop(inner);
+        *self
+            .socket
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(Arc::downgrade(socket));
     }
 
     /// Wakes the task.
@@ -356,21 +375,36 @@ impl Connection {
     /// Counted bytes.
     pub fn totals(&self) -> Totals {
         let written = self.bytes_written.load(Ordering::Relaxed);
-        let (queued, peer) = match self.inner.try_lock() {
-            Ok(inner) => (self.update_queued(&inner), inner.session.peer()),
-            Err(_) => (self.queued.load(Ordering::Acquire), PeerKind::Undecided),
+        let queued = match self.inner.try_lock() {
+            Ok(inner) => self.update_queued(&inner),
+            Err(_) => self.queued.load(Ordering::Acquire),
         };
         Totals {
             read: self.bytes_read.load(Ordering::Relaxed),
             written: written + queued,
             queued,
-            peer,
+            peer: match self.peer.load(Ordering::Relaxed) {
+                peer if peer == PeerKind::New as u8 => PeerKind::New,
+                peer if peer == PeerKind::Old as u8 => PeerKind::Old,
+                _ => PeerKind::Undecided,
+            },
         }
+    }
+
+    /// Keeps what the session has learnt of the peer where it can be read without the lock.
+    pub fn tell_peer(&self, inner: &Inner) {
+        self.peer
+            .store(inner.session.peer() as u8, Ordering::Relaxed);
     }
 
     /// Works on the socket, if there is one: to set an option.
     pub fn with_socket(&self, work: impl FnOnce(&Transport) -> io::Result<()>) -> io::Result<()> {
-        let socket = self.lock().socket.clone();
+        let slot = self
+            .socket
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let socket = slot.as_ref().and_then(Weak::upgrade);
+        drop(slot);
         socket.map_or(Ok(()), |socket| work(&socket))
     }
 
@@ -384,19 +418,24 @@ impl Connection {
             std::thread::yield_now();
             inner = self.lock();
         }
+        collector.start(self.id);
+        self.send_rest(&mut inner, collector);
+    }
+
+    /// Sends all that is queued, whatever the pace, as far as the kernel takes it at once.
+    pub fn send_rest(&self, inner: &mut Inner, collector: &mut Collector) {
         let Some(socket) = inner.socket.clone() else {
             return;
         };
-        collector.start(self.id);
         loop {
-            self.absorb(&mut inner, collector);
+            self.absorb(inner, collector);
             if inner.in_flight.is_empty() {
                 match inner.session.take_rest() {
                     Some(transmit) => inner.in_flight = transmit,
                     None => return,
                 }
             }
-            self.send_now(&mut inner, &socket, collector);
+            self.send_now(inner, &socket, collector);
             if !inner.in_flight.is_empty() {
                 return;
             }
@@ -460,7 +499,10 @@ impl Inner {
             Command::Release(bytes) => self.session.release(bytes),
             Command::Forget(stream) => self.session.forget(stream),
             Command::Mark(id) => self.session.mark(id, sink),
-            Command::Finish => self.finish = true,
+            Command::Finish => {
+                self.finish = true;
+                self.session.finish();
+            }
             Command::Pause => self.paused = true,
             Command::Resume => self.paused = false,
             Command::Discard(stream) => self.session.discard(stream),

@@ -6,14 +6,15 @@ use super::events::{Collector, EventQueue, Flow};
 use super::listener::{self, ListenOptions, Server, ServerAddress};
 use super::{command, runtime};
 use crate::proto::Side;
+use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// Connection numbers have 24 bits in a record.
-const MAX_CONNECTIONS: usize = 1 << 24;
+/// Numbers of connections and of servers have 24 bits in a record.
+const MAX_NUMBER: u32 = 1 << 24;
 
 /// An environment's connections and servers.
 pub struct Engine {
@@ -30,7 +31,8 @@ struct Tables {
     closed: bool,
     connections: Vec<Option<Arc<Connection>>>,
     free: Vec<u32>,
-    servers: Vec<Option<Server>>,
+    servers: HashMap<u32, Server>,
+    next_server: u32,
 }
 
 impl Engine {
@@ -63,7 +65,8 @@ impl Engine {
     /// Puts a connection into the table. `None` once the environment is closed, or full.
     pub fn add(&self, make: impl FnOnce(u32) -> Arc<Connection>) -> Option<Arc<Connection>> {
         let mut tables = self.tables();
-        if tables.closed || (tables.free.is_empty() && tables.connections.len() == MAX_CONNECTIONS)
+        if tables.closed
+            || (tables.free.is_empty() && tables.connections.len() == MAX_NUMBER as usize)
         {
             return None;
         }
@@ -118,41 +121,36 @@ impl Engine {
     pub fn listen(self: &Arc<Self>, options: ListenOptions) -> io::Result<u32> {
         let runtime = runtime::handle()?;
         let _context = runtime.enter();
-        let mut tables = self.tables();
-        let free = tables.servers.iter().position(Option::is_none);
-        let id = free.unwrap_or(tables.servers.len());
-        let server = listener::listen(self, id as u32, options)?;
-        match free {
-            Some(id) => tables.servers[id] = Some(server),
-            None => tables.servers.push(Some(server)),
-        }
-        Ok(id as u32)
+        // Numbers of servers are not used again soon: a connection accepted last may be announced behind the close.
+        let id = {
+            let mut tables = self.tables();
+            while tables.servers.contains_key(&tables.next_server) {
+                tables.next_server = (tables.next_server + 1) % MAX_NUMBER;
+            }
+            let id = tables.next_server;
+            tables.next_server = (id + 1) % MAX_NUMBER;
+            id
+        };
+        let server = listener::listen(self, id, options)?;
+        self.tables().servers.insert(id, server);
+        Ok(id)
     }
 
     /// Where a server listens.
     pub fn server_address(&self, id: u32) -> Option<ServerAddress> {
-        Some(
-            self.tables()
-                .servers
-                .get(id as usize)?
-                .as_ref()?
-                .address
-                .clone(),
-        )
+        Some(self.tables().servers.get(&id)?.address.clone())
     }
 
     /// Stops a server listening.
     pub fn close_server(&self, id: u32) {
-        if let Some(Some(server)) = self.tables().servers.get(id as usize) {
+        if let Some(server) = self.tables().servers.get(&id) {
             server.close();
         }
     }
 
     /// Frees the number of a server that has closed.
     pub fn release_server(&self, id: u32) {
-        if let Some(slot) = self.tables().servers.get_mut(id as usize) {
-            *slot = None;
-        }
+        self.tables().servers.remove(&id);
     }
 
     /// Queues an event of a server.
@@ -197,7 +195,7 @@ impl Engine {
         for connection in self.all() {
             connection.stop(Stop::Close);
         }
-        for server in self.tables().servers.iter().flatten() {
+        for server in self.tables().servers.values() {
             server.close();
         }
     }

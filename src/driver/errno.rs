@@ -5,6 +5,7 @@ use std::io;
 #[cfg(target_os = "linux")]
 mod number {
     pub const EIO: i32 = 5;
+    pub const EINVAL: i32 = 22;
     pub const ECONNRESET: i32 = 104;
     pub const ETIMEDOUT: i32 = 110;
 }
@@ -13,6 +14,7 @@ mod number {
 mod number {
     // The BSDs' and macOS's.
     pub const EIO: i32 = 5;
+    pub const EINVAL: i32 = 22;
     pub const ECONNRESET: i32 = 54;
     pub const ETIMEDOUT: i32 = 60;
 }
@@ -29,5 +31,10 @@ pub fn timed_out() -> io::Error {
 
 /// The negative number of an error. One without a number did not come from the system: EIO says least.
 pub fn errno(error: &io::Error) -> i32 {
-    -error.raw_os_error().unwrap_or(number::EIO)
+    let number = error.raw_os_error().unwrap_or(match error.kind() {
+        // A path that is too long, refused before the system saw it.
+        io::ErrorKind::InvalidInput => number::EINVAL,
+        _ => number::EIO,
+    });
+    -number
 }

@@ -10,7 +10,7 @@ use crate::proto::Side;
 use serde_json::json;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,8 +26,8 @@ const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(100);
 /// Where and how to listen.
 #[derive(Clone, Debug)]
 pub struct ListenOptions {
-    /// For TCP: the address, already looked up, and the port.
-    pub address: Option<(IpAddr, u16)>,
+    /// For TCP: the address, already looked up.
+    pub address: Option<SocketAddr>,
     /// For a Unix domain socket: its path.
     pub path: Option<String>,
     /// Connections that may wait to be accepted.
@@ -116,8 +116,7 @@ pub fn listen(engine: &Arc<Engine>, id: u32, options: ListenOptions) -> io::Resu
 }
 
 fn bind(options: &ListenOptions) -> io::Result<(Listening, ServerAddress, Option<PathBuf>)> {
-    if let Some((ip, port)) = options.address {
-        let address = SocketAddr::new(ip, port);
+    if let Some(address) = options.address {
         let socket = Socket::new(
             Domain::for_address(address),
             Type::STREAM,
@@ -146,7 +145,7 @@ fn bind_path(
 ) -> io::Result<(Listening, ServerAddress, Option<PathBuf>)> {
     use std::os::unix::fs::PermissionsExt;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.bind(&SockAddr::unix(path)?)?;
+    socket.bind(&SockAddr::unix(path)?).map_err(as_libuv_says)?;
     socket.listen(options.backlog)?;
     socket.set_nonblocking(true)?;
     let unlink = (!path.starts_with('\0')).then(|| PathBuf::from(path));
@@ -165,6 +164,17 @@ fn bind_path(
         ServerAddress::Path(path.to_owned()),
         unlink,
     ))
+}
+
+/// A path whose folder does not exist counts as one that may not be written, as for `net`.
+#[cfg(unix)]
+fn as_libuv_says(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            io::Error::from_raw_os_error(rustix::io::Errno::ACCESS.raw_os_error())
+        }
+        _ => error,
+    }
 }
 
 #[cfg(not(unix))]

@@ -23,3 +23,4 @@ pub use engine::Engine;
 pub use errno::errno;
 pub use events::{Batch, EventQueue, RECORD_WORDS, Record};
 pub use listener::{ListenOptions, ServerAddress};
+pub use transport::interface;

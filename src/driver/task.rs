@@ -67,11 +67,7 @@ pub async fn run(
     socket: Arc<Transport>,
     announce: impl FnOnce(&mut Collector),
 ) {
-    {
-        let mut inner = connection.lock();
-        inner.session.set_local(socket.is_local());
-        inner.socket = Some(socket.clone());
-    }
+    connection.attach(&socket);
     let mut task = Task {
         connection: &connection,
         socket: &socket,
@@ -152,8 +148,17 @@ impl Task<'_> {
 
     async fn run(&mut self) -> Result<(), Failure> {
         loop {
-            if let stop @ (Stop::Close | Stop::Reset) = self.connection.stopped() {
-                return Err(Failure::Stopped(stop));
+            match self.connection.stopped() {
+                Stop::No => {}
+                Stop::Close => {
+                    // What was written goes out as far as the kernel has room, as if each write had gone there at once.
+                    with_collector(self.connection, |collector| {
+                        self.connection
+                            .send_rest(&mut self.connection.lock(), collector);
+                    });
+                    return Err(Failure::Stopped(Stop::Close));
+                }
+                Stop::Reset => return Err(Failure::Stopped(Stop::Reset)),
             }
             let more_to_write = self.write()?;
             let more_to_read = self.read()?;
@@ -295,7 +300,10 @@ impl Task<'_> {
         let mut result = Ok(());
         for (turn, part) in buffer[..read].chunks(TURN).enumerate() {
             collector.base = turn * TURN;
-            result = self.connection.lock().session.receive(part, collector);
+            let mut inner = self.connection.lock();
+            result = inner.session.receive(part, collector);
+            self.connection.tell_peer(&inner);
+            drop(inner);
             if result.is_err() {
                 break;
             }

@@ -142,6 +142,20 @@ impl Transport {
     }
 }
 
+/// The number of a network interface, for the scope of an address.
+#[cfg(target_os = "linux")]
+pub fn interface(name: &str) -> Option<u32> {
+    use rustix::net::{AddressFamily, SocketType, netdevice::name_to_index, socket};
+    let any = socket(AddressFamily::INET6, SocketType::DGRAM, None).ok()?;
+    name_to_index(any, name).ok()
+}
+
+/// The number of a network interface: only given as a number on this system.
+#[cfg(not(target_os = "linux"))]
+pub fn interface(_name: &str) -> Option<u32> {
+    None
+}
+
 /// An address in the form of `net`'s.
 pub fn describe(address: SocketAddr) -> Value {
     let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };

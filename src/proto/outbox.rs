@@ -39,6 +39,7 @@ pub struct Outbox {
     open_send: usize,
     /// Its bytes.
     open_bytes: usize,
+    closed: bool,
 }
 
 /// Chunks taken for sending. Until it is empty nothing else may be sent.
@@ -62,6 +63,11 @@ impl Outbox {
         self.len == 0
     }
 
+    /// Takes nothing more: the last byte of this direction has been queued.
+    pub fn close(&mut self) {
+        self.closed = true;
+    }
+
     /// Bytes in the send that is open to more frames, while pacing.
     pub fn open_bytes(&self) -> usize {
         self.open_bytes
@@ -69,6 +75,9 @@ impl Outbox {
 
     /// Appends one frame. With `max_send`, a send is closed before a frame that would make it longer than that.
     pub fn push_frame(&mut self, header: &[u8], payload: &[u8], max_send: Option<usize>) {
+        if self.closed {
+            return;
+        }
         let total = header.len() + payload.len();
         let charge = total.max(MIN_CHARGE);
         if max_send.is_some_and(|max| self.open_send > 0 && self.open_send + charge > max) {

@@ -207,6 +207,11 @@ impl Session {
         self.held = self.held.saturating_sub(bytes.into());
     }
 
+    /// Nothing is sent behind what is queued: not the answer to what the peer still sends, either.
+    pub fn finish(&mut self) {
+        self.outbox.close();
+    }
+
     /// Whether the socket may be read: this wire has no credit, so what paused streams hold stops the connection.
     pub fn wants_read(&self) -> bool {
         self.held <= self.config.hold_limit as u64

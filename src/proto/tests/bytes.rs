@@ -417,6 +417,21 @@ fn towards_a_new_peer_nothing_waits() {
 }
 
 #[test]
+fn nothing_is_sent_behind_the_end() {
+    let mut end = server();
+    end.session.finish();
+    let offer = hex("00000014 00 f0 54534d58 00 0101010101010101 00");
+    assert_eq!(
+        end.receive(&[offer, hex("00000008 07 02 7b7d")].concat()),
+        Ok(())
+    );
+    end.session.accept(REMOTE, &mut super::pair::Log::default());
+    end.open(0, "1");
+    assert_eq!(end.session.queued(), 0);
+    assert_eq!(end.seen().len(), 2, "what comes is still passed on");
+}
+
+#[test]
 fn a_mark_comes_when_all_before_it_is_sent() {
     let mut end = server();
     let log = &mut super::pair::Log::default();
