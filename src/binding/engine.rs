@@ -1,4 +1,6 @@
 //! `Engine`, the one class that JavaScript sees: everything of one JS thread.
+//!
+//! May not decide, and may not keep a reference into shared memory beyond a call.
 
 use super::options::{JsConnectOptions, JsListenOptions};
 use super::signal::Signal;

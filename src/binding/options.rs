@@ -1,4 +1,6 @@
 //! Options as they come from JavaScript, where they were validated.
+//!
+//! May not have defaults.
 
 use crate::driver::{ConnectOptions, ConnectionOptions, ListenOptions, interface};
 use crate::proto::Config;

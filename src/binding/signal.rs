@@ -3,6 +3,8 @@
 //! One threadsafe function for the whole environment. It is weak (it does not keep the event loop alive) unless
 //! JavaScript says that something is open. Calling it and closing it exclude each other, so nothing of an
 //! environment that has ended is ever called.
+//!
+//! May not carry data.
 
 use napi::{Env, JsValue, Result, bindgen_prelude::Function, check_status, sys};
 use std::ffi::c_void;

@@ -3,6 +3,8 @@
 //! Each is a header of three little-endian words (`op << 24 | connection`, stream, payload length or argument) and,
 //! for the ops that have one, a payload padded to a multiple of four. `lib/engine.js` writes them, and a connection
 //! that cannot execute them yet keeps them in the same form.
+//!
+//! May not execute anything.
 
 use crate::proto::Handle;
 

@@ -1,4 +1,6 @@
 //! Connecting: tries the addresses it is given one after the other, as `net` does.
+//!
+//! May not look names up: JavaScript has.
 
 use super::connection::{Connection, ConnectionOptions, Stop};
 use super::errno::{errno, timed_out};

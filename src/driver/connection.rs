@@ -10,6 +10,8 @@
 //!
 //! So bytes leave in one order, whoever sends them, and nobody is in the kernel with the lock held but for a short
 //! send of the application's.
+//!
+//! May not wait on the application's thread, nor make a system call with the lock held but for a short send.
 
 use super::command::{self, Command, Found};
 use super::events::{Collector, EventQueue, Flow, kind};

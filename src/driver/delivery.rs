@@ -2,6 +2,8 @@
 //!
 //! Payloads that stand close together in a read are copied in one piece, headers between them included: one long copy
 //! costs less than many short ones.
+//!
+//! May not wait, nor write to memory that was handed out.
 
 use super::events::{Batch, EventQueue, RECORD_WORDS};
 use std::collections::VecDeque;

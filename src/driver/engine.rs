@@ -1,4 +1,6 @@
 //! All connections and servers of one environment (a JS thread).
+//!
+//! May not touch a socket or a session itself.
 
 use super::connect::{self, ConnectOptions};
 use super::connection::{Connection, Stop};

@@ -1,4 +1,6 @@
 //! System errors as the numbers that Node knows: libuv's, which are the system's, negative.
+//!
+//! May not word an error: JavaScript does.
 
 use std::io;
 

@@ -3,6 +3,8 @@
 //! Small reads are copied behind each other into one batch; a large read is handed over with its buffer, which comes
 //! back when the batch has been delivered. The queue is bounded by its connections: each stops reading while more
 //! than [`MAX_UNDELIVERED`] of it waits here.
+//!
+//! May not know what an event means to the application.
 
 use crate::proto::{Event, Payload, PeerKind, Sink};
 use std::collections::VecDeque;

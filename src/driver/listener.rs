@@ -1,4 +1,6 @@
 //! Listening sockets, as `net.Server` makes them.
+//!
+//! May not read from or write to a connection.
 
 use super::connection::{Connection, ConnectionOptions};
 use super::engine::Engine;

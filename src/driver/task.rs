@@ -5,6 +5,8 @@
 //!     └────our FIN sent──▶ Write-ended ──peer's FIN──▶ Closed
 //!   any ──protocol error, socket error, stop──▶ Closed
 //! ```
+//!
+//! May not hold the lock over a system call, nor run long without letting others have their turn.
 
 use super::connection::{Connection, SLICES, Stop};
 use super::errno::{connection_reset, errno};

@@ -1,4 +1,6 @@
 //! A connected socket, of whatever family. The only file that names socket types.
+//!
+//! May not block: every call is one that returns at once.
 
 use super::connection::ConnectionOptions;
 use serde_json::{Value, json};

@@ -1,5 +1,7 @@
 //! What a connection may be told before it starts. Defaults live in JavaScript (`lib/options.js`), where they are
 //! validated and documented; the ones here serve Rust callers and tests.
+//!
+//! May not validate: a wrong option is the caller's error, and JavaScript's to word.
 
 /// Which end of the connection this is: the offer, and later the stream numbers, depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,6 @@
 //! Errors whose origin is the peer. What the caller or the environment does wrong never becomes one of these.
+//!
+//! May not name an error of the caller or of the environment.
 
 use std::fmt;
 

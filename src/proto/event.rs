@@ -1,5 +1,7 @@
 //! What a session tells its application. No event owns bytes: a payload is a range of the input just received, or
 //! a borrowed text that was put together from several inputs.
+//!
+//! May not know which wire an event came by.
 
 use std::ops::Range;
 

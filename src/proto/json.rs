@@ -3,6 +3,8 @@
 //! The texts are never turned into values here: lone surrogates, 1e400 and invalid UTF-8 (which JavaScript's decoder
 //! replaces) are all fine for `JSON.parse` and would not survive serde_json's `Value`. `IgnoredAny` accepts them, but
 //! has no depth limit, hence the scan before it.
+//!
+//! May not turn a text into a value, nor recurse.
 
 use super::error::ProtocolError;
 use serde::de::IgnoredAny;

@@ -8,6 +8,8 @@
 //!
 //! The list of versions offered is empty: no connection switches yet. What an offer does today is to tell a new end
 //! from 0.1.0, which skips the frame as one of an unknown type.
+//!
+//! May not write to the wire or know what streams are.
 
 use super::config::Side;
 use super::error::ProtocolError;

@@ -3,6 +3,8 @@
 //! A chunk that was taken is never appended to, so one thread can be in the kernel with some chunks while another
 //! encodes into the next. Towards an old peer a chunk may end a send: then nothing behind it goes with it.
 //! The queue is bounded by its callers: the driver stops applying commands while more than a limit is queued.
+//!
+//! May not look into a frame, nor refuse one.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;

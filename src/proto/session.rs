@@ -3,6 +3,8 @@
 //!
 //! The way of one byte out: `data` → the wire encodes a frame into the outbox → `take_transmit` → the driver sends →
 //! `transmitted`. In: the driver reads → `receive` → the wire decodes → `Sink::emit` with a range of what was read.
+//!
+//! May not know the bytes of any wire.
 
 use super::config::{Config, Side};
 use super::error::ProtocolError;

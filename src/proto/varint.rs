@@ -1,4 +1,6 @@
 //! QUIC's variable-length integers (RFC 9000, section 16).
+//!
+//! May not know what a number means.
 
 /// Reads one from the front of `input`; gives the value and what is left, or `None` if it is cut short.
 pub fn read(input: &[u8]) -> Option<(u64, &[u8])> {

@@ -1,6 +1,8 @@
 //! What no crate wraps safely: how much a socket's send queue holds, and a timer finer than a millisecond.
 //!
 //! Apart from `binding`, the only place with `unsafe` code: `proto` and `driver` forbid it.
+//!
+//! May not keep state.
 
 pub mod timer;
 

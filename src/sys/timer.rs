@@ -1,5 +1,7 @@
 //! A timer finer than Tokio's, whose wheel turns once a millisecond: pacing towards an old peer needs a quarter of
 //! one. Only connections that pace ever make one.
+//!
+//! May not know what is timed.
 
 #[cfg(not(target_os = "linux"))]
 use std::time::Instant;

@@ -3,6 +3,8 @@
 //! The original draws the ids of both directions from one table, so two creators collide. Which direction a frame
 //! speaks of can be told by its type (0–3: streams of the sender; 4: streams of the receiver), so here each direction
 //! has a table of its own, and only the choice of an id looks at both.
+//!
+//! May not decide what a frame does to a stream.
 
 /// Streams under their ids and under their slots.
 #[derive(Debug)]

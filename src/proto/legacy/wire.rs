@@ -16,6 +16,8 @@
 //! ```
 //!
 //! An accept may come after the end: the opener waits for the ack before it reuses the id.
+//!
+//! May not decide when bytes are sent, nor what is read.
 
 use super::super::config::Config;
 use super::super::error::ProtocolError;
