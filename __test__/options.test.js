@@ -69,6 +69,7 @@ test('native code gets complete, plain data', () => {
     peerNew: true,
     lowWater: 3,
     maxMetaSize: 4194304,
+    maxMetaTotal: 16777216,
     maxEndValueSize: 4194304,
     maxJsonDepth: 512,
     holdLimit: 262144

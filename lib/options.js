@@ -30,6 +30,8 @@ const CONNECTION_DEFAULTS = {
   unclaimedLimit: 256 * KIB,
   // Version 0.1.0 has no limit: a peer may then fill all our memory. 4 MiB is 13 times the largest meta tested with it.
   maxMetaSize: 4 * MIB,
+  // 64 KiB for each of 256 streams. Parsed, a hostile text takes 30 times its length in memory.
+  maxMetaTotal: 16 * MIB,
   maxEndValueSize: 4 * MIB,
   // JSON.parse has no limit of its own; 512 is deeper than any data made by hand, shallower than any stack.
   maxJsonDepth: 512
@@ -124,6 +126,7 @@ function connectionOptions (options) {
     writableHighWaterMark: integer(options, 'writableHighWaterMark', 1, MAX_UINT31, d.writableHighWaterMark),
     unclaimedLimit: integer(options, 'unclaimedLimit', 0, MAX_UINT31, d.unclaimedLimit),
     maxMetaSize: integer(options, 'maxMetaSize', 4, MAX_UINT31, d.maxMetaSize),
+    maxMetaTotal: integer(options, 'maxMetaTotal', 4, MAX_UINT31, d.maxMetaTotal),
     maxEndValueSize: integer(options, 'maxEndValueSize', 4, MAX_UINT31, d.maxEndValueSize),
     maxJsonDepth: integer(options, 'maxJsonDepth', 1, 1e6, d.maxJsonDepth)
   }
@@ -207,6 +210,7 @@ function nativeSettings (settings) {
     // Half: a writer woken there has the other half to fill while the kernel takes the rest.
     lowWater: Math.floor(settings.writableHighWaterMark / 2),
     maxMetaSize: settings.maxMetaSize,
+    maxMetaTotal: settings.maxMetaTotal,
     maxEndValueSize: settings.maxEndValueSize,
     maxJsonDepth: settings.maxJsonDepth,
     holdLimit: settings.readableHighWaterMark

@@ -20,7 +20,7 @@ const KIND = { 1: 'data', 3: 'stream', 4: 'opened', 5: 'end', 6: 'closed', 8: 'm
 
 const connection = {
   noDelay: true, keepAlive: false, keepAliveDelay: 0, offer: true, peerNew: false, lowWater: 65536,
-  maxMetaSize: 1 << 20, maxEndValueSize: 1 << 20, maxJsonDepth: 512, holdLimit: 1 << 18
+  maxMetaSize: 1 << 20, maxMetaTotal: 1 << 20, maxEndValueSize: 1 << 20, maxJsonDepth: 512, holdLimit: 1 << 18
 }
 const listening = { address: '127.0.0.1', port: 0, backlog: 5, ipv6Only: false, readableAll: false, writableAll: false, connection }
 

@@ -42,6 +42,10 @@ pub mod kind {
 /// time JavaScript spends on one batch, small enough for a thousand connections at once.
 pub const MAX_UNDELIVERED: usize = 1 << 20;
 
+/// What a stream that is opened costs besides its bytes. Making its object takes JavaScript as long as hundreds of
+/// bytes of messages, and with it other connections wait: 2,000 of them wait here at most.
+const STREAM_COST: usize = 512;
+
 /// Size of a read. Larger ones were no faster.
 pub const READ: usize = 256 << 10;
 
@@ -236,7 +240,15 @@ impl EventQueue {
             return;
         }
         let (mut buffer, filled) = read.unwrap_or_default();
-        let cost = filled + collected.extra.len() + size_of_val(&collected.records[..]);
+        let opened = collected
+            .records
+            .iter()
+            .filter(|record| record[0] >> 24 == kind::STREAM)
+            .count();
+        let cost = filled
+            + collected.extra.len()
+            + size_of_val(&collected.records[..])
+            + opened * STREAM_COST;
         flow.undelivered.fetch_add(cost, Ordering::SeqCst);
         self.add_held(cost as u64, 0);
         let mut state = self.state();

@@ -193,20 +193,24 @@ async fn accept(
     listening: &Listening,
     options: &ConnectionOptions,
 ) {
+    let mut failing = false;
     loop {
         match listening.accept().await {
-            Ok(socket) => start(engine, server, socket, options),
-            Err(error) => match error.raw_os_error() {
-                // EMFILE, ENFILE, ENOBUFS, ENOMEM: the connection waits in the backlog meanwhile.
-                Some(24 | 23 | 105 | 12) => tokio::time::sleep(OUT_OF_DESCRIPTORS).await,
-                _ if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                _ => {
+            Ok(socket) => {
+                failing = false;
+                start(engine, server, socket, options);
+            }
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                // Most likely out of descriptors: told once, while connections wait in the backlog.
+                if !failing {
                     let text =
                         json!({ "origin": "system", "errno": errno(&error), "syscall": "accept" });
                     engine.server_event(kind::SERVER_ERROR, server, &text.to_string());
-                    tokio::time::sleep(OUT_OF_DESCRIPTORS).await;
                 }
-            },
+                failing = true;
+                tokio::time::sleep(OUT_OF_DESCRIPTORS).await;
+            }
         }
     }
 }

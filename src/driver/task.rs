@@ -13,7 +13,7 @@ use super::errno::{connection_reset, errno};
 use super::events::{Collector, READ, kind};
 use super::transport::Transport;
 use crate::proto::ProtocolError;
-use crate::sys::timer::Timer;
+use crate::sys::timer::sleep_until;
 use serde_json::json;
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
@@ -59,7 +59,6 @@ struct Task<'a> {
     socket: &'a Arc<Transport>,
     read_ended: bool,
     write_ended: bool,
-    timer: Timer,
 }
 
 /// Runs a connection on its socket until it ends. `announce` queues the event that tells of the connection, behind
@@ -75,7 +74,6 @@ pub async fn run(
         socket: &socket,
         read_ended: false,
         write_ended: false,
-        timer: Timer::default(),
     };
     let result = match task.first_read(announce) {
         Ok(()) => task.run().await,
@@ -353,7 +351,7 @@ impl Task<'_> {
         };
         let timer = async {
             match deadline {
-                Some(deadline) => self.timer.sleep_until(deadline).await,
+                Some(deadline) => sleep_until(deadline).await,
                 None => {
                     tokio::time::sleep(QUIET).await;
                     self.connection.lock().session.shrink();

@@ -21,6 +21,8 @@ pub struct Config {
     pub peer_new: bool,
     /// Longest JSON text of a stream's meta, in bytes.
     pub max_meta_size: usize,
+    /// Longest sum of the meta of those streams of the peer that live, in bytes of JSON text.
+    pub max_meta_total: usize,
     /// Longest JSON text of an end value or of a JSON data frame, in bytes.
     pub max_end_value_size: usize,
     /// Deepest nesting of arrays and objects in JSON from the peer.
@@ -37,6 +39,8 @@ impl Default for Config {
             // The original had no limit and survives 300,000 characters; 4 MiB leaves an order of magnitude and
             // still bounds what 256 simultaneous openers can make us hold to one text at a time.
             max_meta_size: 4 << 20,
+            // 64 KiB for each of 256 streams. Parsed, a hostile text takes 30 times its length.
+            max_meta_total: 16 << 20,
             max_end_value_size: 4 << 20,
             // JSON.parse itself is iterative; what walks the value afterwards often is not.
             max_json_depth: 512,

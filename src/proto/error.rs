@@ -31,6 +31,8 @@ pub enum ProtocolError {
         /// The limit in force.
         limit: usize,
     },
+    /// The meta of the streams that live is longer, in sum, than the limit.
+    MetaTotal(usize),
     /// A JSON text nests deeper than the limit.
     JsonTooDeep(usize),
     /// An offer that is malformed, second, late, too long, or our own.
@@ -50,7 +52,7 @@ impl ProtocolError {
             Self::UnknownStream { .. } => "ERR_MUX_UNKNOWN_STREAM",
             Self::StreamInUse(_) => "ERR_MUX_STREAM_IN_USE",
             Self::JsonInvalid => "ERR_MUX_JSON_INVALID",
-            Self::JsonTooLarge { .. } => "ERR_MUX_JSON_TOO_LARGE",
+            Self::JsonTooLarge { .. } | Self::MetaTotal(_) => "ERR_MUX_JSON_TOO_LARGE",
             Self::JsonTooDeep(_) => "ERR_MUX_JSON_TOO_DEEP",
             Self::Offer(_) => "ERR_MUX_OFFER",
             Self::Switch => "ERR_MUX_SWITCH",
@@ -85,6 +87,10 @@ impl fmt::Display for ProtocolError {
                     "the peer sent a JSON text of {length} bytes, over the limit of {limit}"
                 )
             }
+            Self::MetaTotal(limit) => write!(
+                f,
+                "the peer keeps streams open whose meta is over the limit of {limit} bytes in sum"
+            ),
             Self::JsonTooDeep(limit) => {
                 write!(f, "the peer sent JSON nested deeper than {limit} levels")
             }

@@ -134,7 +134,8 @@ impl Pace {
             self.used = 0;
             self.again = None;
         } else {
-            self.again = Some(now + REST);
+            // A receiver that takes its time is looked at less and less often.
+            self.again = Some(now + REST.max((now - last) / 4));
         }
     }
 }

@@ -106,6 +106,8 @@ pub struct Local {
 #[derive(Debug)]
 pub struct Remote {
     pub id: u8,
+    /// Length of its meta.
+    pub meta: usize,
     pub ended: bool,
     /// The application wants no more of it.
     pub discarded: bool,

@@ -70,6 +70,8 @@ pub struct Legacy {
     local: Table<Local>,
     remote: Table<Remote>,
     waiting: VecDeque<(u32, Vec<u8>)>,
+    /// Bytes of meta of the streams in `remote`.
+    meta_total: usize,
 }
 
 impl<S: Sink> Context<'_, S> {
@@ -168,7 +170,14 @@ impl Legacy {
                 }
             }
             frame::OPEN if self.remote.is_used(id) => Err(ProtocolError::StreamInUse(id)),
-            frame::OPEN => text(cx.config.max_meta_size),
+            frame::OPEN => {
+                let target = text(cx.config.max_meta_size)?;
+                let limit = cx.config.max_meta_total;
+                if self.meta_total + length > limit {
+                    return Err(ProtocolError::MetaTotal(limit));
+                }
+                Ok(target)
+            }
             frame::ACK => {
                 self.local
                     .slot_of(id)
@@ -202,8 +211,10 @@ impl Legacy {
         }
         json::check(text, cx.config.max_json_depth)?;
         if kind == frame::OPEN {
+            self.meta_total += text.len();
             let slot = self.remote.insert(Remote {
                 id,
+                meta: text.len(),
                 ended: false,
                 discarded: false,
             });
@@ -381,7 +392,11 @@ impl Legacy {
 
     /// The application has seen `Closed` of a stream of the peer's.
     pub fn forget(&mut self, slot: u32) {
-        if self.remote.get(slot).is_some_and(|stream| stream.ended) {
+        if let Some(&mut Remote {
+            ended: true, meta, ..
+        }) = self.remote.get(slot)
+        {
+            self.meta_total -= meta;
             self.remote.remove(slot);
         }
     }

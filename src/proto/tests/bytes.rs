@@ -196,6 +196,46 @@ fn a_short_message_is_passed_on_whole_and_a_long_one_as_it_comes() {
 }
 
 #[test]
+fn the_meta_of_live_streams_is_bounded_in_sum() {
+    let config = Config {
+        max_meta_total: 7,
+        ..Config::default()
+    };
+    let mut end = End::new(Side::Listening, 2, config);
+    let next = hex("0000000b 03 02 5b312c325d");
+    // 4 bytes, ended but not forgotten, and 3 that live.
+    assert_eq!(
+        end.receive(&hex(
+            "0000000a 03 02 22616222 0000000a 03 03 6e756c6c 00000009 04 02 313233"
+        )),
+        Ok(())
+    );
+    let mut other = End::new(
+        Side::Listening,
+        2,
+        Config {
+            max_meta_total: 7,
+            ..Config::default()
+        },
+    );
+    assert_eq!(
+        other.receive(&hex("0000000a 03 02 22616222 0000000a 03 03 6e756c6c")),
+        Ok(())
+    );
+    other.session.forget(REMOTE);
+    assert_eq!(
+        other.receive(&next),
+        Ok(()),
+        "what is forgotten no longer counts"
+    );
+    let result = end.receive(&hex("00000007 05 02 31"));
+    assert_eq!(
+        result.map_err(|error| error.code()),
+        Err("ERR_MUX_JSON_TOO_LARGE")
+    );
+}
+
+#[test]
 fn a_fin_inside_a_frame_is_an_error_and_between_frames_is_not() {
     let bytes = hex("00000008 07 02 7b7d 00000009 07 00 616263");
     for cut in 0..=bytes.len() {
