@@ -13,7 +13,8 @@
 //!
 //! May not wait on the application's thread, nor make a system call with the lock held but for a short send.
 
-use super::command::{self, Command, Found};
+use super::backlog::Backlog;
+use super::command::{self, Command};
 use super::events::{Collector, EventQueue, Flow, kind};
 use super::transport::Transport;
 use crate::proto::{Config, PeerKind, Session, Side, Transmit};
@@ -28,9 +29,6 @@ const DIRECT: u64 = 16 << 10;
 
 /// Chunks in one vectored write.
 pub const SLICES: usize = 16;
-
-/// Consumed commands at the front of a backlog are cut off at this size.
-const COMPACT: usize = 1 << 20;
 
 /// Acknowledgements that may wait behind a full outbox before the socket is no longer read. A peer has at most 256
 /// opens under way; one that has more of them answered and reads none of the answers would fill our memory with them.
@@ -64,38 +62,6 @@ pub enum Stop {
     Close,
     /// The socket closes with a reset.
     Reset,
-}
-
-/// Commands that cannot be executed yet.
-#[derive(Debug, Default)]
-struct Backlog {
-    bytes: Vec<u8>,
-    at: usize,
-    accepts: usize,
-}
-
-impl Backlog {
-    fn len(&self) -> usize {
-        self.bytes.len() - self.at
-    }
-
-    fn push(&mut self, found: &Found<'_>, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
-        self.accepts += usize::from(matches!(found.command, Command::Accept(_)));
-    }
-
-    fn skip(&mut self, length: usize, was_accept: bool) {
-        self.accepts -= usize::from(was_accept);
-        self.at += length;
-        if self.at == self.bytes.len() {
-            self.bytes.clear();
-            self.bytes.shrink_to(COMPACT);
-            self.at = 0;
-        } else if self.at >= COMPACT {
-            self.bytes.drain(..self.at);
-            self.at = 0;
-        }
-    }
 }
 
 /// What stands behind the lock.
@@ -481,7 +447,7 @@ impl Inner {
         }
         let mut backlog = std::mem::take(&mut self.backlog);
         while self.session.can_encode() {
-            let Some(found) = command::first(&backlog.bytes[backlog.at..]) else {
+            let Some(found) = backlog.first() else {
                 break;
             };
             let (length, is_accept) = (found.length, matches!(found.command, Command::Accept(_)));

@@ -5,6 +5,7 @@
 //! leaves its commands behind when it is taken, so it never waits.
 #![forbid(unsafe_code)]
 
+mod backlog;
 pub mod command;
 mod connect;
 mod connection;
