@@ -32,8 +32,8 @@ export interface ConnectionOptions {
    */
   peer?: 'auto' | 'new' | undefined
   /**
-   * Bytes that the paused streams of a connection may hold before its socket is no longer read. Each message counts
-   * for at least 16. 1 to 2^31 - 1; default: 262144.
+   * Bytes that the paused streams of a connection may hold before its socket is no longer read. Each chunk counts
+   * for its bytes and 128 more, which is what keeping it costs. 1 to 2^31 - 1; default: 262144.
    */
   readableHighWaterMark?: number | undefined
   /**
@@ -42,12 +42,14 @@ export interface ConnectionOptions {
    */
   writableHighWaterMark?: number | undefined
   /**
-   * Bytes kept for a stream whose data nobody has asked for yet; past it the whole stream is discarded. Each message
-   * counts for at least 16. 0 to 2^31 - 1; default: 262144.
+   * Bytes kept for a stream whose data nobody has asked for yet; past it the whole stream is discarded. Each chunk
+   * counts for its bytes and 128 more, which is what keeping it costs. 0 to 2^31 - 1; default: 262144.
    */
   unclaimedLimit?: number | undefined
   /** Longest meta accepted from a peer, in bytes of JSON text. Default: 4194304. */
   maxMetaSize?: number | undefined
+  /** Bytes of JSON that the metas of a peer's live streams may have in sum. Default 16777216 (16 MiB). */
+  maxMetaTotal?: number | undefined
   /** Longest end value accepted from a peer, in bytes of JSON text. Default: 4194304. */
   maxEndValueSize?: number | undefined
   /** Deepest nesting of JSON accepted from a peer. Default: 512. */
@@ -76,7 +78,7 @@ export interface MuxServerOptions extends ConnectionOptions {
 }
 
 export interface MuxClientOptions extends ConnectionOptions {
-  /** 1 to 65535, also as a string. Required unless `path` is given. */
+  /** 0 to 65535, also as a string. Required unless `path` is given. */
   port?: number | string | undefined
   /** Address or name to connect to. Default: 'localhost'. */
   host?: string | undefined

@@ -132,3 +132,21 @@ test('reset is passed on', () => {
   con.resetAndDestroy()
   assert.deepEqual(fake.calls, [['destroy', number, true]])
 })
+
+test('what is known of the peer stays known', () => {
+  for (const [aux, peer] of [[0, 'old'], [1, 'new']]) {
+    const { con, fake, number } = connected()
+    fake.counts = [0, 0, 0, 0]
+    assert.equal(con.stats().peer, 'undecided')
+    fake.push(9, number, 0, '', aux)
+    fake.wake()
+    assert.equal(con.stats().peer, peer)
+    con.destroy()
+    assert.equal(con.stats().peer, peer)
+  }
+  const { con, fake } = connected()
+  fake.counts = [0, 0, 0, 2]
+  assert.equal(con.stats().peer, 'new')
+  fake.counts = [0, 0, 0, 0]
+  assert.equal(con.stats().peer, 'new')
+})

@@ -58,3 +58,20 @@ test('a storage that is entered, not run, is captured too', () => {
   })
   assert.equal(context.run(captured, () => entered.getStore()), 'entered')
 })
+
+test('once calls once, in its caller\'s context or in none, and can be taken back', () => {
+  const emitter = new EventEmitter()
+  const seen = []
+  function listener (...args) { seen.push([this === emitter, args, storage.getStore()]) }
+  storage.run('caller', () => context.once(emitter, 'event', listener))
+  context.once(emitter, 'event', listener)
+  storage.run('emitter', () => {
+    emitter.emit('event', 1, 2)
+    emitter.emit('event', 3)
+  })
+  assert.deepEqual(seen, [[true, [1, 2], 'caller'], [true, [1, 2], undefined]])
+  context.once(emitter, 'event', listener)
+  assert.deepEqual(emitter.listeners('event'), [listener])
+  emitter.removeListener('event', listener)
+  assert.equal(emitter.listenerCount('event'), 0)
+})

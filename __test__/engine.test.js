@@ -310,3 +310,27 @@ test('the loop is held by the first reason and let go with the last', () => {
   engine.unref()
   assert.deepEqual(fake.calls, [['setRef', true], ['setRef', false]])
 })
+
+test('a full batch that left nothing is not asked about again', () => {
+  const { number, seen } = listener()
+  const { drain } = Engine.prototype
+  let drains = 0
+  fake.drain = function (...args) {
+    drains++
+    return drain.apply(this, args)
+  }
+  for (let count = 0; count < 4096; count++) fake.push(1, number, 0, '')
+  fake.wake()
+  delete fake.drain
+  assert.deepEqual([seen.length, drains], [4096, 1])
+})
+
+test('data counts as traffic of its connection, once per batch', () => {
+  let traffic = 0
+  const { number } = listener({ _idle: { refresh: () => traffic++ } })
+  for (let batch = 1; batch <= 2; batch++) {
+    for (let count = 0; count < 10; count++) fake.push(1, number, 0, 'x')
+    fake.wake()
+    assert.equal(traffic, batch)
+  }
+})

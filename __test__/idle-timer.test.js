@@ -51,6 +51,8 @@ test('bytes that moved since count as traffic, though nothing else was seen of t
   con.setTimeout(3)
   await nextEvent(con, 'timeout')
   clearInterval(alive)
+  delete fake.stats
+  con.setTimeout(0)
   assert.ok(looks > 4, `${looks} looks`)
 })
 
@@ -65,6 +67,71 @@ test('records and flushes refresh the timer', () => {
   con.StreamPool.createStream(1)
   engine.flush()
   assert.equal(refreshed, 2)
+  con.setTimeout(0)
+})
+
+// A clock that stands until it is moved. Timers of other kinds are not expected meanwhile.
+function clock (t) {
+  let now = 0
+  const timers = new Set()
+  t.mock.method(performance, 'now', () => now)
+  t.mock.method(globalThis, 'setTimeout', (fn, ms, ...args) => {
+    const timer = { at: now + ms, run: () => fn(...args), unref: () => timer }
+    timers.add(timer)
+    return timer
+  })
+  t.mock.method(globalThis, 'clearTimeout', (timer) => timers.delete(timer))
+  return {
+    now: () => now,
+    advance (ms) {
+      for (const end = now + ms; ;) {
+        const [next] = [...timers].filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)
+        now = next === undefined ? end : next.at
+        if (next === undefined) return
+        timers.delete(next)
+        next.run()
+      }
+    }
+  }
+}
+
+test('timeout comes so long after the last traffic, data included, and no later', (t) => {
+  const { con, client, fake, number } = connected()
+  client.on('stream', (stream) => stream.resume())
+  fake.push(3, number, 1, '1', 0)
+  fake.wake()
+  const { advance, now } = clock(t)
+  const fired = []
+  con.on('timeout', () => fired.push(now()))
+  con.setTimeout(200)
+  advance(150)
+  fake.counts = [50, 20, 0, 0]
+  fake.push(1, number, 1, 'data')
+  fake.wake()
+  advance(199)
+  assert.deepEqual(fired, [])
+  advance(1)
+  assert.deepEqual(fired, [350])
+  // It is over until there is traffic again.
+  advance(1000)
+  fake.push(1, number, 1, 'data')
+  fake.wake()
+  advance(1000)
+  assert.deepEqual(fired, [350, 1550])
+  con.setTimeout(0)
+})
+
+test('what moved and was not told of is late by a quarter at most', (t) => {
+  const { con, fake } = connected()
+  fake.counts = [0, 0, 0, 0] // not those of another test
+  const { advance, now } = clock(t)
+  const fired = []
+  con.on('timeout', () => fired.push(now()))
+  con.setTimeout(200)
+  advance(110)
+  fake.counts = [50, 20, 0, 0]
+  advance(2000)
+  assert.deepEqual(fired, [350])
   con.setTimeout(0)
 })
 

@@ -224,3 +224,24 @@ test('destroy with an error emits it, in a later tick, and close says true', asy
   assert.deepEqual(errors, ['mine'])
   assert.deepEqual(events, [['close', true]])
 })
+
+test('behind its own end a connection acknowledges nothing, and delivers what comes', async () => {
+  const { con, client, fake, push, sent, events } = link()
+  const seen = []
+  client.on('stream', (stream) => {
+    stream.on('data', (chunk) => seen.push(String(chunk))).on('end', () => seen.push('end'))
+  })
+  con.end()
+  sent()
+  push(STREAM, 1, '1', 0)
+  push(1, 1, 'late')
+  push(END, 1)
+  push(CONN_END)
+  push(CONN_CLOSE, 0, '{}')
+  fake.wake()
+  await turn()
+  await turn()
+  assert.deepEqual(sent(op.ACCEPT), [])
+  assert.deepEqual(seen, ['late', 'end'])
+  assert.deepEqual(events, [['end'], ['close', false]])
+})

@@ -216,27 +216,62 @@ test('a paused stream holds what comes, and releases it as it is read', async ()
   const { stream, deliver, sent } = acceptor()
   stream.pause()
   deliver('x'.repeat(100), 'y'.repeat(200), '')
-  assert.deepEqual(sent(op.HOLD).map(({ argument }) => argument), [100, 200, 16])
+  assert.deepEqual(sent(op.HOLD).map(({ argument }) => argument), [228, 328, 128])
   const seen = []
   stream.on('data', (chunk) => seen.push(chunk.length))
   stream.resume()
   await turn()
   assert.deepEqual(seen, [100, 200, 0])
-  assert.equal(sent(op.RELEASE).reduce((sum, { argument }) => sum + argument, 0), 316)
+  assert.equal(sent(op.RELEASE).reduce((sum, { argument }) => sum + argument, 0), 684)
 })
 
-test('a listener that throws while the buffer is read loses no count', async () => {
+for (const ended of [true, false]) {
+  test(`a listener that throws while the buffer is read gets the rest in later turns, ${ended ? '' : 'not '}ended`,
+    async () => {
+      const errors = uncaught()
+      const { stream, deliver, end, sent } = acceptor()
+      stream.pause()
+      deliver('0', '1', '2', '3', '4')
+      if (ended) end()
+      const seen = []
+      stream.on('end', () => seen.push('end'))
+      stream.on('data', (chunk) => {
+        seen.push(String(chunk))
+        if (chunk[0] % 2 === 1) throw new Error('odd')
+      })
+      sent()
+      stream.resume()
+      for (let count = 0; count < 5; count++) await turn()
+      errors.stop()
+      assert.equal(errors.length, 2)
+      assert.deepEqual(seen, ['0', '1', '2', '3', '4', ...(ended ? ['end'] : [])])
+      assert.equal(sent(op.RELEASE).reduce((sum, { argument }) => sum + argument, 0), 5 * 129)
+      if (ended) return
+      deliver('6')
+      assert.equal(seen.at(-1), '6')
+      assert.deepEqual(sent(op.HOLD), [])
+    })
+}
+
+test('a listener that pauses and throws gets nothing until it resumes', async () => {
   const errors = uncaught()
-  const { stream, deliver, sent } = acceptor()
+  const { stream, deliver } = acceptor()
   stream.pause()
-  deliver('x'.repeat(100), 'y'.repeat(200))
-  sent()
-  stream.once('data', () => { throw new Error('once') })
+  deliver('a', 'b')
+  const seen = []
+  stream.on('data', (chunk) => {
+    seen.push(String(chunk))
+    if (seen.length > 1) return
+    stream.pause()
+    throw new Error('paused')
+  })
+  stream.resume()
+  for (let count = 0; count < 3; count++) await turn()
+  assert.deepEqual(seen, ['a'])
   stream.resume()
   await turn()
   errors.stop()
-  assert.equal(errors.length, 1)
-  assert.equal(sent(op.RELEASE)[0].argument, 100)
+  assert.deepEqual(seen, ['a', 'b'])
 })
 
 test('unclaimed data holds nothing until it is claimed', () => {
@@ -244,7 +279,7 @@ test('unclaimed data holds nothing until it is claimed', () => {
   deliver('x'.repeat(100))
   assert.deepEqual(sent(op.HOLD), [])
   stream.pause()
-  assert.deepEqual(sent(op.HOLD).map(({ argument }) => argument), [100])
+  assert.deepEqual(sent(op.HOLD).map(({ argument }) => argument), [228])
 })
 
 test('destroying an acceptor releases what it held, discards the rest, and delivers nothing more', async () => {
@@ -253,7 +288,7 @@ test('destroying an acceptor releases what it held, discards the rest, and deliv
   deliver('x'.repeat(100))
   sent()
   stream.destroy()
-  assert.deepEqual(sent().map((command) => [command.op, command.argument]), [[op.DISCARD, 0], [op.RELEASE, 100]])
+  assert.deepEqual(sent().map((command) => [command.op, command.argument]), [[op.DISCARD, 0], [op.RELEASE, 228]])
   stream.on('data', assert.fail)
   deliver('later')
   await turn()
@@ -309,7 +344,7 @@ test('an end listener on an unclaimed stream is called after an immediate, thoug
 })
 
 test('a flood of empty messages nobody reads is discarded, too', () => {
-  const { con, deliver } = acceptor({ unclaimedLimit: 160 })
+  const { con, deliver } = acceptor({ unclaimedLimit: 1280 })
   deliver(...Array(10).fill(''))
   assert.equal(con.stats().discardedStreams, 0)
   deliver('')
@@ -346,6 +381,62 @@ test('setEncoding decodes across chunks, keeps messages apart, and skips what is
   await nextEvent(stream, 'end')
   assert.deepEqual(seen, ['a', 'b', 'c', '€', 'd'])
 })
+
+test('setEncoding on what is buffered skips what is part of a character, keeps what was empty, and counts right',
+  async () => {
+    const euro = Buffer.from('€')
+    for (const [chunks, texts] of [
+      [[euro.subarray(0, 1), euro.subarray(1, 2), euro.subarray(2), 'a', ''], ['€', 'a', '']],
+      [['a', euro.subarray(0, 2)], ['a', '\ufffd']],
+      [[euro.subarray(0, 2)], ['\ufffd']]
+    ]) {
+      const { stream, deliver, end, sent } = acceptor()
+      stream.pause()
+      deliver(...chunks)
+      end()
+      stream.setEncoding('utf8')
+      const seen = []
+      stream.on('data', (text) => seen.push(text)).resume()
+      await nextEvent(stream, 'end')
+      assert.deepEqual(seen, texts)
+      const held = sent().reduce((sum, { op: code, argument }) =>
+        sum + (code === op.HOLD ? argument : code === op.RELEASE ? -argument : 0), 0)
+      assert.equal(held, 0)
+    }
+  })
+
+test('what setEncoding took for part of a character is released at once, and by its own count', () => {
+  const euro = Buffer.from('€')
+  const { stream, deliver, sent } = acceptor()
+  stream.pause()
+  deliver('x'.repeat(1000), euro.subarray(0, 2), 'y'.repeat(10))
+  stream.unshift(Buffer.from('front'))
+  sent()
+  stream.setEncoding('utf8')
+  assert.deepEqual(sent(op.RELEASE).map(({ argument }) => argument), [130])
+  assert.equal(stream.readableLength, 3)
+})
+
+test('end() behind the connection\'s own end is an error to its callback and to those who listen, and to nobody else',
+  async () => {
+    for (const [heard, ...args] of [[false], [true], [false, 'value'], [false, Buffer.from('x')]]) {
+      const errors = uncaught()
+      const { stream, con, sent } = creator()
+      const seen = []
+      con.end()
+      sent()
+      if (heard) stream.on('error', (error) => seen.push(error.code))
+      stream.on('close', () => seen.push('close'))
+      const code = new Promise((resolve) => stream.end(...args, (error) => resolve(error.code)))
+      assert.equal(await code, 'ERR_MUX_CONNECTION_CLOSED')
+      await turn()
+      errors.stop()
+      assert.deepEqual(errors.map(String), [])
+      assert.deepEqual(seen, heard ? ['ERR_MUX_CONNECTION_CLOSED', 'close'] : ['close'])
+      assert.equal(stream.errored.code, 'ERR_MUX_CONNECTION_CLOSED')
+      assert.deepEqual(sent(), [])
+    }
+  })
 
 test('read(), for await and pipeline keep messages apart and release what they took', async () => {
   let seen

@@ -31,7 +31,7 @@ function MuxClient (port, host, done) {
   this.connection = undefined
   /** There from the start: what is opened before the connect is sent after it. */
   this.StreamPool = this._connection.StreamPool
-  if (done) this.once('connect', done)
+  if (done) context.once(this, 'connect', done)
   if (options.signal !== undefined) watch(this, options.signal)
   if (!this._connection.destroyed) resolve(this._connection, options)
 }

@@ -4,6 +4,7 @@
 //
 // This file may not: handle records, or send stream data (link.js and stream.js do).
 
+const context = require('./context')
 const engine = require('./engine')
 const { callerError } = require('./errors')
 const { IdleTimer } = require('./idle-timer')
@@ -46,7 +47,7 @@ class Connection extends Link {
 
   /** A plain object with the counts of this connection. */
   stats () {
-    const [bytesRead, bytesWritten, queuedBytes, peer = this._peer] = this._bytes()
+    const [bytesRead, bytesWritten, queuedBytes] = this._bytes()
     return {
       bytesRead,
       bytesWritten,
@@ -56,7 +57,7 @@ class Connection extends Link {
       streamsLive: this._streams.live,
       discardedStreams: this._discardedStreams,
       discardedBytes: this._discardedBytes,
-      peer: PEERS[peer]
+      peer: PEERS[this._peer]
     }
   }
 
@@ -70,7 +71,7 @@ class Connection extends Link {
       if (done !== undefined && done !== null) throw callerError('ERR_MUX_RAW_WRITE')
       done = rest.find((value) => typeof value === 'function')
     }
-    if (done !== undefined) this.once('finish', done)
+    if (done !== undefined) context.once(this, 'finish', done)
     if (this._ended || this.destroyed) return this
     this._ended = true
     if (this._open) this._sendEnd()
@@ -136,7 +137,7 @@ class Connection extends Link {
       if (listener) this.removeListener('timeout', listener)
       return this
     }
-    if (listener) this.once('timeout', listener)
+    if (listener) context.once(this, 'timeout', listener)
     if (!this._closed) this._idle = new IdleTimer(this, this.timeout)
     return this
   }

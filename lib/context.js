@@ -61,7 +61,19 @@ function bind (fn) {
   return context === null ? fn : (...args) => context.runInAsyncScope(fn, undefined, ...args)
 }
 
+/** As emitter.once(), in its caller's context. The emitter's own events are in that of its creation. */
+function once (emitter, event, fn) {
+  // Also where the caller has none: that of the emitter must not take its place.
+  const context = new AsyncResource('MUX')
+  const listener = (...args) => {
+    emitter.removeListener(event, listener)
+    return context.runInAsyncScope(fn, emitter, ...args)
+  }
+  listener.listener = fn // by which removeListener() finds it, as what once() makes
+  emitter.on(event, listener)
+}
+
 // Requiring this file is the earliest moment we have: what runs on behalf of nobody runs in the context of that.
 const root = new AsyncResource('MUX')
 
-module.exports = { bind, capture, emit, root, run }
+module.exports = { bind, capture, emit, once, root, run }

@@ -300,18 +300,15 @@ function fetch () {
     count = native.drain(slab, slab.length - room)
     const used = records[HEADER]
     needed = records[HEADER + 1]
+    emptied = records[HEADER + 2] === 0
     work += used + count * RECORD_WORK
     if (count > 0) {
       memory = slab.buffer
       lastWord = 0
-      emptied = needed === 0 && count < MAX_RECORDS
       room = Math.max(0, room - (used + 7 & ~7))
       return true
     }
-    if (needed === 0) {
-      emptied = true
-      return false
-    }
+    if (emptied) return false
   }
 }
 
@@ -333,6 +330,7 @@ function deliver (i) {
   const connection = connections[number]
   if (kind === RECORD_DATA) {
     if (connection === undefined) return
+    if (connection._idle) connection._idle.refresh()
     const stream = connection._stream(handle)
     if (stream === undefined) return
     lastWord = word

@@ -267,8 +267,9 @@ class Link extends EventEmitter {
       }
       case JSON_DATA: {
         const stream = this._stream(handle)
+        if (stream === undefined || !stream._wantsValue(length)) return
         const value = this._parse(engine.textAt(offset, length))
-        if (stream !== undefined && !this.destroyed) stream._onValue(value, length)
+        if (!this.destroyed) stream._onValue(value, length)
         return
       }
       case CLOSED: return this._onStreamClosed(handle)
@@ -315,8 +316,8 @@ class Link extends EventEmitter {
     try {
       heard = this._owner._emitStream(this, stream)
     } finally {
-      // The acknowledgement follows the event, whatever a listener did.
-      this._command(op.ACCEPT, handle, 0)
+      // The acknowledgement follows the event, whatever a listener did. Behind our own end there is none.
+      if (this._canSend()) this._command(op.ACCEPT, handle, 0)
       stream._onAccepted(heard)
     }
   }
@@ -372,19 +373,25 @@ class Link extends EventEmitter {
   _bytes () {
     if (!this._open) return [this._read, this._written, 0]
     engine.flush()
-    return engine.native.stats(this._number) || [this._read, this._written, 0]
+    const counts = this._counts()
+    // What is known of the peer stays known.
+    if (this._peer === 0) this._peer = counts[3]
+    return counts
+  }
+
+  _counts () {
+    return (this._open && engine.native.stats(this._number)) || [this._read, this._written, 0, this._peer]
   }
 
   _remember () {
-    const [read, written, , peer = this._peer] = this._bytes()
+    const [read, written] = this._bytes()
     this._read = read
     this._written = written
-    this._peer = peer
   }
 
-  // Bytes that really moved, either way.
+  // Bytes that really moved, either way. Flushes nothing: it is asked in the midst of a flush, too.
   _moved () {
-    const [read, written, queued] = this._bytes()
+    const [read, written, queued] = this._counts()
     return read + written - queued
   }
 }

@@ -57,7 +57,7 @@ MuxServer.prototype.close = function close (done) {
     if (done) process.nextTick(done, notRunning())
     return this
   }
-  if (done) this.once('close', done)
+  if (done) context.once(this, 'close', done)
   this._closing = true
   this.listening = false
   this._resolving = false

@@ -111,6 +111,7 @@ class PendingOpen {
 
   // A peer cannot send on a stream it has not acknowledged; native code sees to that.
   _data () {}
+  _wantsValue () { return false }
   _onValue () {}
   _onEnd () {}
 }

@@ -6,10 +6,11 @@
 // belong to the application; bytes that go out are copied before a call returns.
 
 const { Duplex } = require('node:stream')
-const { StringDecoder } = require('node:string_decoder')
 const context = require('./context')
+const { Charges, Early, Pages, PARSED, PER_CHUNK, warnOfDiscard } = require('./early')
 const engine = require('./engine')
 const { callerError } = require('./errors')
+const { decodeBuffered, flowOn, isHeard } = require('./node-buffer')
 const { boundedJson, sendable } = require('./values')
 
 const { op } = engine
@@ -25,26 +26,16 @@ const CLAIMED = 1
 const DROPPING = 2 // too much came while it was unclaimed: only the end is still awaited
 const NO_READS = 3 // we created the stream, or it is destroyed
 
-// What one message that waits costs at least: its Buffer takes that many bytes and more. Without it a flood of empty
-// messages would count for nothing.
-const MIN_CHARGE = 16
-
-// Read one by one: how many bytes may wait is bounded by the connection, not by a number of chunks per stream.
-const READABLE = { readableHighWaterMark: 0 }
-const ACCEPTED = { ...READABLE, readableObjectMode: true, writable: false, emitClose: true }
-const CREATED = { ...READABLE, readableObjectMode: true, readable: false, emitClose: true }
+// Node's own high water mark stops nobody: how much may wait is bounded by the connection. It is not 0, because Node
+// then never looks again at a buffer whose flow was broken off.
+const ACCEPTED = { readableObjectMode: true, writable: false, emitClose: true }
+const CREATED = { readableObjectMode: true, readable: false, emitClose: true }
 const CREATED_BYTES = { ...CREATED, readableObjectMode: false }
 
+// An end value from this size on counts as held until it was emitted.
+const LARGE_VALUE = 4096
+
 const EMPTY = Buffer.alloc(0)
-
-let warned = false
-
-function warnOfDiscard () {
-  if (warned) return
-  warned = true
-  process.emitWarning('A muxed stream that nobody reads received more than unclaimedLimit; its data is discarded',
-    { type: 'MuxWarning', code: 'MUX_STREAM_DISCARDED' })
-}
 
 class MuxStream extends Duplex {
   constructor (connection, handle, id, meta, asyncContext, remote, messages) {
@@ -65,11 +56,12 @@ class MuxStream extends Duplex {
     this._needsDrain = false
     this._encoding = undefined // set by setDefaultEncoding
     this._emitted = false
-    this._early = null // (chunk, charge) in turn, while unclaimed
-    this._earlyCharge = 0
-    this._charges = null // of the chunks in Node's buffer, in order
+    this._early = null // what came while unclaimed
+    this._charges = null // of the chunks in Node's buffer
+    this._pages = null // where small chunks in Node's buffer are kept
     this._held = 0 // their sum, as native code knows it
     this._endValue = undefined
+    this._endHeld = 0 // bytes of it, as native code knows them
   }
 
   // Both say true while the stream lives, also for the half it does not have: version 0.1.0 did.
@@ -167,8 +159,8 @@ class MuxStream extends Duplex {
       if (done !== undefined) process.nextTick(done)
       return this
     }
-    if (this._out === WRITING && !this._connection._ended) {
-      this._sendEnd(value, encoding)
+    if (this._out === WRITING) {
+      if (!this._connection._ended) this._sendEnd(value, encoding)
     } else if (value !== undefined && value !== null) {
       super.end(EMPTY, done) // as Node: a write after the end
       return this
@@ -201,7 +193,10 @@ class MuxStream extends Duplex {
 
   // The end is on its way; 'finish' comes when the kernel has it.
   _final (done) {
-    if (!this._connection._canSend()) return done(callerError('ERR_MUX_CONNECTION_CLOSED'))
+    if (!this._connection._canSend()) {
+      this._quiet = true // a peer that half-closes brings this about
+      return done(callerError('ERR_MUX_CONNECTION_CLOSED'))
+    }
     this._connection._mark((error) => {
       if (error) this._quiet = true // the connection's failure, not this stream's
       else this._finished = true
@@ -220,22 +215,29 @@ class MuxStream extends Duplex {
     if (this._in === CLAIMED) {
       const state = this._readableState
       if (state.flowing === true && state.length === 0) this._deliver(state, engine.cut(offset, length))
-      else this._buffer(engine.cut(offset, length), length)
+      else this._buffer(engine.cut(offset, length), length + PER_CHUNK)
     } else if (this._in === UNCLAIMED) {
-      this._keep(engine.cut(offset, length), length)
+      this._keep(engine.cut(offset, length), length, length + PER_CHUNK)
     } else if (this._in === DROPPING) {
       this._connection._discarded(0, length)
     }
   }
 
+  /** Whether a value of type 1 is wanted: what nobody will see need not be parsed. */
+  _wantsValue (length) {
+    if (this._in === DROPPING) this._connection._discarded(0, length)
+    return this._in === CLAIMED || this._in === UNCLAIMED
+  }
+
   // Data of type 1: a parsed value. No version we know of sends it.
   _onValue (value, length) {
+    const charge = length * PARSED + PER_CHUNK
     if (this._in === CLAIMED) {
       const state = this._readableState
       if (state.flowing === true && state.length === 0) this._emitData(state, value)
-      else this._buffer(value, length)
+      else this._buffer(value, charge)
     } else if (this._in === UNCLAIMED) {
-      this._keep(value, length)
+      this._keep(value, length, charge)
     }
   }
 
@@ -264,9 +266,8 @@ class MuxStream extends Duplex {
   }
 
   // Nobody takes it now: into Node's buffer, and native code learns that it is not consumed.
-  _buffer (chunk, length) {
+  _buffer (chunk, charge) {
     const state = this._readableState
-    const charge = Math.max(length, MIN_CHARGE)
     let encoding
     if (state.decoder !== null) {
       if (ArrayBuffer.isView(chunk)) {
@@ -278,32 +279,30 @@ class MuxStream extends Duplex {
     }
     // A null would be the end of the stream to Node: JSON data `null` waits as its text.
     if (chunk === null) chunk = Buffer.from('null')
+    if (this._charges === null) {
+      this._charges = new Charges()
+      this._pages = new Pages()
+    }
+    if (ArrayBuffer.isView(chunk)) chunk = this._pages.keep(chunk, chunk.byteLength)
     this._held += charge
-    if (this._charges === null) this._charges = []
     this._charges.push(charge)
     this._connection._command(op.HOLD, this._number, charge)
     context.run(this._context, this.push, this, chunk, encoding)
   }
 
-  _keep (chunk, length) {
-    this._earlyCharge += Math.max(length, MIN_CHARGE)
-    if (this._earlyCharge > this._connection._settings.unclaimedLimit) {
-      this._connection._discarded(1, this._dropEarly() + length)
-      this._in = DROPPING
-      warnOfDiscard()
-      return
-    }
-    if (this._early === null) this._early = []
-    this._early.push(chunk, length)
+  _keep (chunk, length, charge) {
+    if (this._early === null) this._early = new Early(this._connection._settings.unclaimedLimit)
+    if (this._early.add(chunk, length, charge)) return
+    this._connection._discarded(1, this._dropEarly() + length)
+    this._in = DROPPING
+    warnOfDiscard()
   }
 
   // @returns {number} the bytes dropped
   _dropEarly () {
     const early = this._early
-    let bytes = 0
-    if (early !== null) for (let i = 1; i < early.length; i += 2) bytes += early[i]
     this._early = null
-    return bytes
+    return early === null ? 0 : early.bytes
   }
 
   _onEnd (value) {
@@ -315,7 +314,17 @@ class MuxStream extends Duplex {
       if (this.listenerCount('end') > 0) setImmediate(endUnclaimed, this)
       return
     }
+    if (value !== undefined && value.length >= LARGE_VALUE) {
+      // It waits for the reader as data does: a peer could pile such values up on streams that are paused.
+      this._endHeld = value.length
+      this._connection._command(op.HOLD, this._number, value.length)
+    }
     context.run(this._context, this._pushEnd, this)
+  }
+
+  _releaseEnd () {
+    if (this._endHeld > 0) this._connection._command(op.RELEASE, this._number, this._endHeld)
+    this._endHeld = 0
   }
 
   _pushEnd () {
@@ -370,11 +379,16 @@ class MuxStream extends Duplex {
   read (n) {
     // read(0) is Node's own look at the buffer.
     if (this._in === UNCLAIMED && n !== 0) this._claim()
-    if (this._held === 0) return super.read(n)
+    if (this._readableState.length === 0) return super.read(n)
+    let thrown = true
     try {
-      return super.read(n)
+      const chunk = super.read(n)
+      thrown = false
+      return chunk
     } finally {
       this._release()
+      // A 'data' listener threw, which ended Node's loop over the buffer.
+      if (thrown) setImmediate(flowOn, this)
     }
   }
 
@@ -392,16 +406,13 @@ class MuxStream extends Duplex {
   setEncoding (encoding) {
     const state = this._readableState
     if (!state.objectMode || state.length === 0) return super.setEncoding(encoding)
-    const decoder = new StringDecoder(encoding)
-    const decode = (chunk) => ArrayBuffer.isView(chunk) ? decoder.write(chunk) : chunk
-    if (Array.isArray(state.buffer)) {
-      for (let i = state.bufferIndex; i < state.buffer.length; i++) state.buffer[i] = decode(state.buffer[i])
-    } else {
-      // A linked list up to Node 20.12.
-      for (let entry = state.buffer.head; entry; entry = entry.next) entry.data = decode(entry.data)
+    const charges = this._charges || new Charges()
+    const ahead = state.length - charges.length // put there by unshift()
+    let consumed = 0
+    for (const at of decodeBuffered(state, encoding).reverse()) {
+      if (at >= ahead) consumed += charges.take(at - ahead)
     }
-    state.decoder = decoder
-    state.encoding = decoder.encoding
+    this._consume(consumed)
     return this
   }
 
@@ -417,7 +428,8 @@ class MuxStream extends Duplex {
     const early = this._early
     if (early !== null) {
       this._early = null
-      for (let i = 0; i < early.length; i += 2) this._buffer(early[i], early[i + 1])
+      const { entries } = early
+      for (let i = 0; i < entries.length; i += 3) this._buffer(entries[i], entries[i + 2])
     }
     if (this._peerEnded) this._pushEnd()
   }
@@ -427,14 +439,8 @@ class MuxStream extends Duplex {
     const charges = this._charges
     if (charges === null) return
     const state = this._readableState
-    let consumed = 0
-    if (state.length === 0) {
-      consumed = this._held
-      charges.length = 0
-    } else if (state.objectMode) {
-      while (charges.length > state.length) consumed += charges.shift()
-    }
-    this._consume(consumed)
+    if (state.length === 0) this._consume(charges.dropTo(0))
+    else if (state.objectMode) this._consume(charges.dropTo(state.length))
   }
 
   _consume (bytes) {
@@ -458,15 +464,10 @@ class MuxStream extends Duplex {
     this._in = NO_READS
     this._dropEarly()
     this._consume(this._held)
-    this._charges = null
+    this._releaseEnd()
+    this._charges = this._pages = null
     done(this._quiet && !isHeard(this) ? null : error)
   }
-}
-
-// Whether the program listens to 'error'. A source that is piped into the stream does, too, only to throw it again.
-function isHeard (stream) {
-  const pipes = stream.listeners('unpipe').filter(({ name }) => name === 'onunpipe')
-  return stream.listenerCount('error') > pipes.length
 }
 
 // Stands in for `emit` from the peer's end on, until Node emits 'end': that event carries the end value, if there is
@@ -475,6 +476,7 @@ function emitEnd (event, ...rest) {
   if (event !== 'end') return MuxStream.prototype.emit.call(this, event, ...rest)
   const value = this._endValue
   this._endValue = undefined
+  this._releaseEnd()
   delete this.emit
   let thrown = true
   try {

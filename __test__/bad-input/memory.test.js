@@ -212,3 +212,28 @@ test('many large metas at once are bounded by their own size', async (t) => {
   assert.equal(after.streams, before.streams + 100)
   assert.ok(after.rss - before.rss < 96 * MiB, `${(after.rss - before.rss) / MiB} MiB`)
 })
+
+test('a flood of empty frames that nobody reads is kept within what 256 limits come to', async (t) => {
+  const { port, report, reportWhen } = await serverProcess(t, 'ignore')
+  await servesOthers(t, port)
+  const before = await report()
+  const peer = await connectWire(t, port)
+  const allIsRead = ({ read }) => read >= peer.socket.bytesWritten
+  for (let id = 0; id < 256; id++) {
+    peer.send(frame(id, 2, 'null'))
+    // A few less than a limit of 256 KiB takes.
+    const empties = Buffer.concat(Array(2000).fill(frame(id, 0)))
+    await new Promise((resolve) => peer.socket.write(empties, resolve))
+  }
+  await peer.bytes(2560)
+  let after = await reportWhen(allIsRead, 'all to be read')
+  assert.equal(after.streams, before.streams + 256)
+  assert.ok(after.rss - before.rss < 128 * MiB, `${(after.rss - before.rss) / MiB} MiB`)
+  // More of them: the streams are discarded, and their memory is given back.
+  for (let id = 0; id < 256; id++) {
+    await new Promise((resolve) => peer.socket.write(Buffer.concat(Array(16_000).fill(frame(id, 0))), resolve))
+  }
+  after = await reportWhen(allIsRead, 'all of it to be read')
+  assert.ok(after.rss - before.rss < 128 * MiB, `${(after.rss - before.rss) / MiB} MiB`)
+  await servesOthers(t, port)
+})

@@ -233,3 +233,36 @@ test('a server\'s connection event does not run in the context of whoever wrote 
   await two
   assert.deepEqual(seen, ['server', 'server', 'server', 'server'])
 })
+
+test('the callbacks of a connection\'s end and timeout, and of a server\'s close, run in their callers\' contexts',
+  async (t) => {
+    const storage = new AsyncLocalStorage()
+    const server = await watchServer(t, storage.run('server', () => new MuxServer({ port: 0, host: '127.0.0.1' })))
+    const port = server.address().port
+    const client = await watchClient(t, storage.run('client', () => new MuxClient(port, '127.0.0.1')))
+    const as = (name, start) => called((done) => {
+      const start_ = () => start(() => done(storage.getStore()))
+      if (name === undefined) storage.exit(start_)
+      else storage.run(name, start_)
+    })
+    for (const name of ['timeout', undefined]) {
+      assert.deepEqual(await as(name, (done) => client.connection.setTimeout(20, done)), [name])
+    }
+    client.connection.setTimeout(0)
+    assert.deepEqual(await Promise.all([
+      as('end', (done) => client.end(done)),
+      as(undefined, (done) => client.end(done)),
+      as('close', (done) => server.close(done)),
+      as('again', (done) => server.close(done))
+    ]), [['end'], [undefined], ['close'], ['again']])
+  })
+
+test('the events of a timeout run in the context of the connection\'s creation', async (t) => {
+  const storage = new AsyncLocalStorage()
+  const { client } = await connectPair(t)
+  const seen = await called((done) => {
+    client.connection.on('timeout', () => done(storage.getStore()))
+    storage.run('someone else', () => client.connection.setTimeout(20))
+  })
+  assert.deepEqual(seen, [undefined])
+})

@@ -267,3 +267,31 @@ test('the bytes one end has written are the bytes the other has read', async (t)
   await eventually(() => con.bytesRead === client.connection.bytesWritten, 'the counts agree')
   assert.equal(con.bytesRead, 20 + 6 + 18 + 1000 * 6 + 499500 + 10)
 })
+
+test('after end() what the peer still sends is delivered to its end, and nothing is answered', async (t) => {
+  const server = await startServer(t)
+  const accepted = nextEvent(server, 'connection')
+  const peer = await connectWire(t, server.address().port, { allowHalfOpen: true })
+  const [con] = await accepted
+  peer.send(frame(0, 2, '"before"'))
+  const [first] = await nextEvent(con, 'stream')
+  await peer.expects('0000000a 00 04 6e756c6c')
+  const seen = []
+  const collectOf = (stream) => stream
+    .on('data', (chunk) => seen.push(`${stream.meta} ${chunk}`))
+    .on('end', () => seen.push(`${stream.meta} end`))
+  collectOf(first)
+  con.on('stream', collectOf).on('end', () => seen.push('end'))
+  const closed = nextEvent(con, 'close')
+  con.end()
+  assert.equal((await peer.rest()).length, 0)
+  for (const bytes of [frame(0, 0, 'data'), frame(1, 2, '"behind"'), frame(1, 0, 'data'), frame(0, 3, 'null'),
+    frame(1, 3, 'null')]) {
+    peer.send(bytes)
+    await turn()
+  }
+  peer.finish()
+  assert.deepEqual(await closed, [false])
+  assert.deepEqual(seen, ['before data', 'behind data', 'before end', 'behind end', 'end'])
+  assert.equal(peer.pending, 0)
+})

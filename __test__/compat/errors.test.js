@@ -251,3 +251,24 @@ test('an accepted stream that is piped into a file-like sink when the connection
   await closed
   assert.equal(stream.destroyed, true)
 })
+
+test('a stream that is ended after the peer has half-closed throws nothing, and closes', async (t) => {
+  const server = await startServer(t)
+  const accepted = nextEvent(server, 'connection')
+  const peer = await connectWire(t, server.address().port, { allowHalfOpen: true })
+  const [con] = await accepted
+  const opened = con.StreamPool.createStream('ours')
+  const { id } = await peer.frameAfterOffer()
+  peer.stopReading().send(frame(id, 4, 'null'))
+  const stream = await opened
+  stream.write(Buffer.alloc(20_000_000)) // so much that the connection cannot end yet
+  const ended = nextEvent(con, 'end')
+  peer.finish()
+  await ended
+  await turn()
+  assert.deepEqual([con.readyState, stream.destroyed], ['readOnly', false])
+  const closed = nextEvent(stream, 'close')
+  const code = await within(new Promise((resolve) => stream.end((error) => resolve(error.code))), 'the callback')
+  assert.equal(code, 'ERR_MUX_CONNECTION_CLOSED')
+  await closed
+})

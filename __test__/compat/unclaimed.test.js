@@ -76,7 +76,8 @@ for (const [form, claim] of Object.entries(CLAIMS)) {
 }
 
 test('up to unclaimedLimit is kept, and more discards the whole stream and counts it', async (t) => {
-  const { con, client } = await connectPair(t, { server: { unclaimedLimit: 10_000 } })
+  // Ten chunks of 1,000 bytes, and 128 for each.
+  const { con, client } = await connectPair(t, { server: { unclaimedLimit: 11_280 } })
   const kept = await openPair(client, con)
   const dropped = await openPair(client, con)
   for (let index = 0; index < 10; index++) kept.creator.write(Buffer.alloc(1000, 1))

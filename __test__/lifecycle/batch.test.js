@@ -29,6 +29,7 @@ const numbered = (letter) => Array.from({ length: 200 }, (_, index) => `${letter
 
 for (const [where, what] of [
   ['data', 'a data listener'],
+  ['buffered', 'a data listener that is given what waited'],
   ['stream', 'a stream listener'],
   ['end', 'an end listener'],
   ['connection', 'a connection listener'],

@@ -1,7 +1,7 @@
 'use strict'
 
-// The examples of the documents, run as a reader would run them: each in a process of its own. A block of code that has a
-// name (```js server.mjs) is an example; a block of text with the same name is what it prints.
+// The examples of the documents, run as a reader would run them: each in a process of its own. A block of code that has
+// a name (```js server.mjs) is an example; a block of text with the same name is what it prints.
 
 const { spawn } = require('node:child_process')
 const fs = require('node:fs')

@@ -1,0 +1,66 @@
+'use strict'
+
+// What this package asks of a Node stream that no call of Node's answers.
+//
+// This file may not: know a connection, or what a chunk is charged with.
+
+const { StringDecoder } = require('node:string_decoder')
+
+/**
+ * Decodes what is buffered in object mode, chunk by chunk, and what comes from now on. A chunk that is no more than
+ * part of a character leaves the buffer: its text comes with the next one.
+ * @returns {number[]} the places of those, in ascending order
+ */
+function decodeBuffered (state, encoding) {
+  const decoder = new StringDecoder(encoding)
+  const gone = []
+  const kept = []
+  let at = 0
+  for (const chunk of buffered(state.buffer, state.bufferIndex)) {
+    const text = ArrayBuffer.isView(chunk) ? decoder.write(chunk) : chunk
+    if (text === '' && chunk.length > 0) gone.push(at)
+    else kept.push(text)
+    at++
+  }
+  if (state.ended) {
+    // Nothing completes a character any more.
+    const rest = decoder.end()
+    if (rest !== '') {
+      kept.push(rest)
+      gone.pop()
+    }
+  }
+  if (Array.isArray(state.buffer)) {
+    state.buffer = kept
+    state.bufferIndex = 0
+  } else {
+    state.buffer.clear()
+    for (const chunk of kept) state.buffer.push(chunk)
+  }
+  state.length = kept.length
+  state.decoder = decoder
+  state.encoding = decoder.encoding
+  return gone
+}
+
+function buffered (buffer, start) {
+  if (Array.isArray(buffer)) return buffer.slice(start)
+  // Node 20 has a linked list.
+  const chunks = []
+  for (let entry = buffer.head; entry; entry = entry.next) chunks.push(entry.data)
+  return chunks
+}
+
+/** Goes on with a flow that a listener broke off, as Node itself flows. */
+function flowOn (stream) {
+  const state = stream._readableState
+  while (state.flowing && !stream.destroyed && stream.read() !== null);
+}
+
+/** Whether the program listens to 'error'. A source that is piped into the stream does, too, only to throw it again. */
+function isHeard (stream) {
+  const pipes = stream.listeners('unpipe').filter(({ name }) => name === 'onunpipe')
+  return stream.listenerCount('error') > pipes.length
+}
+
+module.exports = { decodeBuffered, flowOn, isHeard }
