@@ -166,18 +166,15 @@ impl Engine {
     /// Executes a buffer of commands to any number of connections, and tells of each run of them what is then queued.
     pub fn submit(&self, buffer: &[u8], collector: &mut Collector, mut told: impl FnMut(u32, u64)) {
         let mut start = 0;
-        while let Some(found) = command::first(&buffer[start..]) {
-            let mut end = start + found.length;
-            while let Some(next) =
-                command::first(&buffer[end..]).filter(|next| next.connection == found.connection)
+        while let Some((target, length)) = command::extent(&buffer[start..]) {
+            let mut end = start + length;
+            while let Some((_, length)) =
+                command::extent(&buffer[end..]).filter(|next| next.0 == target)
             {
-                end += next.length;
+                end += length;
             }
-            if let Some(connection) = self.connection(found.connection) {
-                told(
-                    found.connection,
-                    connection.submit(&buffer[start..end], collector),
-                );
+            if let Some(connection) = self.connection(target) {
+                told(target, connection.submit(&buffer[start..end], collector));
             }
             start = end;
         }

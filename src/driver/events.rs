@@ -266,7 +266,12 @@ impl EventQueue {
             batch.bytes = buffer;
             batch.used = batch.bytes.len();
             batch.handed_over = true;
-            batch.add(&collected.records, 0, extra_at);
+            if collected.extra.is_empty() {
+                // Offsets are right as they are, and the lists change places.
+                std::mem::swap(&mut batch.records, &mut collected.records);
+            } else {
+                batch.add(&collected.records, 0, extra_at);
+            }
             batch.costs.push((flow.clone(), cost));
             state.batches.push_back(batch);
         } else {

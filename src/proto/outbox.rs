@@ -89,8 +89,17 @@ impl Outbox {
             self.open_send = 0;
             self.open_bytes = 0;
         }
-        self.extend(header);
-        self.extend(payload);
+        match self.chunks.back_mut() {
+            // Nearly always: both fit behind what is there.
+            Some(last) if !last.ends_send && total <= CHUNK - last.bytes.len() => {
+                last.bytes.extend_from_slice(header);
+                last.bytes.extend_from_slice(payload);
+            }
+            _ => {
+                self.extend(header);
+                self.extend(payload);
+            }
+        }
         self.len += total;
         if max_send.is_some() {
             self.open_send += charge;

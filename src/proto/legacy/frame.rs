@@ -56,6 +56,19 @@ pub struct Decoder {
 }
 
 impl Decoder {
+    /// The next frame of `input` from `*at` on, if none is under way and the whole of it is there: its type, id and
+    /// payload. What most frames are, found with least work; anything else is for [`Decoder::next`].
+    #[inline]
+    pub fn whole(&self, input: &[u8], at: usize) -> Option<(u8, u8, Range<usize>)> {
+        if self.seen != 0 {
+            return None;
+        }
+        let [a, b, c, d, id, kind] = *input.get(at..)?.first_chunk::<HEADER>()?;
+        let length = u32::from_be_bytes([a, b, c, d]) as usize;
+        let end = at.checked_add(length)?;
+        (length >= HEADER && end <= input.len()).then_some((kind, id, at + HEADER..end))
+    }
+
     /// The next piece of `input` from `*at` on, or `None` when it is used up. A frame with a payload of which
     /// nothing has arrived gives a first piece that is empty, so that its header is judged at once.
     pub fn next(&mut self, input: &[u8], at: &mut usize) -> Result<Option<Piece>, ProtocolError> {

@@ -102,7 +102,11 @@ impl Legacy {
         cx: &mut Context<'_, S>,
     ) -> Result<(), ProtocolError> {
         let mut at = 0;
-        while let Some(piece) = self.decoder.next(input, &mut at)? {
+        loop {
+            self.receive_messages(input, &mut at, cx);
+            let Some(piece) = self.decoder.next(input, &mut at)? else {
+                return Ok(());
+            };
             if piece.first {
                 self.target = self.recv_header(&piece, cx)?;
             }
@@ -131,7 +135,29 @@ impl Legacy {
                 Target::Nothing => {}
             }
         }
-        Ok(())
+    }
+
+    /// Takes the messages that stand whole at the front: what a busy connection receives, and the same as the way
+    /// through `recv_header` and `recv_whole` for them.
+    fn receive_messages<S: Sink>(&mut self, input: &[u8], at: &mut usize, cx: &mut Context<'_, S>) {
+        if cx.negotiation.peer() == PeerKind::Undecided {
+            return;
+        }
+        while let Some((frame::DATA, id, payload)) = self.decoder.whole(input, *at) {
+            let Some(slot) = self
+                .remote
+                .slot_of(id)
+                .filter(|_| payload.len() <= MAX_WHOLE)
+            else {
+                return;
+            };
+            if self.remote.get(slot).is_none_or(|stream| stream.discarded) {
+                return;
+            }
+            *at = payload.end;
+            cx.sink
+                .emit(Event::Data(Handle::remote(slot)), Payload::Input(payload));
+        }
     }
 
     /// Judges a header, before any memory is taken for what it announces.
