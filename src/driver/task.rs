@@ -334,16 +334,22 @@ impl Task<'_> {
             let inner = self.connection.lock();
             (!inner.in_flight.is_empty(), inner.session.deadline())
         };
+        // A reset is to be noticed also while nothing is read. Behind the peer's FIN only a write has to notice it.
+        let watches = !can_read && !self.read_ended;
+        let read = match (can_read, watches) {
+            (true, _) => Some(Interest::READABLE),
+            (_, true) => Some(Interest::ERROR),
+            _ => None,
+        };
+        let write = blocked.then_some(Interest::WRITABLE);
         let ready = async {
-            let read = if can_read {
-                Interest::READABLE
-            } else {
-                Interest::ERROR
+            let interest = match (read, write) {
+                (Some(read), Some(write)) => read | write,
+                (Some(interest), None) | (None, Some(interest)) => interest,
+                (None, None) => return std::future::pending().await,
             };
-            let write = if blocked { Interest::WRITABLE } else { read };
-            let ready = self.socket.ready(read | write).await.map_err(read_error)?;
-            // A reset is to be noticed also while nothing is read or waits to be written.
-            if ready.is_error() && !can_read {
+            let ready = self.socket.ready(interest).await.map_err(read_error)?;
+            if ready.is_error() && watches {
                 let error = self.socket.take_error().map_err(read_error)?;
                 return Err(read_error(error.unwrap_or_else(connection_reset)));
             }
