@@ -1,19 +1,56 @@
 //! The driver over real sockets on loopback: two engines, one thread each, and peers that misbehave.
 #![cfg(feature = "driver")]
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tcp_stream_muxer::driver::delivery::Delivery;
 use tcp_stream_muxer::driver::events::{Collector, kind};
 use tcp_stream_muxer::driver::{
-    ConnectOptions, ConnectionOptions, Engine, EventQueue, ListenOptions, RECORD_WORDS,
+    ConnectOptions, ConnectionOptions, Engine, EventQueue, ListenOptions, QuietSet, RECORD_WORDS,
     ServerAddress, Stop,
 };
 use tcp_stream_muxer::proto::Config;
+
+thread_local! {
+    /// Whether the application reads quiet connections itself in the test that this thread runs.
+    static POLLS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Every test runs twice: with tasks reading alone, and with quiet connections read by the application.
+macro_rules! both_ways {
+    ($($name:ident)*) => {
+        mod task_reads {
+            $(#[test] fn $name() { super::$name(); })*
+        }
+        #[cfg(target_os = "linux")]
+        mod application_reads {
+            $(#[test] fn $name() { super::POLLS.set(true); super::$name(); })*
+        }
+    };
+}
+
+both_ways! {
+    what_is_written_arrives_once_and_in_order_and_then_both_close
+    small_messages_go_both_ways_at_once
+    what_is_held_stops_the_reading_within_a_bound
+    a_protocol_error_ends_its_connection_alone
+    a_peer_that_opens_and_never_reads_is_not_read_for_ever
+    a_reset_by_the_peer_is_a_system_error
+    what_was_written_is_sent_before_a_close
+    a_reset_is_noticed_while_nothing_is_read_or_written
+    the_next_address_is_tried_and_all_errors_are_told
+    closing_while_another_sends_loses_nobody_elses_bytes
+    connections_are_told_apart_in_one_buffer_of_commands
+    order_is_kept_however_often_reading_changes_hands
+}
+
+/// How often an application looks at its quiet connections, there being no event loop here.
+const LOOK: Duration = Duration::from_micros(100);
 
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -48,6 +85,7 @@ struct Application {
     engine: Arc<Engine>,
     signals: Receiver<()>,
     delivery: Delivery,
+    collector: Collector,
     ready: VecDeque<Record>,
     buffer: Vec<u8>,
 }
@@ -65,13 +103,16 @@ fn options() -> ConnectionOptions {
 impl Application {
     fn new() -> Self {
         let (signal, signals): (Sender<()>, _) = channel();
-        let engine = Engine::new(Arc::new(EventQueue::new(move || {
+        let events = EventQueue::new(move || {
             let _ = signal.send(());
-        })));
+        });
+        let quiet_set = POLLS.get().then(|| QuietSet::new().expect("a set"));
+        let engine = Engine::new(Arc::new(events), quiet_set.map(Arc::new));
         Self {
             engine,
             signals,
             delivery: Delivery::default(),
+            collector: Collector::default(),
             ready: VecDeque::new(),
             buffer: Vec::new(),
         }
@@ -134,8 +175,15 @@ impl Application {
 
     fn next_within(&mut self, time: Duration) -> Option<Record> {
         let mut slab = vec![0; 1 << 20];
+        let until = Instant::now() + time;
         while self.ready.is_empty() {
-            self.signals.recv_timeout(time).ok()?;
+            if self.engine.quiet_set.is_none() {
+                self.signals.recv_timeout(time).ok()?;
+            } else {
+                // Signalled or not: what is read here is not signalled.
+                let _ = self.signals.recv_timeout(LOOK);
+                self.engine.read_quiet(&mut self.collector);
+            }
             loop {
                 let mut words = vec![0; 1000 * RECORD_WORDS];
                 let filled = self
@@ -156,6 +204,9 @@ impl Application {
                 } else if !filled.more {
                     break;
                 }
+            }
+            if self.ready.is_empty() && Instant::now() > until {
+                return None;
             }
         }
         self.ready.pop_front()
@@ -188,7 +239,6 @@ fn joined() -> (Application, u32, Application, u32) {
     (server, far, client, near)
 }
 
-#[test]
 fn what_is_written_arrives_once_and_in_order_and_then_both_close() {
     let (mut server, far, mut client, near) = joined();
     let reader = std::thread::spawn(move || {
@@ -235,7 +285,6 @@ fn what_is_written_arrives_once_and_in_order_and_then_both_close() {
     assert_eq!(had_error, 0);
 }
 
-#[test]
 fn small_messages_go_both_ways_at_once() {
     let (mut server, far, mut client, near) = joined();
     server.put(OPEN, far, 0, 1, b"1");
@@ -276,7 +325,6 @@ fn small_messages_go_both_ways_at_once() {
     assert_eq!(server.wait_for(kind::CONN_CLOSE).aux, 0);
 }
 
-#[test]
 fn what_is_held_stops_the_reading_within_a_bound() {
     let (mut server, far, mut client, near) = joined();
     server.put(HOLD, far, 0, 1 << 30, &[]);
@@ -302,7 +350,6 @@ fn what_is_held_stops_the_reading_within_a_bound() {
     assert_eq!(client.wait_for(kind::DRAIN).connection, near);
 }
 
-#[test]
 fn a_protocol_error_ends_its_connection_alone() {
     let (mut server, far, mut client, near) = joined();
     let address = {
@@ -326,7 +373,6 @@ fn a_protocol_error_ends_its_connection_alone() {
     assert_eq!(server.wait_for(kind::DATA).bytes, b"hello");
 }
 
-#[test]
 fn a_peer_that_opens_and_never_reads_is_not_read_for_ever() {
     let mut server = Application::new();
     let address = (Ipv4Addr::LOCALHOST, server.listen(options()));
@@ -372,7 +418,6 @@ fn a_peer_that_opens_and_never_reads_is_not_read_for_ever() {
     assert!(queued.is_some_and(|queued| queued < 4 << 20), "{queued:?}");
 }
 
-#[test]
 fn a_reset_by_the_peer_is_a_system_error() {
     let (mut server, _, client, near) = joined();
     client
@@ -388,7 +433,6 @@ fn a_reset_by_the_peer_is_a_system_error() {
     assert_eq!(server.wait_for(kind::CONN_CLOSE).aux, 1);
 }
 
-#[test]
 fn what_was_written_is_sent_before_a_close() {
     for _ in 0..50 {
         let (mut server, _, mut client, near) = joined();
@@ -413,7 +457,6 @@ fn what_was_written_is_sent_before_a_close() {
     }
 }
 
-#[test]
 fn a_reset_is_noticed_while_nothing_is_read_or_written() {
     let (mut server, far, client, near) = joined();
     server.put(HOLD, far, 0, 1 << 30, &[]);
@@ -427,7 +470,6 @@ fn a_reset_is_noticed_while_nothing_is_read_or_written() {
     assert_eq!(server.wait_for(kind::CONN_CLOSE).aux, 1);
 }
 
-#[test]
 fn the_next_address_is_tried_and_all_errors_are_told() {
     let (mut server, mut client) = (Application::new(), Application::new());
     let port = server.listen(options());
@@ -444,7 +486,6 @@ fn the_next_address_is_tried_and_all_errors_are_told() {
     assert_eq!(client.wait_for(kind::CONN_CLOSE).aux, 1);
 }
 
-#[test]
 fn closing_while_another_sends_loses_nobody_elses_bytes() {
     // Connections come and go on one thread, so that descriptors are reused, while another sends on its own.
     let (mut server, _, mut client, near) = joined();
@@ -475,7 +516,6 @@ fn closing_while_another_sends_loses_nobody_elses_bytes() {
     }
 }
 
-#[test]
 fn connections_are_told_apart_in_one_buffer_of_commands() {
     let (mut server, mut client) = (Application::new(), Application::new());
     let port = server.listen(options());
@@ -498,4 +538,33 @@ fn connections_are_told_apart_in_one_buffer_of_commands() {
         seen,
         (0..20).map(|number| number.to_string()).collect::<Vec<_>>()
     );
+}
+
+fn order_is_kept_however_often_reading_changes_hands() {
+    let (mut server, far, mut client, near) = joined();
+    // Trickles that let the connection be quiet, and bursts that do not; of lengths that no read divides.
+    let lengths = [
+        1, 40_000, 7, 3, 200_000, 64, 64, 64, 700, 90_001, 5, 30_000, 2, 2, 2,
+    ];
+    let mut next = 0_u8;
+    for _ in 0..20 {
+        for length in lengths {
+            let mut expected = Vec::with_capacity(length);
+            for _ in 0..length {
+                next = next.wrapping_mul(5).wrapping_add(17);
+                expected.push(next);
+            }
+            for part in expected.chunks(60_000) {
+                client.put(DATA, near, 0, part.len() as u32, part);
+            }
+            client.flush();
+            let mut got = Vec::with_capacity(length);
+            while got.len() < length {
+                let record = server.wait_for(kind::DATA);
+                assert_eq!(record.connection, far);
+                got.extend(record.bytes);
+            }
+            assert!(got == expected, "the bytes of {length} in their order");
+        }
+    }
 }

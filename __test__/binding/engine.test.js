@@ -32,7 +32,7 @@ class Raw {
     this.at = 0
     this.seen = []
     this.wanted = null
-    this.engine = new Engine(this.commands, this.records, this.results, () => this.wake())
+    this.engine = new Engine(this.commands, this.records, this.results, () => this.wake(), true)
     this.engine.setRef(true)
   }
 

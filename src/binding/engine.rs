@@ -3,10 +3,11 @@
 //! May not decide, and may not keep a reference into shared memory beyond a call.
 
 use super::options::{JsConnectOptions, JsListenOptions};
+use super::poller;
 use super::signal::Signal;
 use crate::driver::delivery::Delivery;
 use crate::driver::events::Collector;
-use crate::driver::{Connection, Engine as Driver, EventQueue, Stop};
+use crate::driver::{Connection, Engine as Driver, EventQueue, QuietSet, Stop};
 use crate::proto::PeerKind;
 use napi::bindgen_prelude::{Function, Uint8Array, Uint8ArraySlice, Uint32Array};
 use napi::{Env, Result};
@@ -46,6 +47,7 @@ fn negative(error: &io::Error) -> i32 {
 #[napi]
 impl Engine {
     /// `commands`, `records` and `results` are memory shared with JavaScript; `wake` is called when there are events.
+    /// With `polls`, quiet connections are read on this thread where that is possible.
     #[napi(constructor, catch_unwind)]
     pub fn new(
         env: Env,
@@ -53,10 +55,17 @@ impl Engine {
         records: Uint32Array,
         results: Uint32Array,
         wake: Function<'_, (), ()>,
+        polls: bool,
     ) -> Result<Self> {
         let signal = Arc::new(Signal::new(&env, &wake)?);
         let signalled = signal.clone();
-        let driver = Driver::new(Arc::new(EventQueue::new(move || signalled.call())));
+        // Without a set tasks alone read.
+        let quiet_set = (polls && poller::is_possible())
+            .then(QuietSet::new)
+            .and_then(io::Result::ok);
+        let events = Arc::new(EventQueue::new(move || signalled.call()));
+        let driver = Driver::new(events, quiet_set.map(Arc::new));
+        poller::start(&env, &wake, &driver)?;
         // Registered after the threadsafe function, hence run before Node closes that.
         env.add_env_cleanup_hook((signal.clone(), driver.clone()), |(signal, driver)| {
             signal.close();

@@ -103,7 +103,7 @@ impl Signal {
     }
 }
 
-/// Calls `wake`. An exception becomes an uncaught one, as from any callback of Node's own.
+/// Calls `wake`, as a callback of Node's own.
 unsafe extern "C" fn call(
     env: sys::napi_env,
     wake: sys::napi_value,
@@ -118,11 +118,24 @@ unsafe extern "C" fn call(
         let mut this = ptr::null_mut();
         sys::napi_get_undefined(env, &mut this);
         let status = sys::napi_call_function(env, this, wake, 0, ptr::null(), ptr::null_mut());
-        if status == sys::Status::napi_pending_exception {
-            let mut exception = ptr::null_mut();
-            if sys::napi_get_and_clear_last_exception(env, &mut exception) == sys::Status::napi_ok {
-                sys::napi_fatal_exception(env, exception);
-            }
+        report_exception(env, status);
+    }
+}
+
+/// Makes the exception that a call ended with, if it did, an uncaught one.
+///
+/// # Safety
+///
+/// On the environment's thread, right behind the call that gave `status`.
+pub unsafe fn report_exception(env: sys::napi_env, status: sys::napi_status) {
+    if status != sys::Status::napi_pending_exception {
+        return;
+    }
+    let mut exception = ptr::null_mut();
+    // SAFETY: as the caller promises.
+    unsafe {
+        if sys::napi_get_and_clear_last_exception(env, &mut exception) == sys::Status::napi_ok {
+            sys::napi_fatal_exception(env, exception);
         }
     }
 }

@@ -124,9 +124,10 @@ async fn attempt(
             .bind(from)
             .map_err(|error| failed(&error, "bind", text, local.port()))?;
     }
-    Ok(Transport::Tcp(
-        socket.connect(address).await.map_err(connect_failed)?,
-    ))
+    let connected = socket.connect(address).await.map_err(connect_failed)?;
+    // Out of Tokio's reactor: whether the task will wait for this socket is not known yet.
+    let socket = connected.into_std().map_err(connect_failed)?;
+    Transport::new(socket.into()).map_err(connect_failed)
 }
 
 #[cfg(unix)]
@@ -136,9 +137,7 @@ fn connect_path(path: &str) -> io::Result<Transport> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     socket.connect(&SockAddr::unix(path)?)?;
-    Ok(Transport::Unix(tokio::net::UnixStream::from_std(
-        socket.into(),
-    )?))
+    Transport::new(socket)
 }
 
 #[cfg(not(unix))]

@@ -14,10 +14,11 @@
 //! May not wait on the application's thread, nor make a system call with the lock held but for a short send.
 
 use super::backlog::Backlog;
-use super::command::{self, Command};
 use super::events::{Collector, EventQueue, Flow, kind};
+use super::inner::{Failure, Inner};
+use super::quiet_set::QuietSet;
 use super::transport::Transport;
-use crate::proto::{Config, PeerKind, Session, Side, Transmit};
+use crate::proto::{Config, PeerKind, ProtocolError, Session, Side, Transmit};
 use std::io::{self, IoSlice};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
@@ -64,26 +65,6 @@ pub enum Stop {
     Reset,
 }
 
-/// What stands behind the lock.
-#[derive(Debug)]
-pub struct Inner {
-    pub session: Session,
-    /// None before it is connected and after it has ended.
-    pub socket: Option<Arc<Transport>>,
-    /// Taken from the session and not all sent. Goes before everything else.
-    pub in_flight: Transmit,
-    /// The task is in the kernel with it.
-    pub writing: bool,
-    /// An error of a send from the application's thread, for the task to end with.
-    pub send_error: Option<io::Error>,
-    /// The application wants the connection half-closed behind what is queued.
-    pub finish: bool,
-    /// The application wants the socket not to be read.
-    pub paused: bool,
-    ended: bool,
-    backlog: Backlog,
-}
-
 /// Counted bytes of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Totals {
@@ -105,6 +86,8 @@ pub struct Connection {
     pub options: ConnectionOptions,
     pub events: Arc<EventQueue>,
     pub flow: Arc<Flow>,
+    /// Where the application's thread looks for what to read, if it does.
+    pub quiet_set: Option<Arc<QuietSet>>,
     pub bytes_read: AtomicU64,
     pub bytes_written: AtomicU64,
     inner: Mutex<Inner>,
@@ -113,7 +96,7 @@ pub struct Connection {
     deferred: Mutex<Vec<u8>>,
     deferred_len: AtomicUsize,
     /// Bytes queued, those deferred not counted.
-    queued: AtomicU64,
+    pub queued: AtomicU64,
     drain_wanted: AtomicBool,
     stop: AtomicU8,
     /// What is known of the peer, for those who do not hold the lock.
@@ -128,6 +111,7 @@ impl Connection {
         options: ConnectionOptions,
         nonce: [u8; 8],
         events: Arc<EventQueue>,
+        quiet_set: Option<Arc<QuietSet>>,
     ) -> Arc<Self> {
         let session = Session::new(options.protocol.clone(), side, nonce);
         Arc::new(Self {
@@ -135,6 +119,7 @@ impl Connection {
             options,
             events,
             flow: Arc::default(),
+            quiet_set,
             bytes_read: AtomicU64::new(0),
             bytes_written: AtomicU64::new(0),
             inner: Mutex::new(Inner {
@@ -142,7 +127,8 @@ impl Connection {
                 socket: None,
                 in_flight: Transmit::default(),
                 writing: false,
-                send_error: None,
+                failure: None,
+                quiet: false,
                 finish: false,
                 paused: false,
                 ended: false,
@@ -165,6 +151,15 @@ impl Connection {
             .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
+    /// For the application's thread: `None` while the task is in a turn.
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, Inner>> {
+        match self.inner.try_lock() {
+            Ok(inner) => Some(inner),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
     /// The connection has its socket.
     pub fn attach(&self, socket: &Arc<Transport>) {
         let mut inner = self.lock();
@@ -185,35 +180,27 @@ impl Connection {
 
     /// Executes commands of the application, on its thread, without ever waiting. Gives the bytes then queued.
     pub fn submit(&self, commands: &[u8], collector: &mut Collector) -> u64 {
-        let mut inner = match self.inner.try_lock() {
-            Ok(inner) => inner,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => {
-                let mut deferred = self
-                    .deferred
-                    .lock()
-                    .unwrap_or_else(|poisoned| poisoned.into_inner());
-                deferred.extend_from_slice(commands);
-                let waiting = deferred.len();
-                self.deferred_len.store(waiting, Ordering::Release);
-                drop(deferred);
-                self.drain_wanted.store(true, Ordering::SeqCst);
-                self.wake();
-                return self.queued.load(Ordering::Acquire) + waiting as u64;
-            }
+        let Some(mut inner) = self.try_lock() else {
+            let mut deferred = self
+                .deferred
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner());
+            deferred.extend_from_slice(commands);
+            let waiting = deferred.len();
+            self.deferred_len.store(waiting, Ordering::Release);
+            drop(deferred);
+            self.drain_wanted.store(true, Ordering::SeqCst);
+            self.wake();
+            return self.queued.load(Ordering::Acquire) + waiting as u64;
         };
         collector.start(self.id);
         let could_read = self.wants_read(&inner);
         self.absorb(&mut inner, collector);
         inner.execute(commands, collector);
-        self.send_directly(&mut inner, collector);
-        let queued = self.update_queued(&inner);
-        if queued > self.options.low_water as u64 {
-            self.drain_wanted.store(true, Ordering::SeqCst);
-        }
+        let queued = self.send_after(&mut inner, collector);
         let task_is_needed = queued > 0
             || inner.finish
-            || inner.send_error.is_some()
+            || inner.failure.is_some()
             || could_read != self.wants_read(&inner);
         drop(inner);
         self.events.push(&self.flow, collector, None);
@@ -221,6 +208,30 @@ impl Connection {
             self.wake();
         }
         queued
+    }
+
+    /// Sends from this thread what commands or bytes have brought about, if it is little. Gives the bytes queued.
+    pub fn send_after(&self, inner: &mut Inner, collector: &mut Collector) -> u64 {
+        self.send_directly(inner, collector);
+        let queued = self.update_queued(inner);
+        if queued > self.options.low_water as u64 {
+            self.drain_wanted.store(true, Ordering::SeqCst);
+        }
+        queued
+    }
+
+    /// Parses what was read.
+    pub fn parse(
+        &self,
+        inner: &mut Inner,
+        input: &[u8],
+        collector: &mut Collector,
+    ) -> Result<(), ProtocolError> {
+        self.bytes_read
+            .fetch_add(input.len() as u64, Ordering::Relaxed);
+        let result = inner.session.receive(input, collector);
+        self.tell_peer(inner);
+        result
     }
 
     /// Whether the socket may be read, as far as the application and the protocol are concerned.
@@ -264,7 +275,7 @@ impl Connection {
         while !inner.in_flight.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let filled = inner.in_flight.fill(&mut slices);
-            match socket.send_now(&slices[..filled]) {
+            match socket.send(&slices[..filled]) {
                 Ok(sent) => {
                     inner.in_flight.advance(sent);
                     self.sent(inner, sent, collector);
@@ -272,7 +283,7 @@ impl Connection {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     if error.kind() != io::ErrorKind::WouldBlock {
-                        inner.send_error = Some(error);
+                        inner.failure = Some(Failure::System(error, "write"));
                     }
                     return;
                 }
@@ -332,6 +343,9 @@ impl Connection {
     /// Nothing is sent any more; what is still commanded is dropped.
     pub fn end(&self) {
         let mut inner = self.lock();
+        if let Some(socket) = inner.socket.clone() {
+            self.end_quiet(&mut inner, &socket);
+        }
         inner.ended = true;
         inner.socket = None;
         inner.in_flight = Transmit::default();
@@ -343,9 +357,9 @@ impl Connection {
     /// Counted bytes.
     pub fn totals(&self) -> Totals {
         let written = self.bytes_written.load(Ordering::Relaxed);
-        let queued = match self.inner.try_lock() {
-            Ok(inner) => self.update_queued(&inner),
-            Err(_) => self.queued.load(Ordering::Acquire),
+        let queued = match self.try_lock() {
+            Some(inner) => self.update_queued(&inner),
+            None => self.queued.load(Ordering::Acquire),
         };
         Totals {
             read: self.bytes_read.load(Ordering::Relaxed),
@@ -407,73 +421,6 @@ impl Connection {
             if !inner.in_flight.is_empty() {
                 return;
             }
-        }
-    }
-}
-
-impl Inner {
-    /// Looks at the send queue, if the session is pacing and has been waiting for it.
-    pub fn look(&mut self, socket: &Transport) {
-        if let Some(deadline) = self.session.deadline() {
-            let now = Instant::now();
-            if now >= deadline {
-                // A queue whose length is not known counts as empty: then time alone paces.
-                self.session.look(now, socket.unsent().unwrap_or(0));
-            }
-        }
-    }
-
-    /// Executes commands: those that are sent in their order, the others at once.
-    fn execute(&mut self, mut commands: &[u8], collector: &mut Collector) {
-        if self.ended {
-            return;
-        }
-        while let Some(found) = command::first(commands) {
-            let (this, rest) = commands.split_at(found.length);
-            if !found.command.is_ordered() {
-                self.apply(found.command, collector);
-            } else if self.backlog.len() > 0 || !self.session.can_encode() {
-                self.backlog.push(&found, this);
-            } else {
-                self.apply(found.command, collector);
-            }
-            commands = rest;
-        }
-    }
-
-    fn apply_backlog(&mut self, collector: &mut Collector) {
-        if self.backlog.len() == 0 {
-            return;
-        }
-        let mut backlog = std::mem::take(&mut self.backlog);
-        while self.session.can_encode() {
-            let Some(found) = backlog.first() else {
-                break;
-            };
-            let (length, is_accept) = (found.length, matches!(found.command, Command::Accept(_)));
-            self.apply(found.command, collector);
-            backlog.skip(length, is_accept);
-        }
-        self.backlog = backlog;
-    }
-
-    fn apply(&mut self, command: Command<'_>, sink: &mut Collector) {
-        match command {
-            Command::Open(stream, meta) => self.session.open(stream, meta, sink),
-            Command::Data(stream, payload) => self.session.data(stream, payload, sink),
-            Command::End(stream, value) => self.session.end(stream, value, sink),
-            Command::Accept(stream) => self.session.accept(stream, sink),
-            Command::Hold(bytes) => self.session.hold(bytes),
-            Command::Release(bytes) => self.session.release(bytes),
-            Command::Forget(stream) => self.session.forget(stream),
-            Command::Mark(id) => self.session.mark(id, sink),
-            Command::Finish => {
-                self.finish = true;
-                self.session.finish();
-            }
-            Command::Pause => self.paused = true,
-            Command::Resume => self.paused = false,
-            Command::Discard(stream) => self.session.discard(stream),
         }
     }
 }

@@ -6,6 +6,7 @@ use super::connect::{self, ConnectOptions};
 use super::connection::{Connection, Stop};
 use super::events::{Collector, EventQueue, Flow};
 use super::listener::{self, ListenOptions, Server, ServerAddress};
+use super::quiet_set::QuietSet;
 use super::{command, runtime};
 use crate::proto::Side;
 use std::collections::HashMap;
@@ -22,6 +23,8 @@ const MAX_NUMBER: u32 = 1 << 24;
 pub struct Engine {
     /// Their events.
     pub events: Arc<EventQueue>,
+    /// Those of its connections that its own thread reads, if it looks for them.
+    pub quiet_set: Option<Arc<QuietSet>>,
     tables: Mutex<Tables>,
     server_flow: Arc<Flow>,
     nonces: AtomicU64,
@@ -38,10 +41,12 @@ struct Tables {
 }
 
 impl Engine {
-    /// An environment without connections.
-    pub fn new(events: Arc<EventQueue>) -> Arc<Self> {
+    /// An environment without connections. With `quiet_set`, its thread must call [`Engine::read_quiet`] whenever that
+    /// is readable.
+    pub fn new(events: Arc<EventQueue>, quiet_set: Option<Arc<QuietSet>>) -> Arc<Self> {
         Arc::new(Self {
             events,
+            quiet_set,
             tables: Mutex::default(),
             server_flow: Arc::default(),
             nonces: AtomicU64::new(0),
@@ -111,6 +116,7 @@ impl Engine {
                     config,
                     self.nonce(),
                     self.events.clone(),
+                    self.quiet_set.clone(),
                 )
             })
             .ok_or(io::ErrorKind::NotConnected)?;
@@ -177,6 +183,20 @@ impl Engine {
                 told(target, connection.submit(&buffer[start..end], collector));
             }
             start = end;
+        }
+    }
+
+    /// For the environment's thread: reads the quiet connections that have something, and queues their events without
+    /// a signal. The thread must take them afterwards.
+    pub fn read_quiet(&self, collector: &mut Collector) {
+        self.events.will_take();
+        let Some(quiet_set) = &self.quiet_set else {
+            return;
+        };
+        for id in quiet_set.ready() {
+            if let Some(connection) = self.connection(id) {
+                connection.read_quiet(collector);
+            }
         }
     }
 

@@ -81,6 +81,11 @@ impl Flow {
         self.undelivered.load(Ordering::SeqCst) < MAX_UNDELIVERED
     }
 
+    /// Whether the application has seen all there was.
+    pub fn is_delivered(&self) -> bool {
+        self.undelivered.load(Ordering::SeqCst) == 0
+    }
+
     fn delivered(&self, cost: usize) {
         let left = self.undelivered.fetch_sub(cost, Ordering::SeqCst) - cost;
         if left < MAX_UNDELIVERED / 2 && self.blocked.swap(false, Ordering::SeqCst) {
@@ -313,6 +318,11 @@ impl EventQueue {
     /// Bytes held natively on behalf of the application.
     pub fn held(&self) -> usize {
         self.held.load(Ordering::Relaxed)
+    }
+
+    /// For the application's thread: from now on it counts as signalled, since it will take what there is in any case.
+    pub fn will_take(&self) {
+        self.pending.store(true, Ordering::SeqCst);
     }
 
     /// Signals, unless that was done and not answered yet.

@@ -71,11 +71,12 @@ enum Listening {
 
 impl Listening {
     async fn accept(&self) -> io::Result<Transport> {
-        match self {
-            Self::Tcp(listener) => Ok(Transport::Tcp(listener.accept().await?.0)),
+        // Out of Tokio's reactor: whether the task will wait for this socket is not known yet.
+        Transport::new(match self {
+            Self::Tcp(listener) => listener.accept().await?.0.into_std()?.into(),
             #[cfg(unix)]
-            Self::Unix(listener) => Ok(Transport::Unix(listener.accept().await?.0)),
-        }
+            Self::Unix(listener) => listener.accept().await?.0.into_std()?.into(),
+        })
     }
 }
 
@@ -225,6 +226,7 @@ fn start(engine: &Arc<Engine>, server: u32, socket: Transport, options: &Connect
             options.clone(),
             engine.nonce(),
             engine.events.clone(),
+            engine.quiet_set.clone(),
         )
     }) else {
         return;

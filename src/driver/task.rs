@@ -11,8 +11,9 @@
 use super::connection::{Connection, SLICES, Stop};
 use super::errno::{connection_reset, errno};
 use super::events::{Collector, READ, kind};
+use super::inner::{Failure, Inner};
 use super::transport::Transport;
-use crate::proto::ProtocolError;
+use crate::sys::readiness::Readiness;
 use crate::sys::timer::sleep_until;
 use serde_json::json;
 use std::cell::RefCell;
@@ -28,18 +29,14 @@ const TURN: usize = 64 << 10;
 /// Reads, and writes, of one connection in a row before the others have their turn.
 const IN_A_ROW: usize = 8;
 
+/// A read that finds less than this found little.
+const SHORT: usize = 8 << 10;
+
+/// So many of them in a row, with all of it delivered in between, and the application's thread reads.
+const SHORT_READS: u32 = 2;
+
 /// A quiet connection gives its spare memory back after this time.
 const QUIET: Duration = Duration::from_secs(1);
-
-/// Why a connection ended other than in good order.
-pub enum Failure {
-    /// What the peer sent.
-    Protocol(ProtocolError),
-    /// What the socket said to this system call.
-    System(io::Error, &'static str),
-    /// The application wanted it.
-    Stopped(Stop),
-}
 
 thread_local! {
     /// Used by whichever connection has its turn on this thread.
@@ -57,6 +54,10 @@ pub fn with_collector<R>(connection: &Connection, work: impl FnOnce(&mut Collect
 struct Task<'a> {
     connection: &'a Arc<Connection>,
     socket: &'a Arc<Transport>,
+    /// The socket's place in the reactor, while this task waits for it.
+    readiness: Option<Readiness<Transport>>,
+    /// Reads in a row that found little.
+    short_reads: u32,
     read_ended: bool,
     write_ended: bool,
 }
@@ -72,6 +73,8 @@ pub async fn run(
     let mut task = Task {
         connection: &connection,
         socket: &socket,
+        readiness: None,
+        short_reads: SHORT_READS,
         read_ended: false,
         write_ended: false,
     };
@@ -128,7 +131,7 @@ impl Task<'_> {
         with_collector(self.connection, |collector| {
             announce(collector);
             let mut buffer = self.connection.events.read_buffer();
-            match self.socket.recv_now(&mut buffer) {
+            match self.socket.recv(&mut buffer) {
                 Ok(0) => self.take_fin(buffer, collector),
                 Ok(read) => self.take_read(buffer, read, collector),
                 Err(error) => {
@@ -189,8 +192,8 @@ impl Task<'_> {
         let mut inner = connection.lock();
         inner.look(self.socket);
         for _ in 0..IN_A_ROW {
-            if let Some(error) = inner.send_error.take() {
-                return Err(Failure::System(error, "write"));
+            if let Some(failure) = inner.failure.take() {
+                return Err(failure);
             }
             connection.absorb(&mut inner, collector);
             if inner.in_flight.is_empty() {
@@ -208,7 +211,11 @@ impl Task<'_> {
             drop(inner);
             let mut slices = [IoSlice::new(&[]); SLICES];
             let filled = transmit.fill(&mut slices);
-            let result = self.socket.try_write(&slices[..filled]);
+            let send = || self.socket.send(&slices[..filled]);
+            let result = match &self.readiness {
+                Some(readiness) => readiness.try_io(Interest::WRITABLE, send),
+                None => send(),
+            };
             inner = connection.lock();
             inner.writing = false;
             match result {
@@ -236,7 +243,7 @@ impl Task<'_> {
     }
 
     /// Half-closes the connection once all that goes before is sent.
-    fn finish(&mut self, inner: &mut super::connection::Inner) -> Result<(), Failure> {
+    fn finish(&mut self, inner: &mut Inner) -> Result<(), Failure> {
         if inner.finish && !self.write_ended && self.connection.is_flushed(inner) {
             self.write_ended = true;
             match self.socket.shutdown_write() {
@@ -249,24 +256,35 @@ impl Task<'_> {
         Ok(())
     }
 
-    fn can_read(&self) -> bool {
+    fn can_read(&self, inner: &Inner) -> bool {
         !self.read_ended
-            && self.connection.wants_read(&self.connection.lock())
+            && !inner.quiet
+            && self.connection.wants_read(inner)
             && self.connection.flow.can_read()
     }
 
     /// Reads what is there. Gives whether it stopped for the others' sake.
     fn read(&mut self) -> Result<bool, Failure> {
         for _ in 0..IN_A_ROW {
-            if !self.can_read() {
+            if !self.can_read(&self.connection.lock()) {
                 return Ok(false);
             }
             let mut buffer = self.connection.events.read_buffer();
-            match self.socket.try_read(&mut buffer) {
+            let mut recv = || self.socket.recv(&mut buffer);
+            let result = match &self.readiness {
+                Some(readiness) => readiness.try_io(Interest::READABLE, recv),
+                None => recv(),
+            };
+            match result {
                 Ok(0) => with_collector(self.connection, |collector| {
                     self.take_fin(buffer, collector)
                 })?,
                 Ok(read) => {
+                    let caught_up = self.connection.flow.is_delivered();
+                    self.short_reads = match read < SHORT && caught_up {
+                        true => self.short_reads.saturating_add(1),
+                        false => 0,
+                    };
                     with_collector(self.connection, |collector| {
                         self.take_read(buffer, read, collector)
                     })?;
@@ -294,15 +312,11 @@ impl Task<'_> {
         read: usize,
         collector: &mut Collector,
     ) -> Result<(), Failure> {
-        self.connection
-            .bytes_read
-            .fetch_add(read as u64, Ordering::Relaxed);
         let mut result = Ok(());
         for (turn, part) in buffer[..read].chunks(TURN).enumerate() {
             collector.base = turn * TURN;
             let mut inner = self.connection.lock();
-            result = inner.session.receive(part, collector);
-            self.connection.tell_peer(&inner);
+            result = self.connection.parse(&mut inner, part, collector);
             drop(inner);
             if result.is_err() {
                 break;
@@ -327,29 +341,50 @@ impl Task<'_> {
         result.map_err(Failure::Protocol)
     }
 
-    /// Waits until there is something to do.
-    async fn wait(&self) -> Result<(), Failure> {
-        let can_read = self.can_read();
-        let (blocked, deadline) = {
-            let inner = self.connection.lock();
-            (!inner.in_flight.is_empty(), inner.session.deadline())
-        };
-        // A reset is to be noticed also while nothing is read. Behind the peer's FIN only a write has to notice it.
-        let watches = !can_read && !self.read_ended;
-        let read = match (can_read, watches) {
-            (true, _) => Some(Interest::READABLE),
-            (_, true) => Some(Interest::ERROR),
-            _ => None,
+    /// Who reads while this task waits, what it waits for in the socket, and until when.
+    fn prepare_wait(&mut self) -> (Option<Interest>, Option<Instant>) {
+        let connection = self.connection;
+        let mut inner = connection.lock();
+        let blocked = !inner.in_flight.is_empty();
+        if blocked && inner.quiet {
+            connection.end_quiet(&mut inner, self.socket);
+        }
+        let can_read = self.can_read(&inner);
+        if can_read && !blocked && self.short_reads >= SHORT_READS {
+            connection.start_quiet(&mut inner, self.socket);
+            // What turns out to be busy proves quiet anew.
+            self.short_reads = 0;
+        }
+        let read = match (inner.quiet || self.read_ended, can_read) {
+            (true, _) => None,
+            (false, true) => Some(Interest::READABLE),
+            // A reset is to be noticed also while nothing is read. Behind the peer's FIN only a write has to notice it.
+            (false, false) => Some(Interest::ERROR),
         };
         let write = blocked.then_some(Interest::WRITABLE);
+        let interest = match (read, write) {
+            (Some(read), Some(write)) => Some(read | write),
+            (read, write) => read.or(write),
+        };
+        (interest, inner.session.deadline())
+    }
+
+    /// Waits until there is something to do.
+    async fn wait(&mut self) -> Result<(), Failure> {
+        let (interest, deadline) = self.prepare_wait();
+        match (interest, &self.readiness) {
+            (None, _) => self.readiness = None,
+            (Some(_), Some(_)) => {}
+            (Some(_), None) => {
+                self.readiness = Some(Readiness::new(self.socket).map_err(read_error)?);
+            }
+        }
         let ready = async {
-            let interest = match (read, write) {
-                (Some(read), Some(write)) => read | write,
-                (Some(interest), None) | (None, Some(interest)) => interest,
-                (None, None) => return std::future::pending().await,
+            let (Some(interest), Some(readiness)) = (interest, &self.readiness) else {
+                return std::future::pending().await;
             };
-            let ready = self.socket.ready(interest).await.map_err(read_error)?;
-            if ready.is_error() && watches {
+            let ready = readiness.ready(interest).await.map_err(read_error)?;
+            if ready.is_error() && interest.is_error() {
                 let error = self.socket.take_error().map_err(read_error)?;
                 return Err(read_error(error.unwrap_or_else(connection_reset)));
             }

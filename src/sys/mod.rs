@@ -1,9 +1,11 @@
-//! What no crate wraps safely: how much a socket's send queue holds, and a timer finer than a millisecond.
+//! What no crate wraps safely: how much a socket's send queue holds, a timer finer than a millisecond, and a place in
+//! the reactor that can be left and taken again.
 //!
 //! Apart from `binding`, the only place with `unsafe` code: `proto` and `driver` forbid it.
 //!
 //! May not keep state.
 
+pub mod readiness;
 pub mod timer;
 
 use std::io;

@@ -1,0 +1,118 @@
+//! Reading on the application's thread, on its own event loop, while a connection is quiet.
+//!
+//! A hop to another thread and back costs more than a short read, so while little comes the bytes take the shortest
+//! way. A connection that turns busy goes back to its task, which reads and parses beside the application.
+//!
+//! ```text
+//!           little came, nothing undelivered, nothing blocked
+//!   task reads ─────────────────────────────────────────────▶ application's thread reads
+//!              ◀─────────────────────────────────────────────
+//!           a long read, a full queue, an end, an error, a pause, a blocked write
+//! ```
+//!
+//! Only the task gives reading away, and only under the connection's lock; whoever takes it back, on either thread,
+//! does so under the same lock.
+//!
+//! May not wait.
+
+use super::connection::Connection;
+use super::events::Collector;
+use super::inner::{Failure, Inner};
+use super::transport::Transport;
+use std::io;
+use std::sync::atomic::Ordering;
+
+/// Size of a read on the application's thread.
+const QUIET_READ: usize = 64 << 10;
+
+/// A connection that has so much to read at once is not quiet: parsing it on the application's thread would cost that
+/// thread more than the hop to the task.
+const BUSY: usize = 16 << 10;
+
+/// Whether an error only says: not now.
+fn is_transient(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
+}
+
+impl Connection {
+    /// For the application's thread, while the connection is quiet: reads what its socket has, without ever waiting.
+    pub fn read_quiet(&self, collector: &mut Collector) {
+        // Not if the task is in a turn: the set stays readable, and the next look is near.
+        let Some(mut inner) = self.try_lock() else {
+            return;
+        };
+        let Some(socket) = inner.socket.clone().filter(|_| inner.quiet) else {
+            return;
+        };
+        let stays = self.wants_read(&inner)
+            && self.flow.can_read()
+            && self.read_quietly(&mut inner, &socket, collector);
+        if !stays || self.queued.load(Ordering::Relaxed) > 0 {
+            if !stays {
+                self.end_quiet(&mut inner, &socket);
+            }
+            drop(inner);
+            self.wake();
+        }
+    }
+
+    /// Reads once. Gives whether the connection is still quiet.
+    fn read_quietly(
+        &self,
+        inner: &mut Inner,
+        socket: &Transport,
+        collector: &mut Collector,
+    ) -> bool {
+        let mut buffer = self.events.read_buffer();
+        match socket.recv(&mut buffer[..QUIET_READ]) {
+            Ok(read) if read > 0 => {
+                collector.start(self.id);
+                let result = self.parse(inner, &buffer[..read], collector);
+                if result.is_ok() {
+                    self.send_after(inner, collector);
+                }
+                // With the lock held: the task, once it reads again, must not overtake this.
+                self.events
+                    .push(&self.flow, collector, Some((buffer, read)));
+                match result {
+                    Ok(()) => read < BUSY && inner.failure.is_none(),
+                    Err(error) => {
+                        inner.failure = Some(Failure::Protocol(error));
+                        false
+                    }
+                }
+            }
+            result => {
+                self.events.return_buffer(buffer);
+                match result {
+                    // The task will find the same.
+                    Ok(_) => false,
+                    Err(error) if is_transient(&error) => true,
+                    Err(error) => {
+                        inner.failure = Some(Failure::System(error, "read"));
+                        false
+                    }
+                }
+            }
+        }
+    }
+
+    /// The task reads again.
+    pub fn end_quiet(&self, inner: &mut Inner, socket: &Transport) {
+        if let Some(set) = self.quiet_set.as_ref().filter(|_| inner.quiet) {
+            set.remove(socket);
+        }
+        inner.quiet = false;
+    }
+
+    /// The application's thread reads from now on, if it does so at all.
+    pub fn start_quiet(&self, inner: &mut Inner, socket: &Transport) {
+        if let Some(set) = &self.quiet_set {
+            // Out of memory for it: the task goes on reading.
+            inner.quiet = set.add(socket, self.id).is_ok();
+        }
+    }
+}
