@@ -53,7 +53,7 @@ const WORK_LIMIT = 1024 * 1024
 const RECORD_WORK = 64 // a record costs about as much as 64 bytes
 
 // Whether this program's event loop is libuv's own: others have only some of its functions.
-const POLLS = process.versions.bun === undefined && process.versions.deno === undefined
+const LIBUV = process.versions.bun === undefined && process.versions.deno === undefined
 
 let native = null
 let commands = null
@@ -100,7 +100,7 @@ function start () {
   // A pair for each command of the shortest kind that fits before a flush.
   results = untransferable(new Uint32Array(2 * (Math.ceil(FLUSH_AT / HEAD) + 2)))
   // Outside the caller's async context: the first caller's storage would leak into everybody's events.
-  native = root.runInAsyncScope(() => new Engine(commands, records, results, wake, POLLS))
+  native = root.runInAsyncScope(() => new Engine(commands, records, results, wake, LIBUV))
   newSlab(SLAB)
   process.on('exit', onExit)
 }

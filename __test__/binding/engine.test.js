@@ -134,7 +134,7 @@ test('misuse throws or is ignored, and never ends the process', async () => {
   assert.throws(() => raw.engine.listen({ ...listening, address: 'not an address' }), /not an IP address/)
   assert.throws(() => raw.engine.connect({ addresses: [{ address: 1, port: 'x' }] }))
   assert.throws(() => new Engine())
-  assert.throws(() => new Engine(new Uint8Array(4), new Uint32Array(4), new Uint32Array(4), null))
+  assert.throws(() => new Engine(new Uint8Array(4), new Uint32Array(4), new Uint32Array(4), null, true))
   for (const name of ['destroy', 'release', 'closeServer', 'releaseServer', 'stats', 'serverAddress', 'setNoDelay', 'setKeepAlive']) {
     raw.engine[name](12345, true, 0)
   }
@@ -145,7 +145,7 @@ test('misuse throws or is ignored, and never ends the process', async () => {
   assert.deepEqual(raw.flush(), [])
   assert.equal(raw.engine.drain(Buffer.alloc(1), 5000), 0)
   // Arrays too short for anything.
-  const small = new Engine(new Uint8Array(0), new Uint32Array(2), new Uint32Array(0), () => {})
+  const small = new Engine(new Uint8Array(0), new Uint32Array(2), new Uint32Array(0), () => {}, true)
   assert.equal(small.drain(Buffer.alloc(10), 0), 0)
   raw.engine.setRef(false)
 })

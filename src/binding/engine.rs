@@ -3,11 +3,16 @@
 //! May not decide, and may not keep a reference into shared memory beyond a call.
 
 use super::options::{JsConnectOptions, JsListenOptions};
+#[cfg(target_os = "linux")]
 use super::poller;
 use super::signal::Signal;
+#[cfg(unix)]
+use super::uv::Uv;
+#[cfg(target_os = "linux")]
+use crate::driver::QuietSet;
 use crate::driver::delivery::Delivery;
 use crate::driver::events::Collector;
-use crate::driver::{Connection, Engine as Driver, EventQueue, QuietSet, Stop};
+use crate::driver::{Connection, Engine as Driver, EventQueue, Stop};
 use crate::proto::PeerKind;
 use napi::bindgen_prelude::{Function, Uint8Array, Uint8ArraySlice, Uint32Array};
 use napi::{Env, Result};
@@ -47,7 +52,7 @@ fn negative(error: &io::Error) -> i32 {
 #[napi]
 impl Engine {
     /// `commands`, `records` and `results` are memory shared with JavaScript; `wake` is called when there are events.
-    /// With `polls`, quiet connections are read on this thread where that is possible.
+    /// `libuv` says that this thread's event loop is libuv's own.
     #[napi(constructor, catch_unwind)]
     pub fn new(
         env: Env,
@@ -55,18 +60,29 @@ impl Engine {
         records: Uint32Array,
         results: Uint32Array,
         wake: Function<'_, (), ()>,
-        polls: bool,
+        libuv: bool,
     ) -> Result<Self> {
+        #[cfg(unix)]
+        let uv = Uv::find().filter(|_| libuv);
+        #[cfg(unix)]
+        let signal = Arc::new(Signal::new(&env, &wake, uv)?);
+        #[cfg(not(unix))]
         let signal = Arc::new(Signal::new(&env, &wake)?);
         let signalled = signal.clone();
-        // Without a set tasks alone read.
-        let quiet_set = (polls && poller::is_possible())
-            .then(QuietSet::new)
-            .and_then(io::Result::ok);
         let events = Arc::new(EventQueue::new(move || signalled.call()));
-        let driver = Driver::new(events, quiet_set.map(Arc::new));
-        poller::start(&env, &wake, &driver)?;
-        // Registered after the threadsafe function, hence run before Node closes that.
+        // Without a set tasks alone read.
+        #[cfg(target_os = "linux")]
+        let driver = {
+            let quiet_set = uv.and_then(|_| QuietSet::new().ok());
+            let driver = Driver::new(events, quiet_set.map(Arc::new));
+            if let Some(uv) = uv {
+                poller::start(&env, &wake, uv, &driver)?;
+            }
+            driver
+        };
+        #[cfg(not(target_os = "linux"))]
+        let driver = Driver::new(events, None);
+        // Registered after the handles, hence run before they close.
         env.add_env_cleanup_hook((signal.clone(), driver.clone()), |(signal, driver)| {
             signal.close();
             driver.close();

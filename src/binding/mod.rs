@@ -4,7 +4,6 @@ pub mod engine;
 mod options;
 #[cfg(target_os = "linux")]
 mod poller;
-#[cfg(not(target_os = "linux"))]
-#[path = "no_poller.rs"]
-mod poller;
 mod signal;
+#[cfg(unix)]
+mod uv;

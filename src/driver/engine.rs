@@ -200,6 +200,18 @@ impl Engine {
         }
     }
 
+    /// For the environment's thread: tasks read all its connections again.
+    pub fn end_quiet(&self) {
+        for connection in self.all() {
+            let mut inner = connection.lock();
+            if let Some(socket) = inner.socket.clone() {
+                connection.end_quiet(&mut inner, &socket);
+            }
+            drop(inner);
+            connection.wake();
+        }
+    }
+
     /// The process exits: sends what is queued, without waiting for anybody.
     pub fn flush_at_exit(&self) {
         let mut collector = Collector::default();

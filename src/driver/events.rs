@@ -49,6 +49,9 @@ const STREAM_COST: usize = 512;
 /// Size of a read. Larger ones were no faster.
 pub const READ: usize = 256 << 10;
 
+/// Room behind a read for what is put together of two: nearly every long read ends within a message.
+const BEHIND: usize = 32 << 10;
+
 /// Reads shorter than this are copied: a buffer of [`READ`] bytes is too dear for them.
 const HANDED_OVER: usize = 16 << 10;
 
@@ -218,9 +221,12 @@ impl EventQueue {
             .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// A buffer to read into.
+    /// A buffer to read into, [`READ`] bytes and no more.
     pub fn read_buffer(&self) -> Vec<u8> {
-        self.state().reads.pop().unwrap_or_else(|| vec![0; READ])
+        self.state()
+            .reads
+            .pop()
+            .unwrap_or_else(|| vec![0; READ + BEHIND])
     }
 
     /// Gives a buffer back that nothing was read into.
@@ -259,24 +265,24 @@ impl EventQueue {
         let mut state = self.state();
         if filled >= HANDED_OVER {
             let mut batch = state.spare.pop().unwrap_or_default();
-            let extra_at = filled;
             if !collected.extra.is_empty() {
                 let end = filled + collected.extra.len();
                 if buffer.len() < end {
                     buffer.resize(end, 0);
                 }
                 buffer[filled..end].copy_from_slice(&collected.extra);
+                for [_, _, start, _, _] in &mut collected.records {
+                    if *start & EXTRA != 0 {
+                        *start = (*start & !EXTRA) + filled as u32;
+                    }
+                }
             }
             // The copy's memory is not needed beside the read's.
             batch.bytes = buffer;
             batch.used = batch.bytes.len();
             batch.handed_over = true;
-            if collected.extra.is_empty() {
-                // Offsets are right as they are, and the lists change places.
-                std::mem::swap(&mut batch.records, &mut collected.records);
-            } else {
-                batch.add(&collected.records, 0, extra_at);
-            }
+            // Offsets are right as they are, and the lists change places.
+            std::mem::swap(&mut batch.records, &mut collected.records);
             batch.costs.push((flow.clone(), cost));
             state.batches.push_back(batch);
         } else {
@@ -349,7 +355,7 @@ impl EventQueue {
         let bytes = std::mem::take(&mut batch.bytes);
         if batch.handed_over {
             // One that was lengthened for a text is not kept.
-            if bytes.len() == READ && state.reads.len() < SPARE {
+            if bytes.len() == READ + BEHIND && state.reads.len() < SPARE {
                 state.reads.push(bytes);
             }
         } else if bytes.capacity() <= 2 * COPIED {

@@ -103,7 +103,7 @@ impl Connection {
     /// The task reads again.
     pub fn end_quiet(&self, inner: &mut Inner, socket: &Transport) {
         if let Some(set) = self.quiet_set.as_ref().filter(|_| inner.quiet) {
-            set.remove(socket);
+            set.remove(socket, self.id);
         }
         inner.quiet = false;
     }

@@ -4,6 +4,8 @@
 
 use super::transport::Transport;
 use std::io;
+#[cfg(target_os = "linux")]
+use std::sync::{Mutex, MutexGuard};
 
 /// Connections found ready in one turn; the others are found in the next.
 #[cfg(target_os = "linux")]
@@ -12,48 +14,68 @@ const MAX_READY: usize = 64;
 /// The set of one environment. Itself a descriptor that is readable while one of its sockets is.
 #[cfg(target_os = "linux")]
 #[derive(Debug)]
-pub struct QuietSet(rustix::fd::OwnedFd);
+pub struct QuietSet {
+    epoll: rustix::fd::OwnedFd,
+    /// How many are in, and the exclusive or of their numbers: of one alone it is known without a system call which it
+    /// is.
+    members: Mutex<(usize, u32)>,
+}
 
 #[cfg(target_os = "linux")]
 impl QuietSet {
     /// An empty set.
     pub fn new() -> io::Result<Self> {
-        Ok(Self(rustix::event::epoll::create(
-            rustix::event::epoll::CreateFlags::CLOEXEC,
-        )?))
+        use rustix::event::epoll::{CreateFlags, create};
+        Ok(Self {
+            epoll: create(CreateFlags::CLOEXEC)?,
+            members: Mutex::default(),
+        })
     }
 
     /// Puts a connection's socket in.
     pub fn add(&self, socket: &Transport, connection: u32) -> io::Result<()> {
         use rustix::event::epoll::{EventData, EventFlags, add};
         let data = EventData::new_u64(connection.into());
-        Ok(add(&self.0, socket.as_ref(), data, EventFlags::IN)?)
+        let mut members = self.members();
+        add(&self.epoll, socket.as_ref(), data, EventFlags::IN)?;
+        *members = (members.0 + 1, members.1 ^ connection);
+        Ok(())
     }
 
-    /// Takes a socket out.
-    pub fn remove(&self, socket: &Transport) {
-        // It fails only for one that is not in.
-        let _ = rustix::event::epoll::delete(&self.0, socket.as_ref());
+    /// Takes a connection's socket out.
+    pub fn remove(&self, socket: &Transport, connection: u32) {
+        let mut members = self.members();
+        if rustix::event::epoll::delete(&self.epoll, socket.as_ref()).is_ok() {
+            *members = (members.0 - 1, members.1 ^ connection);
+        }
     }
 
-    /// Connections whose sockets are readable, or broken.
-    pub fn ready(&self) -> impl Iterator<Item = u32> {
+    fn members(&self) -> MutexGuard<'_, (usize, u32)> {
+        self.members
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Connections whose sockets are readable, or broken, once the set has been found readable.
+    pub fn ready(&self) -> Vec<u32> {
         use rustix::event::{Timespec, epoll};
-        let mut events = Vec::with_capacity(MAX_READY);
+        if let (1, connection) = *self.members() {
+            return vec![connection];
+        }
+        let mut events: Vec<epoll::Event> = Vec::with_capacity(MAX_READY);
         let at_once = Timespec::default();
         let buffer = rustix::buffer::spare_capacity(&mut events);
         // It fails for a signal only: the set stays readable, so the next turn finds the same.
-        let _ = epoll::wait(&self.0, buffer, Some(&at_once));
-        events
-            .into_iter()
-            .map(|event: epoll::Event| event.data.u64() as u32)
+        let _ = epoll::wait(&self.epoll, buffer, Some(&at_once));
+        let number = |event: &epoll::Event| event.data.u64() as u32;
+        events.iter().map(number).collect()
     }
 }
 
 #[cfg(target_os = "linux")]
 impl std::os::fd::AsRawFd for QuietSet {
     fn as_raw_fd(&self) -> std::os::fd::RawFd {
-        self.0.as_raw_fd()
+        self.epoll.as_raw_fd()
     }
 }
 
@@ -74,15 +96,13 @@ impl QuietSet {
         match *self {}
     }
 
-    /// Takes a socket out.
-    pub fn remove(&self, _socket: &Transport) {
+    /// Takes a connection's socket out.
+    pub fn remove(&self, _socket: &Transport, _connection: u32) {
         match *self {}
     }
 
     /// Connections whose sockets are readable, or broken.
-    pub fn ready(&self) -> impl Iterator<Item = u32> {
+    pub fn ready(&self) -> Vec<u32> {
         match *self {}
-        #[allow(unreachable_code)]
-        std::iter::empty()
     }
 }

@@ -131,7 +131,7 @@ impl Task<'_> {
         with_collector(self.connection, |collector| {
             announce(collector);
             let mut buffer = self.connection.events.read_buffer();
-            match self.socket.recv(&mut buffer) {
+            match self.socket.recv(&mut buffer[..READ]) {
                 Ok(0) => self.take_fin(buffer, collector),
                 Ok(read) => self.take_read(buffer, read, collector),
                 Err(error) => {
@@ -270,7 +270,7 @@ impl Task<'_> {
                 return Ok(false);
             }
             let mut buffer = self.connection.events.read_buffer();
-            let mut recv = || self.socket.recv(&mut buffer);
+            let mut recv = || self.socket.recv(&mut buffer[..READ]);
             let result = match &self.readiness {
                 Some(readiness) => readiness.try_io(Interest::READABLE, recv),
                 None => recv(),

@@ -1,0 +1,223 @@
+//! Handles on the libuv loop of a JS thread: what Node's C API does not offer, or offers slower.
+//!
+//! libuv is looked up in the running program by name. A handle lives from `open` until its environment ends, whose
+//! cleanup closes it and waits for that.
+//!
+//! ```text
+//!   open ──▶ unref'd, calls back on its thread ──environment's cleanup──▶ closing ──▶ closed, memory freed
+//! ```
+//!
+//! May not know what a handle is for.
+
+use super::signal::report_exception;
+use libloading::os::unix::Library;
+use napi::{Env, JsValue, Result, bindgen_prelude::Function, check_status, sys};
+use std::ffi::{c_int, c_void};
+use std::ptr;
+use std::sync::OnceLock;
+
+/// `uv_handle_type` and `uv_poll_event`: part of libuv's stable interface.
+pub const UV_ASYNC: c_int = 1;
+pub const UV_POLL: c_int = 8;
+pub const UV_READABLE: c_int = 1;
+
+/// A `uv_handle_t` of some type. Its first field is the user's, the rest libuv's.
+pub type UvHandle = *mut c_void;
+
+/// The functions of libuv that are used.
+pub struct Uv {
+    handle_size: unsafe extern "C" fn(c_int) -> usize,
+    close: unsafe extern "C" fn(UvHandle, unsafe extern "C" fn(UvHandle)),
+    pub reference: unsafe extern "C" fn(UvHandle),
+    pub unreference: unsafe extern "C" fn(UvHandle),
+    pub async_init: unsafe extern "C" fn(*mut c_void, UvHandle, AsyncCallback) -> c_int,
+    pub async_send: unsafe extern "C" fn(UvHandle) -> c_int,
+    pub poll_init: unsafe extern "C" fn(*mut c_void, UvHandle, c_int) -> c_int,
+    pub poll_start: unsafe extern "C" fn(UvHandle, c_int, PollCallback) -> c_int,
+}
+
+/// A `uv_async_cb`.
+pub type AsyncCallback = unsafe extern "C" fn(UvHandle);
+/// A `uv_poll_cb`.
+pub type PollCallback = unsafe extern "C" fn(UvHandle, c_int, c_int);
+
+impl Uv {
+    /// `None` where this program has no libuv to offer.
+    pub fn find() -> Option<&'static Self> {
+        static FOUND: OnceLock<Option<Uv>> = OnceLock::new();
+        FOUND
+            .get_or_init(|| {
+                let program = Library::this();
+                // SAFETY: each name has had the signature given to it in every version of libuv 1.
+                unsafe {
+                    Some(Self {
+                        handle_size: *program.get(b"uv_handle_size\0").ok()?,
+                        close: *program.get(b"uv_close\0").ok()?,
+                        reference: *program.get(b"uv_ref\0").ok()?,
+                        unreference: *program.get(b"uv_unref\0").ok()?,
+                        async_init: *program.get(b"uv_async_init\0").ok()?,
+                        async_send: *program.get(b"uv_async_send\0").ok()?,
+                        poll_init: *program.get(b"uv_poll_init\0").ok()?,
+                        poll_start: *program.get(b"uv_poll_start\0").ok()?,
+                    })
+                }
+            })
+            .as_ref()
+    }
+}
+
+/// A JavaScript function that native code calls from the event loop.
+struct Callee {
+    env: sys::napi_env,
+    function: sys::napi_ref,
+    context: sys::napi_async_context,
+}
+
+impl Callee {
+    fn new(env: &Env, function: &Function<'_, (), ()>) -> Result<Self> {
+        let name = env.create_string("tcp-stream-muxer")?;
+        let mut callee = Self {
+            env: env.raw(),
+            function: ptr::null_mut(),
+            context: ptr::null_mut(),
+        };
+        // SAFETY: live values of this call, on the environment's own thread; no resource is given.
+        unsafe {
+            check_status!(sys::napi_create_reference(
+                env.raw(),
+                function.raw(),
+                1,
+                &mut callee.function
+            ))?;
+            check_status!(sys::napi_async_init(
+                env.raw(),
+                ptr::null_mut(),
+                name.raw(),
+                &mut callee.context
+            ))?;
+        }
+        Ok(callee)
+    }
+
+    /// # Safety
+    ///
+    /// On the environment's thread, outside any other callback, before its cleanup.
+    unsafe fn call(&self) {
+        let env = self.env;
+        // SAFETY: as the caller promises.
+        unsafe {
+            let mut scope = ptr::null_mut();
+            if sys::napi_open_handle_scope(env, &mut scope) != sys::Status::napi_ok {
+                return;
+            }
+            let (mut function, mut this) = (ptr::null_mut(), ptr::null_mut());
+            sys::napi_get_reference_value(env, self.function, &mut function);
+            sys::napi_get_global(env, &mut this);
+            if !function.is_null() {
+                let status = sys::napi_make_callback(
+                    env,
+                    self.context,
+                    this,
+                    function,
+                    0,
+                    ptr::null(),
+                    ptr::null_mut(),
+                );
+                report_exception(env, status);
+            }
+            sys::napi_close_handle_scope(env, scope);
+        }
+    }
+}
+
+/// What stands behind a handle. Owned by libuv until the handle has closed.
+pub struct Behind<T> {
+    /// For the handle's callback.
+    pub data: T,
+    callee: Callee,
+    memory: Box<[u64]>,
+    hook: sys::napi_async_cleanup_hook_handle,
+}
+
+impl<T> Behind<T> {
+    /// Calls the JavaScript function.
+    ///
+    /// # Safety
+    ///
+    /// Only from the handle's callback.
+    pub unsafe fn call(&self) {
+        // SAFETY: libuv calls back on the environment's thread from its loop, and not once the handle is closing.
+        unsafe { self.callee.call() }
+    }
+}
+
+/// What stands behind a handle that [`open`] made with the same `T`.
+///
+/// # Safety
+///
+/// Only in the handle's callback, and for no longer.
+pub unsafe fn behind<'a, T>(handle: UvHandle) -> &'a mut Behind<T> {
+    // SAFETY: `open` put the pointer there, and what it points to lives until the handle has closed.
+    unsafe { &mut **handle.cast::<*mut Behind<T>>() }
+}
+
+/// Opens a handle, which does not keep the loop alive, with `init` as libuv's function for its type, given the loop.
+/// Its callback may call `function`.
+pub fn open<T>(
+    env: &Env,
+    function: &Function<'_, (), ()>,
+    uv: &'static Uv,
+    kind: c_int,
+    data: T,
+    init: impl FnOnce(*mut c_void, UvHandle) -> c_int,
+) -> Result<UvHandle> {
+    // SAFETY: asks for a number.
+    let size = unsafe { (uv.handle_size)(kind) };
+    let uv_loop = env.get_uv_event_loop()?;
+    let mut behind = Box::new(Behind {
+        data,
+        callee: Callee::new(env, function)?,
+        memory: vec![0; size.div_ceil(size_of::<u64>())].into(),
+        hook: ptr::null_mut(),
+    });
+    let handle: UvHandle = behind.memory.as_mut_ptr().cast();
+    if init(uv_loop.cast(), handle) != 0 {
+        return Err(napi::Error::from_reason("libuv refuses a handle"));
+    }
+    let behind = Box::into_raw(behind);
+    // SAFETY: the handle is initialised, its first field is ours, and what that points to lives until `on_close`,
+    // which only the hook brings about.
+    unsafe {
+        handle.cast::<*mut Behind<T>>().write(behind);
+        (uv.unreference)(handle);
+        check_status!(sys::napi_add_async_cleanup_hook(
+            env.raw(),
+            Some(on_cleanup::<T>),
+            handle,
+            &mut (*behind).hook,
+        ))?;
+    }
+    Ok(handle)
+}
+
+unsafe extern "C" fn on_cleanup<T>(
+    _hook: sys::napi_async_cleanup_hook_handle,
+    handle: *mut c_void,
+) {
+    let Some(uv) = Uv::find() else { return };
+    // SAFETY: the environment still lives, and so does what stands behind the handle until `on_close`.
+    unsafe {
+        let callee = &behind::<T>(handle).callee;
+        sys::napi_delete_reference(callee.env, callee.function);
+        sys::napi_async_destroy(callee.env, callee.context);
+        (uv.close)(handle, on_close::<T>);
+    }
+}
+
+unsafe extern "C" fn on_close<T>(handle: UvHandle) {
+    // SAFETY: libuv is done with the handle, and the environment waits for its hook.
+    unsafe {
+        let behind = Box::from_raw(*handle.cast::<*mut Behind<T>>());
+        sys::napi_remove_async_cleanup_hook(behind.hook);
+    }
+}
