@@ -52,6 +52,10 @@ const MIN_ROOM = 1024
 const WORK_LIMIT = 1024 * 1024
 const RECORD_WORK = 64 // a record costs about as much as 64 bytes
 
+// Answers to the first so many records of a batch leave at once, and again after four times as many: waking the other
+// end takes as long as hundreds of messages, and it can be at work meanwhile.
+const EARLY = 16
+
 // Whether this program's event loop is libuv's own: others have only some of its functions.
 const LIBUV = process.versions.bun === undefined && process.versions.deno === undefined
 
@@ -278,7 +282,14 @@ function pump () {
   pumping = true
   try {
     while (cursor < count || fetch()) {
-      while (cursor < count) deliver(RECORD_WORDS * cursor++)
+      let early = EARLY
+      while (cursor < count) {
+        deliver(RECORD_WORDS * cursor++)
+        if (cursor === early) {
+          early *= 4
+          flush()
+        }
+      }
       // What paused streams hold has to stop the socket before the next batch is taken; answers leave early, too.
       flush()
       if (work >= WORK_LIMIT) {

@@ -35,29 +35,40 @@ function isForeign ({ optional, os, cpu }) {
   return optional && !(fits(os, process.platform) && fits(cpu, process.arch))
 }
 
-// Why `npm ci` is due, or undefined. npm records in node_modules what it installed there.
-function staleness () {
-  const wanted = readLock('package-lock.json')
-  if (wanted === undefined) throw new Failure('package-lock.json is missing or unreadable')
-  const installed = readLock('node_modules/.package-lock.json')
-  if (installed === undefined) return 'node_modules is missing'
-  for (const [folder, entry] of Object.entries(wanted)) {
-    if (folder === '' || isForeign(entry)) continue
-    if (installed[folder]?.version !== entry.version || !fs.existsSync(path.join(root, folder, 'package.json'))) {
-      return `${folder} is not what package-lock.json asks for`
+// Why `npm ci` is due in a folder, or undefined. npm records in node_modules what it installed there.
+function staleness (folder) {
+  const lock = path.join(folder, 'package-lock.json')
+  const wanted = readLock(lock)
+  if (wanted === undefined) throw new Failure(`${lock} is missing or unreadable`)
+  const installed = readLock(path.join(folder, 'node_modules/.package-lock.json'))
+  if (installed === undefined) return `${path.join(folder, 'node_modules')} is missing`
+  for (const [name, entry] of Object.entries(wanted)) {
+    if (name === '' || isForeign(entry)) continue
+    if (installed[name]?.version !== entry.version || !fs.existsSync(path.join(root, folder, name, 'package.json'))) {
+      return `${path.join(folder, name)} is not what package-lock.json asks for`
     }
   }
   return undefined
 }
 
+async function install (folder, what) {
+  const reason = staleness(folder)
+  if (reason === undefined) return
+  const started = performance.now()
+  say(`Installing ${what} (${reason}): npm ci`)
+  const cwd = path.join(root, folder)
+  const { code } = await npm(['ci', '--include=dev', '--no-audit', '--no-fund'], { cwd, heartbeat: 'npm ci' })
+  if (code !== 0) throw new Failure(`npm ci ended with exit code ${code}: nothing can be run yet`, code)
+  say(`Installed ${what} in ${seconds(started)}`)
+}
+
 export async function ensureModules () {
   // An interrupted `npm pack` leaves a package.json that `npm ci` refuses.
   if (restoreManifest()) say('Restored package.json, which an interrupted npm pack had left changed')
-  const reason = staleness()
-  if (reason === undefined) return
-  const started = performance.now()
-  say(`Installing the development packages (${reason}): npm ci`)
-  const { code } = await npm(['ci', '--include=dev', '--no-audit', '--no-fund'], { heartbeat: 'npm ci' })
-  if (code !== 0) throw new Failure(`npm ci ended with exit code ${code}: nothing can be run yet`, code)
-  say(`Installed the development packages in ${seconds(started)}`)
+  await install('', 'the development packages')
+}
+
+// What a program needs that has a package.json of its own; nothing where it has none.
+export async function ensureOwnModules (folder) {
+  if (fs.existsSync(path.join(root, folder, 'package-lock.json'))) await install(folder, `the packages of ${folder}`)
 }

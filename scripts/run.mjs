@@ -2,11 +2,12 @@
 
 import path from 'node:path'
 import { ensureAddon } from './addon.mjs'
-import { ensureModules } from './npm.mjs'
+import { ensureModules, ensureOwnModules } from './npm.mjs'
 import { callerFolder, main, root, run } from './process.mjs'
 
 main(async ([program, ...args]) => {
   await ensureModules()
+  await ensureOwnModules(path.dirname(program))
   await ensureAddon()
   const { code } = await run(process.execPath, [path.join(root, program), ...args], {
     cwd: callerFolder, isLast: true

@@ -1,9 +1,11 @@
-// The stand-in with Nagle's algorithm off: tells how much of a difference is the engine and how much is this one option.
+// The stand-in with Nagle's algorithm off: tells how much of a difference is the engine and how much this one option.
 
 import original from '../original-design.js'
 import { muxAdapter } from '../lib/mux-adapter.mjs'
 
 export { features } from './original.mjs'
+
+export const packageName = null
 
 export const title = 'original design, noDelay'
 

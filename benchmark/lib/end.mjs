@@ -1,28 +1,34 @@
-// One end of a run: a fresh process for each, so that no run inherits the other's heap, JIT or sockets.
+// One end of a run: a fresh process for each, so that no run inherits the other's heap, JIT or sockets. It stays until
+// the parent ends it: the other end must not see a connection break before it has told its result.
 
 import process from 'node:process'
 import { Side } from './side.mjs'
 
 const settings = JSON.parse(process.argv[2])
+const early = []
+process.on('message', (message) => early.push(message))
+// The parent is gone: nobody wants the result.
+process.on('disconnect', () => process.exit(1))
+
+let side
+function die (error) {
+  // String() of some errors is empty, and their stack is all that they tell.
+  const text = error?.message || error?.stack || String(error)
+  process.send({ type: 'died', error: text, partial: side?.partial() ?? {} })
+}
+process.on('uncaughtException', die)
+
 const [adapter, workload] = await Promise.all([
   import(`../contestants/${settings.contestant}.mjs`),
   import(`../workloads/${settings.workload}.mjs`)
 ])
-const side = new Side(settings, adapter)
-
-function leave (message, status) {
-  process.send({ ...message, cpu: process.cpuUsage(cpuAtStart) }, () => process.exit(status))
-}
-
-// The parent is gone: nobody wants the result.
-process.on('disconnect', () => process.exit(1))
-
-process.on('uncaughtException', (error) => {
-  leave({ type: 'died', error: String(error?.message ?? error), partial: side.partial() }, 1)
-})
-
+side = new Side(settings, adapter)
+process.removeAllListeners('message')
+for (const { word, value } of early) side.onWord(word, value)
 process.on('message', ({ word, value }) => side.onWord(word, value))
 
-const cpuAtStart = process.cpuUsage()
-const result = await workload[settings.role](side)
-leave({ type: 'result', result }, 0)
+try {
+  process.send({ type: 'result', result: await workload[settings.role](side) })
+} catch (error) {
+  die(error)
+}

@@ -1,58 +1,164 @@
-// One stream, many equal writes: the engine of every throughput workload.
+// As many equal messages as go through, over one or more streams: the engine of every throughput workload.
 
-import { check, now } from './side.mjs'
+import { Reader, checkArrived, payload } from './pattern.mjs'
+import { sumOf } from './statistics.mjs'
 
-/** Bytes 0, 1, 2 … so that a frame cut at the wrong place shows at either edge. */
-export function payload (size) {
-  return Buffer.from(Uint8Array.from({ length: size }, (_, index) => index))
-}
+// One turn of the sender's event loop, milliseconds: a library whose write() never returns false, or whose 'drain'
+// comes before the loop has turned, would otherwise keep timers, sockets and the end of the run waiting. Long against
+// what a turn costs.
+const TURN = 2
+// Writes between two looks at the clock: the clock costs less than one of them.
+const STRIDE = 32
 
-/** Writes `count` times as fast as write() and 'drain' allow, then ends the stream. */
-export function flood (stream, bytes, count) {
-  let sent = 0
-  function pump () {
-    while (sent < count) {
-      sent++
-      if (!stream.write(bytes)) return
-    }
-    stream.removeListener('drain', pump)
-    stream.end()
-  }
-  stream.on('drain', pump)
-  pump()
+// Bytes and messages under way where a library has no backpressure of its own: enough to keep both ends busy while the
+// word of the receiver is on its way, few enough that no queue grows. Credit comes by quarters.
+const PACED_BYTES = 8 * 1024 * 1024
+const PACED_MESSAGES = 8192
+
+export function pacedMessages (size) {
+  return Math.max(1, Math.min(PACED_MESSAGES, Math.floor(PACED_BYTES / size)))
 }
 
 /**
- * Reads until the stream ends and checks that everything came: `count` messages of `size` bytes, the first `warmUp` of
- * which are outside the measured time. `state.bytes` can be read while it runs.
+ * Writes to all streams in turn, one message each, and leaves out those that wait for 'drain'. `limit` is for a run
+ * that counts messages instead of time. Where `isPaced`, credit() says how much more may be written.
  */
-export function drink (stream, { size, count, warmUp = 0, messages }, state = { bytes: 0 }) {
-  return new Promise((resolve, reject) => {
-    const startAt = warmUp * size
-    const total = count * size
-    const exact = messages === 'exact'
-    const lastByte = (size - 1) & 255
-    let events = 0
-    let started = 0
-    let arrived = 0
-    let broken = false
-    stream.on('data', (data) => {
-      events++
-      if (exact && (data.length !== size || data[0] !== 0 || data[size - 1] !== lastByte)) broken = true
-      const before = state.bytes
-      const bytes = state.bytes = before + data.length
-      if (before <= startAt && bytes > startAt) started = now()
-      if (bytes === total) arrived = now()
-    })
-    stream.on('end', () => {
-      try {
-        check(state.bytes === total, `${state.bytes} bytes arrived instead of ${total}`)
-        check(!exact || events === count, `${events} 'data' events for ${count} messages`)
-        check(!broken, 'a message arrived cut, merged or changed')
-        resolve({ started, arrived, events, measured: count - warmUp })
-      } catch (error) {
-        reject(error)
+export class Flood {
+  constructor (streams, { size, limit = Infinity, isPaced = false }) {
+    this.sent = 0
+    this.ended = new Promise((resolve) => { this._resolve = resolve })
+    this._limit = limit
+    this._isPaced = isPaced
+    this._credit = isPaced ? pacedMessages(size) : Infinity
+    this._at = 0
+    this._isBusy = false
+    this._isWaiting = false // for the next turn
+    this._turnEnds = 0
+    this._hasEnded = false
+    this._lanes = streams.map((stream, index) => ({ stream, bytes: payload(size, index), hasDrained: false }))
+    this._ready = [...this._lanes]
+    if (!isPaced) for (const lane of this._lanes) lane.stream.on('drain', () => this._drained(lane))
+  }
+
+  start () { this._pump() }
+
+  credit (messages) {
+    this._credit += messages
+    this._pump()
+  }
+
+  /** What is on its way still goes. */
+  stop () {
+    if (this._hasEnded) return
+    this._hasEnded = true
+    for (const { stream } of this._lanes) stream.end()
+    this._resolve(this.sent)
+  }
+
+  _drained (lane) {
+    lane.hasDrained = true
+    // Some libraries drain a stream that was not full.
+    if (this._ready.includes(lane)) return
+    this._ready.push(lane)
+    this._pump()
+  }
+
+  _pump () {
+    if (this._isBusy || this._isWaiting || this._hasEnded) return
+    this._isBusy = true
+    // A 'drain' may come before the event loop has turned, again and again: all of it is one turn.
+    if (this._turnEnds === 0) {
+      this._turnEnds = performance.now() + TURN
+      setImmediate(() => this._nextTurn())
+    }
+    this._isWaiting = this._write()
+    this._isBusy = false
+  }
+
+  _nextTurn () {
+    this._turnEnds = 0
+    if (!this._isWaiting) return
+    this._isWaiting = false
+    this._pump()
+  }
+
+  /** Returns true when the turn is over and there is more to be written. */
+  _write () {
+    const ready = this._ready
+    while (ready.length > 0 && this._credit > 0) {
+      if (performance.now() > this._turnEnds) return true
+      let writes = Math.min(STRIDE, this._credit, this._limit - this.sent)
+      if (writes <= 0) {
+        this.stop()
+        return false
       }
+      while (writes-- > 0 && ready.length > 0) {
+        if (this._at >= ready.length) this._at = 0
+        const lane = ready[this._at]
+        this.sent++
+        this._credit--
+        lane.hasDrained = false
+        // A stream may drain inside write(), which then returns false for nothing.
+        if (lane.stream.write(lane.bytes) || this._isPaced || lane.hasDrained) this._at++
+        else ready.splice(this._at, 1)
+      }
+    }
+    return false
+  }
+}
+
+/**
+ * The receiving end: reads `streams` streams until they end and checks everything. `sent()` is a promise of how many
+ * messages there were. `onFirst` is called at the first piece; with `pace` it is called with each bunch of messages.
+ */
+export class Drink {
+  constructor ({ size, streams, isExact, onFirst, pace }) {
+    this.readers = []
+    this._size = size
+    this._isExact = isExact
+    this._open = streams
+    this._onFirst = onFirst
+    this._pace = pace
+    this._bunch = Math.ceil(pacedMessages(size) / 4)
+    this._paced = 0
+    this.ended = new Promise((resolve, reject) => {
+      this._resolve = resolve
+      this.fail = reject
     })
-  })
+  }
+
+  get bytes () { return sumOf(this.readers, 'bytes') }
+  get events () { return sumOf(this.readers, 'events') }
+
+  add (stream) {
+    const reader = new Reader(this._size, this._isExact)
+    this.readers.push(reader)
+    stream.on('data', (data) => {
+      if (this._onFirst !== undefined) this._begin()
+      if (!reader.read(data)) this.fail(new Error(reader.fault))
+      if (this._pace !== undefined) this._pass(data.length)
+    })
+    stream.on('end', () => { if (--this._open === 0) this._resolve() })
+  }
+
+  /** From here on the bytes are no longer compared one by one. */
+  trust () {
+    for (const reader of this.readers) reader.isVerifying = false
+  }
+
+  check (sent) { checkArrived(this.readers, this._size, sent) }
+
+  _begin () {
+    const onFirst = this._onFirst
+    this._onFirst = undefined
+    onFirst()
+  }
+
+  _pass (bytes) {
+    this._paced += bytes
+    const messages = Math.floor(this._paced / this._size)
+    if (messages < this._bunch) return
+    this._paced -= messages * this._size
+    this._pace(messages)
+  }
 }

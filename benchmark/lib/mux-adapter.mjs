@@ -16,6 +16,7 @@ class Connection {
   onClose (listener) { this.connection.on('close', listener) }
   end () { this.connection.end() }
   destroy () { this.connection.destroy() }
+  bytesWritten () { return this.connection.bytesWritten }
 }
 
 /** `own` are options that make the contestant what it is; the workload's go on top. */

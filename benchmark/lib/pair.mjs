@@ -7,17 +7,20 @@ import { fileURLToPath } from 'node:url'
 const END = fileURLToPath(new URL('end.mjs', import.meta.url))
 
 /** On some CPUs only, by taskset: where the scheduler puts two processes can matter more than what they do. */
-function launch (cpus) {
-  if (!cpus) return { execArgv: ['--expose-gc'] }
-  return { execPath: 'taskset', execArgv: ['-c', cpus, process.execPath, '--expose-gc'] }
+function launch (cpus, flags) {
+  const execArgv = ['--expose-gc', ...flags]
+  if (!cpus) return { execArgv }
+  return { execPath: 'taskset', execArgv: ['-c', cpus, process.execPath, ...execArgv] }
 }
 
-/** Resolves with { server, client, cpu } or with { error, partial }; it rejects never, since a death is a result too. */
-export function runPair ({ workload, server, client, params, host, timeout, cpus, signal }) {
+/**
+ * `server` and `client` are { contestant, options }, `flags` are node's. Resolves with { server, client } or with
+ * { error, partial }; it rejects never, since a death is a result too.
+ */
+export function runPair ({ workload, server, client, params, host, timeout, cpus, flags = [], signal }) {
   return new Promise((resolve) => {
     const children = {}
     const results = {}
-    const cpu = {}
     let over = false
 
     function finish (outcome) {
@@ -28,17 +31,17 @@ export function runPair ({ workload, server, client, params, host, timeout, cpus
       let open = Object.keys(children).length
       for (const child of Object.values(children)) {
         const gone = () => { if (--open === 0) resolve(outcome) }
-        if (child.exitCode !== null || child.signalCode !== null) gone()
+        if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) gone()
         else {
           child.once('exit', gone)
-          if (outcome.error) child.kill('SIGKILL')
+          child.kill('SIGKILL')
         }
       }
     }
 
-    function start (role, end, port) {
-      const settings = { role, workload, params, host, port, contestant: end.contestant, options: end.options ?? {} }
-      const child = children[role] = fork(END, [JSON.stringify(settings)], launch(cpus))
+    function start (role, end) {
+      const settings = { role, workload, params, host, contestant: end.contestant, options: end.options ?? {} }
+      const child = children[role] = fork(END, [JSON.stringify(settings)], launch(cpus, flags))
       child.on('message', (message) => onMessage(role, message))
       child.on('error', (error) => finish({ error: `${role}: ${error.message}` }))
       // 'close', not 'exit': it comes after the last message.
@@ -47,24 +50,27 @@ export function runPair ({ workload, server, client, params, host, timeout, cpus
       })
     }
 
+    function say (role, word, value) {
+      const child = children[role]
+      // A child that has just died closes its channel before anybody hears of it.
+      if (child.connected) child.send({ word, value }, () => {})
+    }
+
     function onMessage (role, message) {
       switch (message.type) {
         case 'listening':
-          start('client', client, message.port)
+          say('client', 'listening', message.port)
           break
-        case 'word': {
-          const other = children[role === 'server' ? 'client' : 'server']
-          if (other?.connected) other.send({ word: message.word, value: message.value })
+        case 'word':
+          say(role === 'server' ? 'client' : 'server', message.word, message.value)
           break
-        }
         case 'died':
-          finish({ error: `${role}: ${message.error}`, partial: message.partial })
+          // The first death is the cause; and after its result an end may die of the other one's death.
+          if (!(role in results)) finish({ error: `${role}: ${message.error}`, partial: message.partial })
           break
         case 'result':
           results[role] = message.result ?? {}
-          // Microseconds of user and system time; the threads of an addon are in it.
-          cpu[role] = (message.cpu.user + message.cpu.system) / 1e6
-          if ('server' in results && 'client' in results) finish({ ...results, cpu })
+          if ('server' in results && 'client' in results) finish(results)
           break
       }
     }
@@ -72,6 +78,8 @@ export function runPair ({ workload, server, client, params, host, timeout, cpus
     const onAbort = () => finish({ error: 'stopped' })
     const timer = setTimeout(() => finish({ error: `no result within ${timeout / 1000} s` }), timeout)
     signal?.addEventListener('abort', onAbort)
+    // Both at once: a node takes long to start, and the client waits for the server anyway.
     start('server', server)
+    start('client', client)
   })
 }

@@ -1,52 +1,112 @@
-// The Markdown table of one workload.
+// The Markdown table of one workload, from its record alone.
 
-import { format, summary } from './statistics.mjs'
+import { digits, format, summary } from './statistics.mjs'
+import { BASES } from './sets.mjs'
 
-/** results: Map of contestant → array of { metrics } or { error }. Returns the lines of the section. */
-export function section ({ name, workload, params, contestants, results, base, runs }) {
-  const lines = [`### ${name}: ${workload.title}`, '']
-  lines.push(`${workload.describe(params)} ${runs} ${runs === 1 ? 'run' : 'runs'}, interleaved; median (min–max).`, '')
-
-  const columns = workload.metrics.map(({ title }) => title)
-  const [primary] = workload.metrics
-  lines.push(row(['contestant', columns[0], `ratio to ${base}`, ...columns.slice(1), 'CPU s server', 'CPU s client', 'survived']))
-  lines.push(row(['---', ...Array(columns.length + 4).fill('---:')]))
-
-  const baseMedian = over(results.get(base), primary.key)?.median
-  for (const { name: contestant, title } of contestants) {
-    const outcomes = results.get(contestant)
-    const own = over(outcomes, primary.key)
-    const ratio = own && baseMedian && !primary.noRatio ? `${(own.median / baseMedian).toFixed(2)}×` : '–'
-    const survived = outcomes.filter(({ error }) => !error).length
-    lines.push(row([
-      title,
-      cell(own, primary),
-      ratio,
-      ...workload.metrics.slice(1).map((metric) => cell(over(outcomes, metric.key), metric)),
-      cell(over(outcomes, 'cpuServer'), {}),
-      cell(over(outcomes, 'cpuClient'), {}),
-      `${survived} of ${outcomes.length}`
-    ]))
-  }
-
-  for (const { name: contestant, title } of contestants) {
-    for (const { error, partial } of results.get(contestant)) {
-      if (error) lines.push('', `${title}: ${error}${partial && Object.keys(partial).length ? ` ${JSON.stringify(partial)}` : ''}`)
-    }
-  }
-  return lines
+const STYLES = {
+  ratio: (value) => value.toFixed(3),
+  whole: (value) => Math.round(value).toLocaleString('en')
 }
 
+/** What the runs of one contestant gave for one metric: { median, min, max }, or null where no run came through. */
 export function over (outcomes, key) {
-  return summary((outcomes ?? []).flatMap(({ metrics }) => metrics && key in metrics ? [metrics[key]] : []))
+  return summary((outcomes ?? []).flatMap(({ metrics }) => Number.isFinite(metrics?.[key]) ? [metrics[key]] : []))
 }
 
-function cell (stats, { exact = false }) {
+/** How often each reason was why a run failed: [[reason, times]]. */
+export function failures (outcomes) {
+  const reasons = new Map()
+  // Runs that fail for one reason differ in their numbers.
+  const kind = (error) => error.replace(/\d+/g, '#')
+  for (const { error } of outcomes) {
+    if (error === undefined) continue
+    const known = reasons.get(kind(error))
+    if (known) known.times++
+    else reasons.set(kind(error), { error, times: 1 })
+  }
+  return [...reasons.values()].map(({ error, times }) => [error, times])
+}
+
+export function show (value, { style } = {}) {
+  return (STYLES[style] ?? format)(value)
+}
+
+function cell (stats, metric) {
   if (stats === null) return '–'
-  const show = exact ? (value) => value.toFixed(3) : format
-  return stats.min === stats.max ? show(stats.median) : `**${show(stats.median)}** (${show(stats.min)}–${show(stats.max)})`
+  const [median, min, max] = [stats.median, stats.min, stats.max].map((value) => show(value, metric))
+  return min === max ? `**${median}**` : `**${median}** (${min}–${max})`
+}
+
+function cpuCell (outcomes, side) {
+  const own = over(outcomes, `cpu${side}`)
+  if (own === null) return '–'
+  const thread = over(outcomes, `thread${side}`)
+  return thread === null ? digits(own.median) : `${digits(own.median)} (${digits(thread.median)})`
+}
+
+function ratioCell (stats, base) {
+  return stats && base ? `${digits(stats.median / base.median)}×` : '–'
 }
 
 function row (cells) {
   return `| ${cells.join(' | ')} |`
+}
+
+/** A cell of a table may hold neither a line's end nor a bar. */
+function text (value) {
+  return value.replace(/\s+/g, ' ').replaceAll('|', '\\|')
+}
+
+function table ({ metrics, cpu, outcomes }, contestants) {
+  const [primary, ...others] = metrics
+  const bases = primary.noRatio ? [] : BASES.filter((id) => id in outcomes)
+  const baseStats = bases.map((id) => over(outcomes[id], primary.key))
+  const head = (metric) => metric.isLess ? `${metric.title} (less is better)` : metric.title
+  const columns = [
+    head(primary), ...bases.map((id) => `to ${id}`), ...others.map(head),
+    ...(cpu ? ['CPU sender', 'CPU receiver'] : []), 'runs'
+  ]
+  const lines = [row(['contestant', ...columns]), row(['---', ...columns.map(() => '---:')])]
+  for (const { id, title } of contestants) {
+    const own = outcomes[id]
+    if (own === undefined) continue
+    const stats = over(own, primary.key)
+    const survived = own.filter(({ error }) => error === undefined).length
+    lines.push(row([
+      text(title),
+      survived === 0 ? '**failed**' : cell(stats, primary),
+      ...baseStats.map((base) => ratioCell(stats, base)),
+      ...others.map((metric) => cell(over(own, metric.key), metric)),
+      ...(cpu ? [cpuCell(own, 'Sender'), cpuCell(own, 'Receiver')] : []),
+      survived === own.length ? `${survived}` : `${survived} of ${own.length}`
+    ]))
+  }
+  return lines
+}
+
+/** One line for each reason for which a contestant failed. */
+export function failureLines (outcomes, contestants) {
+  return contestants.flatMap(({ id, title, lossy }) => failures(outcomes[id] ?? []).map(([reason, times]) => {
+    const known = lossy === undefined ? '' : ` Known of it: ${lossy}.`
+    return `${title}: ${times} of ${outcomes[id].length} failed: ${text(reason)}.${known}`
+  }))
+}
+
+/** The lines of one workload without its heading. */
+export function body (workload, contestants) {
+  const { cpu, runs, outcomes } = workload
+  const cpuText = cpu
+    ? ` CPU: ${cpu.title}, of the process and in parentheses of its JavaScript thread.`
+    : ''
+  const failed = failureLines(outcomes, contestants)
+  return [
+    `${workload.text} ${runs === 1 ? 'One run.' : `${runs} runs, interleaved: median (lowest–highest).`}${cpuText}`,
+    '',
+    ...table(workload, contestants),
+    ...(failed.length > 0 ? ['', ...failed.map((line) => `- ${line}`)] : [])
+  ]
+}
+
+export function section (workload, contestants) {
+  return [`### ${workload.name}: ${workload.title}`, '', ...body(workload, contestants)]
 }

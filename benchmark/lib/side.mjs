@@ -9,12 +9,15 @@ export function now () {
   return Number(process.hrtime.bigint())
 }
 
+// Seconds without any progress after which a run is over: far above what any library needs to send what it holds, far
+// below the time limit of the run, so that what got lost is told and not just that time ran out.
+const STALL = 10
+
 export class Side {
   constructor (settings, adapter) {
     this.role = settings.role
     this.params = settings.params
     this.host = settings.host
-    this.port = settings.port
     this.options = settings.options
     this.features = adapter.features
     this.adapter = adapter
@@ -30,8 +33,10 @@ export class Side {
     return server
   }
 
-  connect () {
-    return this.adapter.connect({ host: this.host, port: this.port, options: this.options })
+  /** Waits until the other side listens. */
+  async connect () {
+    this._port ??= this.hear('listening')
+    return this.adapter.connect({ host: this.host, port: await this._port, options: this.options })
   }
 
   tell (word, value = null) {
@@ -45,19 +50,45 @@ export class Side {
     return new Promise((resolve) => { push(this._waiting, word, resolve) })
   }
 
+  /** Calls `listener` with every value that the other end tells for this word. */
+  async hearAll (word, listener) {
+    for (;;) listener(await this.hear(word))
+  }
+
   onWord (word, value) {
     const waiting = this._waiting.get(word)
     if (waiting?.length > 0) waiting.shift()(value)
     else push(this._heard, word, value)
   }
 
+  /** Rejects when `count()` has not changed for a while; `promise` wins when it is settled before that. */
+  async notStalled (promise, count, what) {
+    let last = count()
+    let since = now()
+    let timer
+    const stalled = new Promise((resolve, reject) => {
+      timer = setInterval(() => {
+        const current = count()
+        if (current !== last) {
+          last = current
+          since = now()
+        } else if (now() - since > STALL * 1e9) reject(new Error(`${what()} and then nothing for ${STALL} s`))
+      }, 500)
+    })
+    try {
+      return await Promise.race([promise, stalled])
+    } finally {
+      clearInterval(timer)
+    }
+  }
+
   /** Resident bytes once the collector and the allocator have come to rest. */
-  async settledMemory () {
-    // 25 tries of 200 ms: long enough for finalizers and for a writer thread to let go, short enough to notice a leak.
+  async settledMemory (interval = 200) {
+    // 25 tries: long enough for finalizers and for a writer thread to let go, short enough to notice a leak.
     let last = Infinity
     for (let attempt = 0; attempt < 25; attempt++) {
       globalThis.gc()
-      await sleep(200)
+      await sleep(interval)
       const rss = process.memoryUsage.rss()
       // 128 KiB is below anything a workload asks about.
       if (attempt >= 4 && Math.abs(rss - last) < 128 * 1024) return rss

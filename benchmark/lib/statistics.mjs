@@ -1,6 +1,6 @@
 // Numbers in, numbers out; what they mean is the workload's business.
 
-/** q of 0.5 is the median; between two values the lower rank is taken for latencies, so that p99 is a value that was measured. */
+/** q of 0.5 is the median. Nothing is interpolated: what p99 gives is a value that was measured. */
 export function quantile (sorted, q) {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))]
 }
@@ -13,13 +13,28 @@ export function summary (values) {
   return { median, min: sorted[0], max: sorted[sorted.length - 1] }
 }
 
+export function sumOf (list, key) {
+  let sum = 0
+  for (const entry of list) sum += entry[key]
+  return sum
+}
+
 const SCALES = [[1e9, 'G'], [1e6, 'M'], [1e3, 'k']]
 
 /** 5712345 → '5.71 M'. Three digits: loopback on a shared machine carries no more. */
 export function format (value) {
   if (value === 0) return '0'
   for (const [scale, letter] of SCALES) {
-    if (Math.abs(value) >= scale) return `${(value / scale).toPrecision(3)} ${letter}`
+    // 999,600 has three digits as 1.00 M, not as 1.00e+3 k.
+    if (Math.abs(value) >= scale * 0.9995) return `${digits(value / scale)} ${letter}`
   }
-  return Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3)
+  return digits(value)
+}
+
+/** Three digits, never an exponent: 0.0123, 1.23, 123, 1,235. */
+export function digits (value) {
+  const size = Math.abs(value)
+  if (size >= 99.95) return Math.round(value).toLocaleString('en')
+  if (size >= 0.001) return value.toPrecision(3)
+  return value.toFixed(5)
 }

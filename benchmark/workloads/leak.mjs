@@ -5,7 +5,9 @@ import { check } from '../lib/side.mjs'
 export const title = 'resident memory after streams opened and ended, connections opened and killed'
 
 // The warm-up fills pools, arenas and code caches that rightly stay; only what grows after it is a leak.
-export const defaults = { streams: 100_000, connections: 1000, warmUpStreams: 10_000, warmUpConnections: 100, parallel: 64 }
+export const defaults = {
+  streams: 100_000, connections: 1000, warmUpStreams: 10_000, warmUpConnections: 100, parallel: 64
+}
 
 export const metrics = [
   { key: 'server', title: 'server grew by MiB (lower is better)', noRatio: true },
@@ -15,8 +17,9 @@ export const metrics = [
 ]
 
 export function describe ({ streams, connections, warmUpStreams, warmUpConnections }) {
-  return `${streams.toLocaleString('en')} streams and ${connections.toLocaleString('en')} connections after a warm-up of ` +
-    `${warmUpStreams.toLocaleString('en')} and ${warmUpConnections}; each connection is killed with a stream open and data on the way.`
+  return `${streams.toLocaleString('en')} streams and ${connections.toLocaleString('en')} connections after a warm-up ` +
+    `of ${warmUpStreams.toLocaleString('en')} and ${warmUpConnections}; each connection is killed with a stream open ` +
+    'and data on the way.'
 }
 
 export async function server (side) {

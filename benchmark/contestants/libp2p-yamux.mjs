@@ -1,0 +1,80 @@
+// @chainsafe/libp2p-yamux over @libp2p/tcp, without the encryption and the negotiation that libp2p puts between and
+// above the two: its upgrader is where the muxer is made. Streams have no meta; libp2p negotiates protocols on them
+// instead. A stream of libp2p is an EventTarget with send(), so it is wrapped.
+
+import { EventEmitter } from 'node:events'
+import { yamux } from '@chainsafe/libp2p-yamux'
+import { defaultLogger } from '@libp2p/logger'
+import { tcp } from '@libp2p/tcp'
+import { multiaddr } from '@multiformats/multiaddr'
+
+export const title = 'libp2p-yamux'
+
+export const packageName = '@chainsafe/libp2p-yamux'
+
+export const features = {
+  // Whatever is queued is joined, at either end.
+  messages: 'stream',
+  duplex: true,
+  acks: false,
+  backpressure: true,
+  maxStreams: 1000
+}
+
+class Stream extends EventEmitter {
+  constructor (stream) {
+    super()
+    this.stream = stream
+    stream.addEventListener('message', ({ data }) => {
+      if (data instanceof Uint8Array) this.emit('data', data)
+      // A list of the pieces as they were read. To join them would be work that the library leaves to its user.
+      else for (const piece of data) this.emit('data', piece)
+    })
+    stream.addEventListener('drain', () => this.emit('drain'))
+    stream.addEventListener('end', () => this.emit('end'))
+  }
+
+  write (bytes) { return this.stream.send(bytes) }
+  // It rejects when the stream is reset first, which shows by what did not arrive.
+  end () { this.stream.close().catch(() => {}) }
+  pause () { this.stream.pause() }
+  resume () { this.stream.resume() }
+}
+
+class Connection {
+  constructor (maConn) {
+    this.maConn = maConn
+    this.muxer = yamux()().createStreamMuxer(maConn)
+  }
+
+  open (meta, onOpen) { this.muxer.createStream().then((stream) => onOpen(new Stream(stream))) }
+
+  onStream (listener) {
+    this.muxer.addEventListener('stream', ({ detail }) => {
+      const stream = new Stream(detail)
+      stream.on('end', () => stream.end())
+      listener(stream)
+    })
+  }
+
+  onClose (listener) { this.maConn.addEventListener('close', () => listener()) }
+  end () { this.muxer.close().then(() => this.maConn.close()).catch(() => {}) }
+  destroy () { this.maConn.abort(new Error('destroyed')) }
+  bytesWritten () { return this.maConn.socket.bytesWritten }
+}
+
+const transport = (options) => tcp(options)({ logger: defaultLogger() })
+const address = (host, port) => multiaddr(`/ip4/${host}/tcp/${port}`)
+
+export async function listen ({ host, options }, onConnection) {
+  const upgradeInbound = async (maConn) => { onConnection(new Connection(maConn)) }
+  const listener = transport({ listenOpts: options }).createListener({ upgrader: { upgradeInbound } })
+  await listener.listen(address(host, 0))
+  return { port: listener.server.address().port, close: () => listener.close() }
+}
+
+export function connect ({ host, port, options }) {
+  const upgradeOutbound = async (maConn) => new Connection(maConn)
+  const { signal } = new AbortController()
+  return transport({ dialOpts: options }).dial(address(host, port), { signal, upgrader: { upgradeOutbound } })
+}

@@ -1,0 +1,61 @@
+// The TCP connection under a multiplexer: what every contestant from npm needs around the library, and nothing that a
+// message passes through. Knows no library.
+
+import { once } from 'node:events'
+import net from 'node:net'
+
+// A killed peer is part of some workloads; 'close' tells them all they need.
+const ignore = () => {}
+
+/** One end of a connection. What extends it adds open() and onStream(). */
+export class Carrier {
+  constructor (socket) {
+    this.socket = socket
+    socket.on('error', ignore)
+  }
+
+  onClose (listener) { this.socket.on('close', listener) }
+  end () { this.socket.end() }
+  destroy () { this.socket.destroy() }
+  bytesWritten () { return this.socket.bytesWritten }
+}
+
+/** `options` are net's; `onSocket` gets every accepted socket. */
+export async function listenTcp (host, options, onSocket) {
+  const server = net.createServer(options, onSocket)
+  return listening(server, host)
+}
+
+export async function listening (server, host) {
+  server.listen(0, host)
+  await once(server, 'listening')
+  return { port: server.address().port, close: () => server.close() }
+}
+
+/** Rejects when there is no connection to be had. */
+export async function connectTcp (host, port, options) {
+  const socket = net.connect({ host, port, ...options })
+  await once(socket, 'connect')
+  return socket
+}
+
+/** Text for libraries that name streams by strings; parse() gives back what was put in. */
+export const metaText = {
+  stringify: (meta) => JSON.stringify(meta ?? null),
+  parse: (text) => JSON.parse(text)
+}
+
+/**
+ * Gives a new Node stream to whoever waits for it. A listener that wants data asks for it there and then; else the
+ * stream is set flowing, because one that nobody reads never ends and is never freed.
+ */
+export function hand (stream, listener, meta) {
+  stream.on('error', ignore)
+  listener(stream, meta)
+  if (stream.listenerCount('data') === 0 && stream.listenerCount('readable') === 0) stream.resume()
+}
+
+/** For libraries that leave an accepted stream half open: its end is answered with an end, as net does by default. */
+export function answerEnd (stream) {
+  stream.on('end', () => stream.end())
+}
