@@ -147,6 +147,20 @@ test('a listen error that nobody listens for ends the process', async (t) => {
   assert.match(stderr, /EADDRINUSE/)
 })
 
+test('close() stops listening before it returns: the port is free for the next server', async () => {
+  for (let i = 0; i < 30; i++) {
+    const first = new MuxServer({ port: 0, host: '127.0.0.1' })
+    await nextEvent(first, 'listening')
+    const { port } = first.address()
+    first.close()
+    const second = new MuxServer({ port, host: '127.0.0.1' })
+    await nextEvent(second, 'listening')
+    second.close()
+    const [error] = await nextEvent(net.connect(port, '127.0.0.1'), 'error')
+    assert.equal(error.code, 'ECONNREFUSED')
+  }
+})
+
 test('close() stops listening, calls back and emits close, while connections go on', async (t) => {
   const server = new MuxServer({ port: 0, host: '127.0.0.1' })
   await nextEvent(server, 'listening')

@@ -54,7 +54,7 @@ impl Engine {
         })
     }
 
-    /// Held to look something up or to put it in, never over a system call.
+    /// Held to look something up or to put it in, and to stop a server listening.
     fn tables(&self) -> MutexGuard<'_, Tables> {
         self.tables
             .lock()
@@ -151,7 +151,7 @@ impl Engine {
 
     /// Stops a server listening.
     pub fn close_server(&self, id: u32) {
-        if let Some(server) = self.tables().servers.get(&id) {
+        if let Some(server) = self.tables().servers.get_mut(&id) {
             server.close();
         }
     }
@@ -226,7 +226,7 @@ impl Engine {
         for connection in self.all() {
             connection.stop(Stop::Close);
         }
-        for server in self.tables().servers.values() {
+        for server in self.tables().servers.values_mut() {
             server.close();
         }
     }

@@ -10,9 +10,9 @@ use super::task;
 use super::transport::{Transport, describe};
 use crate::proto::Side;
 use serde_json::json;
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,22 +83,35 @@ impl Listening {
 /// A listening server.
 pub struct Server {
     pub address: ServerAddress,
+    listening: Option<Arc<Listening>>,
     close: Arc<Notify>,
 }
 
 impl Server {
-    /// Stops listening; `SERVER_CLOSED` follows.
-    pub fn close(&self) {
+    /// Stops listening, at once where the system can; `SERVER_CLOSED` follows.
+    pub fn close(&mut self) {
+        // Before the shutdown, which the task would take for an error.
         self.close.notify_one();
+        if let Some(listening) = self.listening.take() {
+            // As for `net`, nobody can connect, and another can listen, when this returns. Where a listening socket
+            // cannot be shut down, that is so when the task has dropped it.
+            let _ = match &*listening {
+                Listening::Tcp(listener) => SockRef::from(listener).shutdown(Shutdown::Both),
+                #[cfg(unix)]
+                Listening::Unix(listener) => SockRef::from(listener).shutdown(Shutdown::Both),
+            };
+        }
     }
 }
 
 /// Starts listening. Must be called within the runtime's context.
 pub fn listen(engine: &Arc<Engine>, id: u32, options: ListenOptions) -> io::Result<Server> {
     let (listening, address, unlink) = bind(&options)?;
+    let listening = Arc::new(listening);
     let close = Arc::new(Notify::new());
     let server = Server {
         address,
+        listening: Some(listening.clone()),
         close: close.clone(),
     };
     let engine = engine.clone();
