@@ -54,22 +54,21 @@ impl Command<'_> {
 /// A command as found in a buffer.
 #[derive(Debug, Clone, Copy)]
 pub struct Found<'a> {
+    /// The connection it is for.
+    pub target: u32,
     /// What it says.
     pub command: Command<'a>,
     /// Its length in the buffer.
     pub length: usize,
 }
 
-/// The connection and the length of the first command in `buffer`, without a look at what it says.
-pub fn extent(buffer: &[u8]) -> Option<(u32, usize)> {
-    let (head, rest) = buffer.split_first_chunk::<HEADER>()?;
-    let [a, b, c, op, _, _, _, _, length @ ..] = *head;
-    let payload = match op {
-        1 | 2 | 4 => u32::from_le_bytes(length) as usize,
-        _ => 0,
-    };
-    let end = HEADER.checked_add(payload.checked_next_multiple_of(4)?)?;
-    (payload <= rest.len()).then_some((u32::from_le_bytes([a, b, c, 0]), end.min(buffer.len())))
+/// The length of the commands at the front of `buffer` that are for `target`, without a look at what they say.
+pub fn run(buffer: &[u8], target: u32) -> usize {
+    let mut end = 0;
+    while let Some(found) = first(&buffer[end..]).filter(|found| found.target == target) {
+        end += found.length;
+    }
+    end
 }
 
 /// The first command in `buffer`. `None` at its end, and for bytes that are no command: those can only come from a
@@ -102,7 +101,11 @@ pub fn first(buffer: &[u8]) -> Option<Found<'_>> {
         _ => return None,
     };
     let length = (HEADER + payload.len().next_multiple_of(4)).min(buffer.len());
-    Some(Found { command, length })
+    Some(Found {
+        target: target & 0x00ff_ffff,
+        command,
+        length,
+    })
 }
 
 #[cfg(test)]
@@ -121,14 +124,12 @@ mod tests {
         }
         let found = first(&buffer).expect("a command");
         assert_eq!(
-            (extent(&buffer).map(|extent| extent.0), found.command),
-            (Some(7), Command::Data(Handle(4), b"hello"))
+            (found.target, found.command),
+            (7, Command::Data(Handle(4), b"hello"))
         );
         let found = first(&buffer[found.length..]).expect("a command");
-        assert_eq!(
-            (extent(&buffer).map(|extent| extent.0), found.command),
-            (Some(7), Command::Mark(42))
-        );
+        assert_eq!((found.target, found.command), (7, Command::Mark(42)));
+        assert_eq!((run(&buffer, 7), run(&buffer, 8)), (buffer.len(), 0));
         assert_eq!(found.length, 12);
         assert!(first(&buffer[..16]).is_none(), "a payload cut short");
         assert!(first(&[0xff; 12]).is_none(), "an unknown op");

@@ -14,6 +14,7 @@
 //! May not wait on the application's thread, nor make a system call with the lock held but for a short send.
 
 use super::backlog::Backlog;
+use super::command;
 use super::events::{Collector, EventQueue, Flow, kind};
 use super::inner::{Failure, Inner};
 use super::quiet_set::QuietSet;
@@ -178,25 +179,27 @@ impl Connection {
         self.flow.wake.notify_one();
     }
 
-    /// Executes commands of the application, on its thread, without ever waiting. Gives the bytes then queued.
-    pub fn submit(&self, commands: &[u8], collector: &mut Collector) -> u64 {
+    /// Executes the commands at the front of a buffer that are for this connection, on the application's thread, without
+    /// ever waiting. Gives their length, and the bytes then queued.
+    pub fn submit(&self, commands: &[u8], collector: &mut Collector) -> (usize, u64) {
         let Some(mut inner) = self.try_lock() else {
             let mut deferred = self
                 .deferred
                 .lock()
                 .unwrap_or_else(|poisoned| poisoned.into_inner());
-            deferred.extend_from_slice(commands);
+            let taken = command::run(commands, self.id);
+            deferred.extend_from_slice(&commands[..taken]);
             let waiting = deferred.len();
             self.deferred_len.store(waiting, Ordering::Release);
             drop(deferred);
             self.drain_wanted.store(true, Ordering::SeqCst);
             self.wake();
-            return self.queued.load(Ordering::Acquire) + waiting as u64;
+            return (taken, self.queued.load(Ordering::Acquire) + waiting as u64);
         };
         collector.start(self.id);
         let could_read = self.wants_read(&inner);
         self.absorb(&mut inner, collector);
-        inner.execute(commands, collector);
+        let taken = inner.execute(commands, self.id, collector);
         let queued = self.send_after(&mut inner, collector);
         let task_is_needed = queued > 0
             || inner.finish
@@ -207,7 +210,7 @@ impl Connection {
         if task_is_needed {
             self.wake();
         }
-        queued
+        (taken, queued)
     }
 
     /// Sends from this thread what commands or bytes have brought about, if it is little. Gives the bytes queued.
@@ -250,7 +253,7 @@ impl Connection {
             let commands = std::mem::take(&mut *deferred);
             self.deferred_len.store(0, Ordering::Release);
             drop(deferred);
-            inner.execute(&commands, collector);
+            inner.execute(&commands, self.id, collector);
         }
     }
 

@@ -171,18 +171,17 @@ impl Engine {
 
     /// Executes a buffer of commands to any number of connections, and tells of each run of them what is then queued.
     pub fn submit(&self, buffer: &[u8], collector: &mut Collector, mut told: impl FnMut(u32, u64)) {
-        let mut start = 0;
-        while let Some((target, length)) = command::extent(&buffer[start..]) {
-            let mut end = start + length;
-            while let Some((_, length)) =
-                command::extent(&buffer[end..]).filter(|next| next.0 == target)
-            {
-                end += length;
-            }
-            if let Some(connection) = self.connection(target) {
-                told(target, connection.submit(&buffer[start..end], collector));
-            }
-            start = end;
+        let mut rest = buffer;
+        while let Some(found) = command::first(rest) {
+            let taken = match self.connection(found.target) {
+                Some(connection) => {
+                    let (taken, queued) = connection.submit(rest, collector);
+                    told(found.target, queued);
+                    taken
+                }
+                None => command::run(rest, found.target),
+            };
+            rest = &rest[taken..];
         }
     }
 

@@ -59,21 +59,25 @@ impl Inner {
         }
     }
 
-    /// Executes commands: those that are sent in their order, the others at once.
-    pub fn execute(&mut self, mut commands: &[u8], collector: &mut Collector) {
+    /// Executes the commands at the front that are for `target`, this connection: those that are sent in their order,
+    /// the others at once. Gives their length.
+    pub fn execute(&mut self, commands: &[u8], target: u32, collector: &mut Collector) -> usize {
         if self.ended {
-            return;
+            return command::run(commands, target);
         }
-        while let Some(found) = command::first(commands) {
-            let (this, rest) = commands.split_at(found.length);
-            if !found.command.is_ordered() {
-                self.apply(found.command, collector);
-            } else if self.backlog.len() > 0 || !self.session.can_encode() {
-                self.backlog.push(&found, this);
+        let mut taken = 0;
+        loop {
+            let rest = &commands[taken..];
+            let Some(found) = command::first(rest).filter(|found| found.target == target) else {
+                return taken;
+            };
+            if found.command.is_ordered() && (self.backlog.len() > 0 || !self.session.can_encode())
+            {
+                self.backlog.push(&found, &rest[..found.length]);
             } else {
                 self.apply(found.command, collector);
             }
-            commands = rest;
+            taken += found.length;
         }
     }
 

@@ -76,11 +76,16 @@ impl Outbox {
     }
 
     /// Appends one frame. With `max_send`, a send is closed before a frame that would make it longer than that.
-    pub fn push_frame(&mut self, header: &[u8], payload: &[u8], max_send: Option<usize>) {
+    pub fn push_frame<const HEADER: usize>(
+        &mut self,
+        header: &[u8; HEADER],
+        payload: &[u8],
+        max_send: Option<usize>,
+    ) {
         if self.closed {
             return;
         }
-        let total = header.len() + payload.len();
+        let total = HEADER + payload.len();
         let charge = total.max(MIN_CHARGE);
         if max_send.is_some_and(|max| self.open_send > 0 && self.open_send + charge > max) {
             if let Some(last) = self.chunks.back_mut() {

@@ -369,8 +369,9 @@ impl Legacy {
         else {
             return;
         };
-        if payload.is_empty() {
+        if payload.len() <= MAX_DATA {
             cx.write(frame::DATA, id, payload);
+            return;
         }
         for part in payload.chunks(MAX_DATA) {
             cx.write(frame::DATA, id, part);
