@@ -13,7 +13,7 @@ use crate::driver::QuietSet;
 use crate::driver::delivery::Delivery;
 use crate::driver::events::Collector;
 use crate::driver::{Connection, Engine as Driver, EventQueue, Stop};
-use crate::proto::PeerKind;
+use crate::proto::{Handle, PeerKind};
 use napi::bindgen_prelude::{Function, Uint8Array, Uint8ArraySlice, Uint32Array};
 use napi::{Env, Result};
 use napi_derive::napi;
@@ -119,6 +119,23 @@ impl Engine {
             });
         self.report_external(&env)?;
         Ok(count)
+    }
+
+    /// Sends one long message, past `commands`: what stands there must have been flushed. Gives the bytes queued.
+    #[napi(catch_unwind)]
+    pub fn write(
+        &mut self,
+        env: Env,
+        connection: u32,
+        stream: u32,
+        payload: Uint8ArraySlice<'_>,
+    ) -> Result<u32> {
+        let Some(connection) = self.driver.connection(connection) else {
+            return Ok(0);
+        };
+        let queued = connection.submit_data(Handle(stream), &payload, &mut self.collector);
+        self.report_external(&env)?;
+        Ok(u32::try_from(queued).unwrap_or(u32::MAX))
     }
 
     /// Copies events into `slab` from `offset` on, and their records into `records`. Gives how many.

@@ -28,6 +28,11 @@ impl Backlog {
         self.accepts += usize::from(matches!(found.command, Command::Accept(_)));
     }
 
+    /// Adds a command that is no acknowledgement, as `put` writes it.
+    pub fn extend(&mut self, put: impl FnOnce(&mut Vec<u8>)) {
+        put(&mut self.bytes);
+    }
+
     /// Drops the first command.
     pub fn skip(&mut self, length: usize, was_accept: bool) {
         self.accepts -= usize::from(was_accept);

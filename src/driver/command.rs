@@ -62,6 +62,17 @@ pub struct Found<'a> {
     pub length: usize,
 }
 
+/// Writes a command to send data.
+pub fn put_data(into: &mut Vec<u8>, target: u32, stream: Handle, payload: &[u8]) {
+    // A payload comes from one call of the application's, which is bounded far below this.
+    let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+    for word in [2 << 24 | target, stream.0, length] {
+        into.extend(word.to_le_bytes());
+    }
+    into.extend_from_slice(payload);
+    into.resize(into.len().next_multiple_of(4), 0);
+}
+
 /// The length of the commands at the front of `buffer` that are for `target`, without a look at what they say.
 pub fn run(buffer: &[u8], target: u32) -> usize {
     let mut end = 0;
@@ -115,10 +126,7 @@ mod tests {
     #[test]
     fn finds_commands_one_behind_the_other() {
         let mut buffer = Vec::new();
-        for word in [2 << 24 | 7, 4, 5] {
-            buffer.extend(u32::to_le_bytes(word));
-        }
-        buffer.extend(b"hello\0\0\0");
+        put_data(&mut buffer, 7, Handle(4), b"hello");
         for word in [9 << 24 | 7, 0, 42] {
             buffer.extend(u32::to_le_bytes(word));
         }

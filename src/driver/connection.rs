@@ -19,7 +19,7 @@ use super::events::{Collector, EventQueue, Flow, kind};
 use super::inner::{Failure, Inner};
 use super::quiet_set::QuietSet;
 use super::transport::Transport;
-use crate::proto::{Config, PeerKind, ProtocolError, Session, Side, Transmit};
+use crate::proto::{Config, Handle, PeerKind, ProtocolError, Session, Side, Transmit};
 use std::io::{self, IoSlice};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
@@ -183,23 +183,54 @@ impl Connection {
     /// ever waiting. Gives their length, and the bytes then queued.
     pub fn submit(&self, commands: &[u8], collector: &mut Collector) -> (usize, u64) {
         let Some(mut inner) = self.try_lock() else {
-            let mut deferred = self
-                .deferred
-                .lock()
-                .unwrap_or_else(|poisoned| poisoned.into_inner());
             let taken = command::run(commands, self.id);
-            deferred.extend_from_slice(&commands[..taken]);
-            let waiting = deferred.len();
-            self.deferred_len.store(waiting, Ordering::Release);
-            drop(deferred);
-            self.drain_wanted.store(true, Ordering::SeqCst);
-            self.wake();
-            return (taken, self.queued.load(Ordering::Acquire) + waiting as u64);
+            let queued = self.defer(|deferred| deferred.extend_from_slice(&commands[..taken]));
+            return (taken, queued);
         };
-        collector.start(self.id);
-        let could_read = self.wants_read(&inner);
-        self.absorb(&mut inner, collector);
+        let could_read = self.start_submit(&mut inner, collector);
         let taken = inner.execute(commands, self.id, collector);
+        (taken, self.end_submit(inner, could_read, collector))
+    }
+
+    /// Executes one command to send data, whose payload stands by itself: a long one is copied once less so. Gives the
+    /// bytes then queued.
+    pub fn submit_data(&self, stream: Handle, payload: &[u8], collector: &mut Collector) -> u64 {
+        let Some(mut inner) = self.try_lock() else {
+            return self.defer(|deferred| command::put_data(deferred, self.id, stream, payload));
+        };
+        let could_read = self.start_submit(&mut inner, collector);
+        inner.execute_data(self.id, stream, payload, collector);
+        self.end_submit(inner, could_read, collector)
+    }
+
+    /// Leaves commands to the task. Gives the bytes then queued.
+    fn defer(&self, put: impl FnOnce(&mut Vec<u8>)) -> u64 {
+        let mut deferred = self
+            .deferred
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        put(&mut deferred);
+        let waiting = deferred.len();
+        self.deferred_len.store(waiting, Ordering::Release);
+        drop(deferred);
+        self.drain_wanted.store(true, Ordering::SeqCst);
+        self.wake();
+        self.queued.load(Ordering::Acquire) + waiting as u64
+    }
+
+    fn start_submit(&self, inner: &mut Inner, collector: &mut Collector) -> bool {
+        collector.start(self.id);
+        let could_read = self.wants_read(inner);
+        self.absorb(inner, collector);
+        could_read
+    }
+
+    fn end_submit(
+        &self,
+        mut inner: MutexGuard<'_, Inner>,
+        could_read: bool,
+        collector: &mut Collector,
+    ) -> u64 {
         let queued = self.send_after(&mut inner, collector);
         let task_is_needed = queued > 0
             || inner.finish
@@ -210,7 +241,7 @@ impl Connection {
         if task_is_needed {
             self.wake();
         }
-        (taken, queued)
+        queued
     }
 
     /// Sends from this thread what commands or bytes have brought about, if it is little. Gives the bytes queued.

@@ -7,7 +7,7 @@ use super::command::{self, Command};
 use super::connection::Stop;
 use super::events::Collector;
 use super::transport::Transport;
-use crate::proto::{ProtocolError, Session, Transmit};
+use crate::proto::{Handle, ProtocolError, Session, Transmit};
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
@@ -81,6 +81,26 @@ impl Inner {
         }
     }
 
+    /// Executes a command to send data whose payload stands by itself.
+    pub fn execute_data(
+        &mut self,
+        target: u32,
+        stream: Handle,
+        payload: &[u8],
+        collector: &mut Collector,
+    ) {
+        if self.ended {
+            return;
+        }
+        if self.backlog.len() > 0 || !self.session.can_encode() {
+            self.backlog
+                .extend(|bytes| command::put_data(bytes, target, stream, payload));
+        } else {
+            self.session.data(stream, payload, collector);
+        }
+    }
+
+    /// Executes what waits, as far as the session can encode it.
     pub fn apply_backlog(&mut self, collector: &mut Collector) {
         if self.backlog.len() == 0 {
             return;
