@@ -104,13 +104,13 @@ test('a buffer that fills up in mid-turn is flushed, and what is queued is told 
   const connection = listener()
   const before = fake.flushes
   fake.queued.set(connection.number, 5)
-  for (let count = 0; count < 10; count++) engine.data(connection.number, 2, Buffer.alloc(60_000))
+  for (let count = 0; count < 50; count++) engine.data(connection.number, 2, Buffer.alloc(8000))
   assert.ok(fake.flushes > before)
   assert.deepEqual(connection.queued, [])
   await null
   await turn()
   assert.ok(connection.queued.length > 0)
-  assert.equal(fake.take(op.DATA).length, 10)
+  assert.equal(fake.take(op.DATA).length, 50)
 })
 
 test('records arrive in order, data beside others', () => {
@@ -335,4 +335,36 @@ test('data counts as traffic of its connection, once per batch', () => {
     fake.wake()
     assert.equal(traffic, batch)
   }
+})
+
+test('slabs are lent when long reads ask for them, and replaced once their records are taken', async () => {
+  const chunks = []
+  const connection = listener({ _stream: () => ({ _data: (offset, length) => chunks.push(engine.cut(offset, length)) }) })
+  fake.isShort = true
+  fake.push(1, connection.number, 2, 'copied')
+  fake.wake()
+  assert.equal(fake.lent.size, 24)
+  const first = fake.lent.get(3)
+  fake.inLent = { number: 3, conn: connection.number, stream: 2, payloads: ['one', 'two'], isLast: false }
+  fake.wake()
+  assert.equal(fake.lent.get(3), first, 'more of it is to come')
+  fake.inLent = { number: 3, conn: connection.number, stream: 2, payloads: ['one', 'two'], isLast: true }
+  fake.push(1, connection.number, 2, 'copied again')
+  fake.wake()
+  assert.notEqual(fake.lent.get(3), first, 'never lent again')
+  assert.equal(fake.lent.size, 24)
+  assert.deepEqual(chunks.map(String), ['copied', 'one', 'two', 'one', 'two', 'copied again'])
+  assert.equal(chunks[3].buffer, first.buffer)
+  assert.notEqual(chunks[5].buffer, first.buffer)
+})
+
+test('long messages keep their place among short ones and commands', async () => {
+  const connection = listener()
+  fake.take()
+  engine.data(connection.number, 0, Buffer.from('short'))
+  engine.data(connection.number, 0, Buffer.alloc(70_000, 'l'))
+  engine.put(op.END, connection.number, 0, 0)
+  engine.flush()
+  const sent = fake.take().map(({ op, argument }) => [op, argument])
+  assert.deepEqual(sent, [[op.DATA, 5], [op.DATA, 65_536], [op.DATA, 4464], [op.END, 0]])
 })

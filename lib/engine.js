@@ -46,6 +46,12 @@ const HEADER = RECORD_WORDS * MAX_RECORDS
 // The longest piece of data there is. A program may hold one small message of each MiB it receives: 1,000 of them then
 // pin 1,000 slabs of this size. Larger ones (up to 1 MiB) were no faster, with messages of 64 bytes or of 64 KiB.
 const SLAB = 64 * 1024
+
+// Slabs lent to the native side once long reads are seen: as much as one connection may have undelivered. Their length is
+// that of a read and of the longest message that is put together of two.
+const LENT = 24
+const LENT_SLAB = 80 * 1024
+
 // With less room than this left a slab is not worth another drain.
 const MIN_ROOM = 1024
 
@@ -72,7 +78,9 @@ let scheduled = false // a flush is on its way, or the pump does it
 let slab = null
 let room = 0 // bytes of the slab not handed out
 let needed = 0 // bytes the next record takes, when it did not fit
-let memory = null // the ArrayBuffer of the batch
+const lent = [] // slabs that long reads go into, by number
+let source = null // where the batch is: the slab, or a lent one
+let memory = null // its ArrayBuffer
 let cursor = 0
 let count = 0
 let emptied = false // the batch emptied the queue, and nothing was signalled since
@@ -101,7 +109,7 @@ function start () {
   if (native !== null) return
   commands = untransferable(Buffer.allocUnsafeSlow(CAPACITY))
   words = new Uint32Array(commands.buffer)
-  records = untransferable(new Uint32Array(HEADER + 3))
+  records = untransferable(new Uint32Array(HEADER + 6))
   // A pair for each command of the shortest kind that fits before a flush.
   results = untransferable(new Uint32Array(2 * (Math.ceil(FLUSH_AT / HEAD) + 2)))
   // Outside the caller's async context: the first caller's storage would leak into everybody's events.
@@ -260,6 +268,13 @@ function newSlab (size) {
   room = size
 }
 
+// For the native side to read into, until a drain says what is in it.
+function lend (number) {
+  const fresh = untransferable(Buffer.allocUnsafeSlow(LENT_SLAB))
+  lent[number] = fresh
+  native.lend(number, fresh)
+}
+
 /** Bytes of the current batch as a Buffer that belongs to the application from now on. */
 function cut (offset, length) {
   return new FastBuffer(memory, offset, length)
@@ -267,7 +282,7 @@ function cut (offset, length) {
 
 /** Bytes of the current batch as text. Invalid UTF-8 becomes U+FFFD. */
 function textAt (offset, length) {
-  return slab.utf8Slice(offset, offset + length)
+  return source.utf8Slice(offset, offset + length)
 }
 
 function wake () {
@@ -326,10 +341,21 @@ function fetch () {
     needed = records[HEADER + 1]
     emptied = records[HEADER + 2] === 0
     work += used + count * RECORD_WORK
+    const number = records[HEADER + 3] - 1
+    if (records[HEADER + 5] === 1) {
+      while (lent.length < LENT) lend(lent.length)
+    }
     if (count > 0) {
-      memory = slab.buffer
       lastWord = 0
-      room = Math.max(0, room - (used + 7 & ~7))
+      if (number >= 0) {
+        source = lent[number]
+        // What is in it belongs to the application from now on.
+        if (records[HEADER + 4] === 1) lend(number)
+      } else {
+        source = slab
+        room = Math.max(0, room - (used + 7 & ~7))
+      }
+      memory = source.buffer
       return true
     }
     if (emptied) return false

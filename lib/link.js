@@ -275,8 +275,10 @@ class Link extends EventEmitter {
       case CLOSED: return this._onStreamClosed(handle)
       case MARKED: return this._marks.reach(aux)
       case DRAIN:
-        this._queued = aux
-        if (this._waiting.length > 0) this._emitDrain()
+        // Since this was said more may have been written, and sent.
+        engine.flush()
+        this._queued = engine.native.queuedBytes(this._number)
+        if (this._waiting.length > 0 && this._queued <= this._lowWater) this._emitDrain()
         return
       case PEER:
         this._peer = aux === 1 ? 2 : 1

@@ -151,7 +151,8 @@ test('a writer that heeds false never queues much more than writableHighWaterMar
     while (!stopped) {
       written += 16384
       if (!creator.write(Buffer.alloc(16384))) {
-        assert.ok(client.connection.stats().queuedBytes <= 131072 + 65536)
+        const { queuedBytes } = client.connection.stats()
+        assert.ok(queuedBytes <= 131072 + 65536, `${queuedBytes} bytes`)
         await new Promise((resolve) => {
           creator.once('drain', resolve)
           creator.once('close', resolve)

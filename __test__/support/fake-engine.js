@@ -12,13 +12,16 @@ const WITH_PAYLOAD = new Set([1, 2, 4])
 class Engine {
   constructor (commands, records, results, wake) {
     Object.assign(this, { commands, records, results, wake })
-    this.header = records.length - 3
+    this.header = records.length - 6
     this.queue = []
     this.sent = [] // commands: { op, conn, stream, argument, payload }
     this.queued = new Map() // connection: what a flush says is queued there
     this.calls = [] // everything but flush and drain
     this.flushes = 0
     this.slabs = new Set()
+    this.lent = new Map() // number: slab
+    this.isShort = false // asks for slabs at the next drain
+    this.inLent = null // { number, conn, stream, payloads, isLast }: what the next drain finds in a lent slab
     this.counts = [10, 20, 0, 0]
     this.next = 0 // what connect() and listen() return
     Engine.last = this
@@ -43,7 +46,19 @@ class Engine {
     return count
   }
 
+  // One long message, as a command in its place among the others.
+  write (conn, stream, payload) {
+    this.sent.push({ op: 2, conn, stream, argument: payload.length, payload: Buffer.from(payload) })
+    return this.queued.get(conn) ?? 0
+  }
+
+  lend (number, slab) { this.lent.set(number, slab) }
+
   drain (slab, offset) {
+    this.records.fill(0, this.header)
+    if (this.isShort) this.records[this.header + 5] = 1
+    this.isShort = false
+    if (this.inLent !== null) return this.drainLent()
     this.slabs.add(slab.buffer)
     let used = 0
     let count = 0
@@ -63,6 +78,18 @@ class Engine {
     return count
   }
 
+  drainLent () {
+    const { number, conn, stream, payloads, isLast } = this.inLent
+    this.inLent = null
+    let used = 0
+    payloads.forEach((payload, index) => {
+      used += this.lent.get(number).write(payload, used)
+      this.records.set([1 << 24 | conn, stream, used - payload.length, payload.length, 0], WORDS * index)
+    })
+    this.records.set([used, 0, this.queue.length > 0 ? 1 : 0, number + 1, isLast ? 1 : 0], this.header)
+    return payloads.length
+  }
+
   // Queues a record; nobody is woken.
   push (kind, conn, stream = 0, payload = '', aux = 0) {
     this.queue.push({ kind, conn, stream, payload: Buffer.from(payload), aux })
@@ -75,6 +102,7 @@ class Engine {
     return op === undefined ? taken : taken.filter((command) => command.op === op)
   }
 
+  queuedBytes (conn) { return this.queued.get(conn) ?? 0 }
   stats () { return this.counts }
   serverAddress () { return '{"address":"::","family":"IPv6","port":1}' }
 }

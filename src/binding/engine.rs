@@ -6,12 +6,14 @@ use super::options::{JsConnectOptions, JsListenOptions};
 #[cfg(target_os = "linux")]
 use super::poller;
 use super::signal::Signal;
+use super::slab::{Gate, Slab};
 #[cfg(unix)]
 use super::uv::Uv;
 #[cfg(target_os = "linux")]
 use crate::driver::QuietSet;
 use crate::driver::delivery::Delivery;
 use crate::driver::events::Collector;
+use crate::driver::lending::Lent;
 use crate::driver::{Connection, Engine as Driver, EventQueue, Stop};
 use crate::proto::{Handle, PeerKind};
 use napi::bindgen_prelude::{Function, Uint8Array, Uint8ArraySlice, Uint32Array};
@@ -21,8 +23,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Words behind the records that tell of a drain: bytes used, bytes needed, whether there is more.
-const HEADER: usize = 3;
+/// Words behind the records that tell of a drain: bytes used, bytes needed, whether there is more, the number of the lent
+/// slab that the records are in plus one, whether this was the last of that, whether slabs should be lent.
+const HEADER: usize = 6;
 
 /// Change in the native queues' size at which V8 is told: often enough for its heuristics, too seldom to cost.
 const EXTERNAL_STEP: i64 = 1 << 20;
@@ -42,6 +45,7 @@ pub struct Engine {
     delivery: Delivery,
     collector: Collector,
     external: i64,
+    gate: Gate,
 }
 
 /// A system error as the negative number that libuv uses.
@@ -83,9 +87,12 @@ impl Engine {
         #[cfg(not(target_os = "linux"))]
         let driver = Driver::new(events, None);
         // Registered after the handles, hence run before they close.
-        env.add_env_cleanup_hook((signal.clone(), driver.clone()), |(signal, driver)| {
+        let gate = Gate::default();
+        let ending = (signal.clone(), driver.clone(), gate.clone());
+        env.add_env_cleanup_hook(ending, |(signal, driver, gate)| {
             signal.close();
             driver.close();
+            gate.close();
         })?;
         Ok(Self {
             driver,
@@ -96,6 +103,7 @@ impl Engine {
             delivery: Delivery::default(),
             collector: Collector::default(),
             external: 0,
+            gate,
         })
     }
 
@@ -154,9 +162,27 @@ impl Engine {
         let filled = self
             .delivery
             .fill(&self.driver.events, slab, offset, records);
-        header.copy_from_slice(&[filled.used as u32, filled.needed as u32, filled.more.into()]);
+        let (lent, is_last) = filled.lent.map_or((0, false), |lent| (lent.0 + 1, lent.1));
+        header.copy_from_slice(&[
+            filled.used as u32,
+            filled.needed as u32,
+            filled.more.into(),
+            lent,
+            is_last.into(),
+            self.driver.events.take_lent_short().into(),
+        ]);
         self.report_external(&env)?;
         Ok(filled.records as u32)
+    }
+
+    /// Lends a slab for long reads, under a number. JavaScript keeps it, and does not touch it before a drain says that
+    /// it holds records.
+    #[napi(catch_unwind)]
+    pub fn lend(&self, number: u32, mut slab: Uint8ArraySlice<'_>) {
+        // SAFETY: nobody has seen this memory; a `Slab` accesses it only while its environment keeps it.
+        let bytes = unsafe { slab.as_mut() };
+        let slab = Slab::new(bytes, self.gate.clone());
+        self.driver.events.lend(Lent::new(number, slab));
     }
 
     /// Starts connecting. Gives the connection's number, or a negative error number.
@@ -243,6 +269,15 @@ impl Engine {
             totals.queued as f64,
             peer,
         ])
+    }
+
+    /// Bytes that a connection has queued.
+    #[napi(catch_unwind)]
+    pub fn queued_bytes(&self, connection: u32) -> u32 {
+        let connection = self.driver.connection(connection);
+        connection.map_or(0, |connection| {
+            u32::try_from(connection.queued()).unwrap_or(u32::MAX)
+        })
     }
 
     /// Keeps the event loop alive, or lets it end.

@@ -5,5 +5,6 @@ mod options;
 #[cfg(target_os = "linux")]
 mod poller;
 mod signal;
+mod slab;
 #[cfg(unix)]
 mod uv;

@@ -97,7 +97,7 @@ pub struct Connection {
     deferred: Mutex<Vec<u8>>,
     deferred_len: AtomicUsize,
     /// Bytes queued, those deferred not counted.
-    pub queued: AtomicU64,
+    queued: AtomicU64,
     drain_wanted: AtomicBool,
     stop: AtomicU8,
     /// What is known of the peer, for those who do not hold the lock.
@@ -348,7 +348,7 @@ impl Connection {
         if queued <= self.options.low_water as u64
             && self.drain_wanted.swap(false, Ordering::SeqCst)
         {
-            collector.plain(kind::DRAIN, 0, queued as u32);
+            collector.plain(kind::DRAIN, 0, 0);
         }
     }
 
@@ -388,13 +388,21 @@ impl Connection {
             .add_held(0, self.queued.swap(0, Ordering::AcqRel));
     }
 
+    /// Bytes commanded and not with the kernel.
+    pub fn queued(&self) -> u64 {
+        match self.try_lock() {
+            Some(inner) => self.update_queued(&inner),
+            None => {
+                let deferred = self.deferred_len.load(Ordering::Acquire);
+                self.queued.load(Ordering::Acquire) + deferred as u64
+            }
+        }
+    }
+
     /// Counted bytes.
     pub fn totals(&self) -> Totals {
         let written = self.bytes_written.load(Ordering::Relaxed);
-        let queued = match self.try_lock() {
-            Some(inner) => self.update_queued(&inner),
-            None => self.queued.load(Ordering::Acquire),
-        };
+        let queued = self.queued();
         Totals {
             read: self.bytes_read.load(Ordering::Relaxed),
             written: written + queued,

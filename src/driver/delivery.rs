@@ -30,6 +30,8 @@ pub struct Filled {
     pub needed: usize,
     /// Whether anything is left.
     pub more: bool,
+    /// The lent memory that the records are in, instead of the slab, and whether this was the last of it.
+    pub lent: Option<(u32, bool)>,
 }
 
 impl Delivery {
@@ -44,10 +46,30 @@ impl Delivery {
         events.take(&mut self.batches);
         let mut filled = Filled::default();
         let capacity = records.len() / RECORD_WORDS;
-        let mut out = records.chunks_exact_mut(RECORD_WORDS);
         while let Some(batch) = self.batches.front() {
+            if let Some(lent) = &batch.lent {
+                // In a call of its own.
+                if filled.records > 0 {
+                    filled.more = true;
+                    return filled;
+                }
+                let left = &batch.records[self.next..];
+                let now = &left[..left.len().min(capacity)];
+                records[..now.len() * RECORD_WORDS].copy_from_slice(now.as_flattened());
+                let is_last = now.len() == left.len();
+                filled.records = now.len();
+                filled.used = if is_last { batch.used } else { 0 };
+                filled.lent = Some((lent.id, is_last));
+                self.next += now.len();
+                if is_last {
+                    self.finish_first(events);
+                }
+                filled.more = !self.batches.is_empty();
+                return filled;
+            }
             // The piece being put together: where it starts and ends in the batch, and where it goes.
             let (mut start, mut end, mut to) = (0, 0, filled.used);
+            let mut out = records.chunks_exact_mut(RECORD_WORDS).skip(filled.records);
             while let Some(&[target, stream, at, length, aux]) = batch.records.get(self.next) {
                 let (at, length) = (at as usize, length as usize);
                 let continues = length > 0 && end > start && at >= end && at - end <= GAP;
@@ -84,18 +106,23 @@ impl Delivery {
                 filled.more = true;
                 return filled;
             }
-            self.next = 0;
-            if let Some(batch) = self.batches.pop_front() {
-                events.delivered(batch);
-            }
+            self.finish_first(events);
         }
         filled
+    }
+
+    fn finish_first(&mut self, events: &EventQueue) {
+        self.next = 0;
+        if let Some(batch) = self.batches.pop_front() {
+            events.delivered(batch);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::events::{Collector, Flow, MAX_UNDELIVERED, READ, kind};
+    use super::super::lending::{Lent, Memory, ReadBuffer};
     use super::*;
     use crate::proto::{Event, Handle, Payload, Sink};
     use std::sync::Arc;
@@ -132,7 +159,7 @@ mod tests {
                 Payload::Owned(b"{}"),
             );
             expected.push(b"{}".to_vec());
-            events.push(&flow, &mut collector, Some((buffer, length)));
+            events.push(&flow, &mut collector, Some((buffer.into(), length)));
         }
         (events, flow, expected, signals)
     }
@@ -186,6 +213,88 @@ mod tests {
             woken.poll(&mut std::task::Context::from_waker(std::task::Waker::noop())),
             std::task::Poll::Ready(())
         ));
+    }
+
+    /// Memory as the application lends it; gone when its owner says so.
+    #[derive(Clone)]
+    struct Shared(Arc<std::sync::Mutex<Option<Vec<u8>>>>);
+
+    impl Memory for Shared {
+        fn with(&mut self, work: &mut dyn FnMut(&mut [u8])) {
+            if let Some(bytes) = &mut *self.0.lock().expect("no panic") {
+                work(bytes);
+            }
+        }
+    }
+
+    fn lend(events: &EventQueue, id: u32) -> Shared {
+        let memory = Shared(Arc::new(std::sync::Mutex::new(Some(vec![0; 80 << 10]))));
+        events.lend(Lent::new(id, memory.clone()));
+        memory
+    }
+
+    /// Reads `length` bytes of `value` as one message behind what is put together of two reads, as a task does.
+    fn read_long(events: &EventQueue, flow: &Arc<Flow>, length: usize, value: u8, joined: &[u8]) {
+        let mut buffer = events.long_read_buffer();
+        buffer.with(|bytes, room| bytes[..length.min(room)].fill(value));
+        let mut collector = Collector::default();
+        collector.start(1);
+        collector.emit(Event::Data(Handle(2)), Payload::Owned(joined));
+        collector.emit(Event::Data(Handle(2)), Payload::Input(0..length));
+        events.push(flow, &mut collector, Some((buffer, length)));
+    }
+
+    #[test]
+    fn a_long_read_into_lent_memory_is_not_copied() {
+        let events = EventQueue::new(|| {});
+        let flow = Arc::default();
+        assert!(!events.take_lent_short());
+        read_long(&events, &flow, 20_000, 1, b"a");
+        assert!(events.take_lent_short() && !events.take_lent_short());
+        let memory = lend(&events, 7);
+        read_long(&events, &flow, 60_000, 2, b"bc");
+        read_long(&events, &flow, 30_000, 3, b"");
+        // Too little for memory of the application's, and too much behind it.
+        let small = lend(&events, 8);
+        read_long(&events, &flow, 100, 4, b"d");
+        read_long(&events, &flow, 60_000, 5, &[6; 30_000]);
+
+        let (mut slab, mut words) = (vec![0; 1 << 20], vec![0; 20 * RECORD_WORDS]);
+        let mut delivery = Delivery::default();
+        let filled = delivery.fill(&events, &mut slab, 0, &mut words);
+        assert_eq!((filled.records, filled.lent, filled.more), (2, None, true));
+        let filled = delivery.fill(&events, &mut slab, 0, &mut words);
+        assert_eq!(
+            (filled.records, filled.lent, filled.more),
+            (2, Some((7, true)), true)
+        );
+        let lent = memory.0.lock().expect("no panic").clone().expect("there");
+        assert_eq!(&words[2..4], &[60_000, 2]);
+        assert_eq!((&lent[60_000..60_002], lent[59_999]), (&b"bc"[..], 2));
+        let filled = delivery.fill(&events, &mut slab, 0, &mut words);
+        assert_eq!((filled.records, filled.lent, filled.more), (6, None, false));
+        let mut lengths = words
+            .chunks_exact(RECORD_WORDS)
+            .take(6)
+            .map(|record| record[3]);
+        assert!(lengths.by_ref().eq([0, 30_000, 1, 100, 30_000, 60_000]));
+        // It was given back, twice.
+        assert!(small.0.lock().is_ok());
+        assert!(matches!(events.long_read_buffer(), ReadBuffer::Lent(lent) if lent.id == 8));
+    }
+
+    #[test]
+    fn lent_memory_that_is_gone_is_not_read_into() {
+        let events = EventQueue::new(|| {});
+        let memory = lend(&events, 0);
+        *memory.0.lock().expect("no panic") = None;
+        let mut buffer = events.long_read_buffer();
+        assert_eq!(buffer.with(|_, room| room), None);
+        let mut collector = Collector::default();
+        collector.start(5);
+        collector.plain(kind::CONN_END, 0, 0);
+        events.push(&Arc::default(), &mut collector, Some((buffer, 30_000)));
+        assert_eq!(drain(&events, 100, 4).len(), 1);
     }
 
     use std::future::Future;

@@ -6,6 +6,7 @@
 //!
 //! May not know what an event means to the application.
 
+use super::lending::{Lent, ReadBuffer};
 use crate::proto::{Event, Payload, PeerKind, Sink};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -50,10 +51,10 @@ const STREAM_COST: usize = 512;
 pub const READ: usize = 256 << 10;
 
 /// Room behind a read for what is put together of two: nearly every long read ends within a message.
-const BEHIND: usize = 32 << 10;
+pub const BEHIND: usize = 32 << 10;
 
 /// Reads shorter than this are copied: a buffer of [`READ`] bytes is too dear for them.
-const HANDED_OVER: usize = 16 << 10;
+pub const HANDED_OVER: usize = 16 << 10;
 
 /// Most bytes copied into one batch.
 const COPIED: usize = 64 << 10;
@@ -102,9 +103,12 @@ impl Flow {
 pub struct Batch {
     /// Offsets of records are into this; it may be longer than what is used of it.
     pub bytes: Vec<u8>,
+    /// In place of them, memory of the application's.
+    pub lent: Option<Lent>,
     /// In order.
     pub records: Vec<Record>,
-    used: usize,
+    /// How many bytes are used.
+    pub used: usize,
     costs: Vec<(Arc<Flow>, usize)>,
     handed_over: bool,
 }
@@ -190,6 +194,9 @@ impl Sink for Collector {
 struct State {
     batches: VecDeque<Batch>,
     reads: Vec<Vec<u8>>,
+    lent: Vec<Lent>,
+    /// A long read found no lent memory.
+    is_lent_short: bool,
     spare: Vec<Batch>,
 }
 
@@ -229,12 +236,37 @@ impl EventQueue {
             .unwrap_or_else(|| vec![0; READ + BEHIND])
     }
 
-    /// Gives a buffer back that nothing was read into.
-    pub fn return_buffer(&self, buffer: Vec<u8>) {
+    /// A buffer for what is likely a long read.
+    pub fn long_read_buffer(&self) -> ReadBuffer {
         let mut state = self.state();
-        if state.reads.len() < SPARE {
-            state.reads.push(buffer);
+        match state.lent.pop() {
+            Some(lent) => ReadBuffer::Lent(lent),
+            None => {
+                state.is_lent_short = true;
+                drop(state);
+                ReadBuffer::Own(self.read_buffer())
+            }
         }
+    }
+
+    /// Gives a buffer back that nothing was read into.
+    pub fn return_buffer(&self, buffer: impl Into<ReadBuffer>) {
+        let mut state = self.state();
+        match buffer.into() {
+            ReadBuffer::Own(bytes) if state.reads.len() < SPARE => state.reads.push(bytes),
+            ReadBuffer::Own(_) => {}
+            ReadBuffer::Lent(lent) => state.lent.push(lent),
+        }
+    }
+
+    /// The application lends memory for long reads.
+    pub fn lend(&self, lent: Lent) {
+        self.state().lent.push(lent);
+    }
+
+    /// Whether a long read has found no lent memory since this was last asked.
+    pub fn take_lent_short(&self) -> bool {
+        std::mem::take(&mut self.state().is_lent_short)
     }
 
     /// Queues what `collected` holds. `read` is what its offsets are into: a buffer of which so much was filled.
@@ -242,7 +274,7 @@ impl EventQueue {
         &self,
         flow: &Arc<Flow>,
         collected: &mut Collector,
-        read: Option<(Vec<u8>, usize)>,
+        read: Option<(ReadBuffer, usize)>,
     ) {
         if collected.records.is_empty() {
             if let Some((buffer, _)) = read {
@@ -250,7 +282,7 @@ impl EventQueue {
             }
             return;
         }
-        let (mut buffer, filled) = read.unwrap_or_default();
+        let (mut buffer, filled, lent) = self.sort(collected, read);
         let opened = collected
             .records
             .iter()
@@ -266,11 +298,13 @@ impl EventQueue {
         if filled >= HANDED_OVER {
             let mut batch = state.spare.pop().unwrap_or_default();
             if !collected.extra.is_empty() {
-                let end = filled + collected.extra.len();
-                if buffer.len() < end {
-                    buffer.resize(end, 0);
+                if lent.is_none() {
+                    let end = filled + collected.extra.len();
+                    if buffer.len() < end {
+                        buffer.resize(end, 0);
+                    }
+                    buffer[filled..end].copy_from_slice(&collected.extra);
                 }
-                buffer[filled..end].copy_from_slice(&collected.extra);
                 for [_, _, start, _, _] in &mut collected.records {
                     if *start & EXTRA != 0 {
                         *start = (*start & !EXTRA) + filled as u32;
@@ -279,7 +313,8 @@ impl EventQueue {
             }
             // The copy's memory is not needed beside the read's.
             batch.bytes = buffer;
-            batch.used = batch.bytes.len();
+            batch.lent = lent;
+            batch.used = filled + collected.extra.len();
             batch.handed_over = true;
             // Offsets are right as they are, and the lists change places.
             std::mem::swap(&mut batch.records, &mut collected.records);
@@ -310,6 +345,32 @@ impl EventQueue {
         }
         drop(state);
         self.notify();
+    }
+
+    /// What a batch is made of: a buffer of ours with so much filled, or lent memory to which all has been written.
+    fn sort(
+        &self,
+        collected: &Collector,
+        read: Option<(ReadBuffer, usize)>,
+    ) -> (Vec<u8>, usize, Option<Lent>) {
+        let (mut lent, filled) = match read {
+            None => return (Vec::new(), 0, None),
+            Some((ReadBuffer::Own(bytes), filled)) => return (bytes, filled, None),
+            Some((ReadBuffer::Lent(lent), filled)) => (lent, filled),
+        };
+        if filled >= HANDED_OVER && lent.append(filled, &collected.extra) {
+            return (Vec::new(), filled, Some(lent));
+        }
+        // Too dear for so little, or too short for a long text.
+        let mut bytes = self.read_buffer();
+        let mut lent = ReadBuffer::Lent(lent);
+        let copied = lent.with(|lent, _| bytes[..filled].copy_from_slice(&lent[..filled]));
+        self.return_buffer(lent);
+        match copied {
+            Some(()) => (bytes, filled, None),
+            // The application is gone.
+            None => (bytes, 0, None),
+        }
     }
 
     /// Counts bytes that the application's connections hold natively.
@@ -351,6 +412,7 @@ impl EventQueue {
             self.add_held(0, cost as u64);
         }
         batch.records.clear();
+        batch.lent = None;
         let mut state = self.state();
         let bytes = std::mem::take(&mut batch.bytes);
         if batch.handed_over {

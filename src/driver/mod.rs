@@ -14,6 +14,7 @@ pub mod engine;
 mod errno;
 pub mod events;
 mod inner;
+pub mod lending;
 mod listener;
 mod quiet;
 mod quiet_set;

@@ -20,7 +20,6 @@ use super::events::Collector;
 use super::inner::{Failure, Inner};
 use super::transport::Transport;
 use std::io;
-use std::sync::atomic::Ordering;
 
 /// Size of a read on the application's thread.
 const QUIET_READ: usize = 64 << 10;
@@ -50,7 +49,7 @@ impl Connection {
         let stays = self.wants_read(&inner)
             && self.flow.can_read()
             && self.read_quietly(&mut inner, &socket, collector);
-        if !stays || self.queued.load(Ordering::Relaxed) > 0 {
+        if !stays || inner.session.queued() > 0 {
             if !stays {
                 self.end_quiet(&mut inner, &socket);
             }
@@ -76,7 +75,7 @@ impl Connection {
                 }
                 // With the lock held: the task, once it reads again, must not overtake this.
                 self.events
-                    .push(&self.flow, collector, Some((buffer, read)));
+                    .push(&self.flow, collector, Some((buffer.into(), read)));
                 match result {
                     Ok(()) => read < BUSY && inner.failure.is_none(),
                     Err(error) => {

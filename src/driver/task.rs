@@ -10,8 +10,9 @@
 
 use super::connection::{Connection, SLICES, Stop};
 use super::errno::{connection_reset, errno};
-use super::events::{Collector, READ, kind};
+use super::events::{Collector, HANDED_OVER, READ, kind};
 use super::inner::{Failure, Inner};
+use super::lending::ReadBuffer;
 use super::transport::Transport;
 use crate::sys::readiness::Readiness;
 use crate::sys::timer::sleep_until;
@@ -56,6 +57,8 @@ struct Task<'a> {
     socket: &'a Arc<Transport>,
     /// The socket's place in the reactor, while this task waits for it.
     readiness: Option<Readiness<Transport>>,
+    /// What the last read found.
+    last_read: usize,
     /// Reads in a row that found little.
     short_reads: u32,
     read_ended: bool,
@@ -74,6 +77,7 @@ pub async fn run(
         connection: &connection,
         socket: &socket,
         readiness: None,
+        last_read: 0,
         short_reads: SHORT_READS,
         read_ended: false,
         write_ended: false,
@@ -132,8 +136,8 @@ impl Task<'_> {
             announce(collector);
             let mut buffer = self.connection.events.read_buffer();
             match self.socket.recv(&mut buffer[..READ]) {
-                Ok(0) => self.take_fin(buffer, collector),
-                Ok(read) => self.take_read(buffer, read, collector),
+                Ok(0) => self.take_fin(buffer.into(), collector),
+                Ok(read) => self.take_read(buffer.into(), read, collector),
                 Err(error) => {
                     self.connection.events.return_buffer(buffer);
                     self.connection
@@ -269,17 +273,28 @@ impl Task<'_> {
             if !self.can_read(&self.connection.lock()) {
                 return Ok(false);
             }
-            let mut buffer = self.connection.events.read_buffer();
-            let mut recv = || self.socket.recv(&mut buffer[..READ]);
-            let result = match &self.readiness {
-                Some(readiness) => readiness.try_io(Interest::READABLE, recv),
-                None => recv(),
+            let mut buffer = match self.last_read < HANDED_OVER {
+                true => self.connection.events.read_buffer().into(),
+                false => self.connection.events.long_read_buffer(),
+            };
+            let received = buffer.with(|bytes, room| {
+                let mut recv = || Ok((self.socket.recv(&mut bytes[..room])?, room));
+                match &self.readiness {
+                    Some(readiness) => readiness.try_io(Interest::READABLE, recv),
+                    None => recv(),
+                }
+            });
+            // Without its memory the application is gone, and so will this connection be.
+            let (result, room) = match received.unwrap_or(Err(io::ErrorKind::WouldBlock.into())) {
+                Ok((read, room)) => (Ok(read), room),
+                Err(error) => (Err(error), 0),
             };
             match result {
                 Ok(0) => with_collector(self.connection, |collector| {
                     self.take_fin(buffer, collector)
                 })?,
                 Ok(read) => {
+                    self.last_read = read;
                     let caught_up = self.connection.flow.is_delivered();
                     self.short_reads = match read < SHORT && caught_up {
                         true => self.short_reads.saturating_add(1),
@@ -288,7 +303,7 @@ impl Task<'_> {
                     with_collector(self.connection, |collector| {
                         self.take_read(buffer, read, collector)
                     })?;
-                    if read < READ {
+                    if read < room {
                         // Most likely there is no more: the wait that follows finds out without a read.
                         return Ok(false);
                     }
@@ -308,27 +323,26 @@ impl Task<'_> {
 
     fn take_read(
         &mut self,
-        buffer: Vec<u8>,
+        mut buffer: ReadBuffer,
         read: usize,
         collector: &mut Collector,
     ) -> Result<(), Failure> {
-        let mut result = Ok(());
-        for (turn, part) in buffer[..read].chunks(TURN).enumerate() {
-            collector.base = turn * TURN;
-            let mut inner = self.connection.lock();
-            result = self.connection.parse(&mut inner, part, collector);
-            drop(inner);
-            if result.is_err() {
-                break;
+        let parsed = buffer.with(|bytes, _| {
+            for (turn, part) in bytes[..read].chunks(TURN).enumerate() {
+                collector.base = turn * TURN;
+                let mut inner = self.connection.lock();
+                self.connection.parse(&mut inner, part, collector)?;
             }
-        }
+            Ok(())
+        });
+        let result = parsed.unwrap_or(Ok(()));
         self.connection
             .events
             .push(&self.connection.flow, collector, Some((buffer, read)));
         result.map_err(Failure::Protocol)
     }
 
-    fn take_fin(&mut self, buffer: Vec<u8>, collector: &mut Collector) -> Result<(), Failure> {
+    fn take_fin(&mut self, buffer: ReadBuffer, collector: &mut Collector) -> Result<(), Failure> {
         self.connection.events.return_buffer(buffer);
         self.read_ended = true;
         let result = self.connection.lock().session.receive_fin();
