@@ -31,7 +31,7 @@ function listener (overrides = {}) {
     _stream: () => stream,
     _record: (kind, handle) => seen.push(`${kind}:${handle}`),
     _flushed (queued) { this.queued.push(queued) },
-    _emitDrain () { this.drains++ },
+    _drained () { this.drains++ },
     ...overrides
   }
   engine.register(number, connection)
@@ -288,7 +288,7 @@ test('forgetting a connection flushes what names it first', () => {
 
 test('drains are emitted in a later turn, once, and a listener that throws keeps nobody from theirs', async () => {
   const errors = uncaught()
-  const first = listener({ _emitDrain () { throw new Error('first') } })
+  const first = listener({ _drained () { throw new Error('first') } })
   const second = listener()
   engine.drainSoon(first)
   engine.drainSoon(second)

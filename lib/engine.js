@@ -254,7 +254,7 @@ function emitDrains () {
   draining.clear()
   let i = 0
   try {
-    while (i < list.length) list[i++]._emitDrain()
+    while (i < list.length) list[i++]._drained()
   } finally {
     // A listener threw: the others get their event in the next turn.
     for (; i < list.length; i++) drainSoon(list[i])
@@ -334,7 +334,8 @@ function pump () {
 function fetch () {
   if (emptied) return false // what comes from now on wakes us
   for (;;) {
-    if (room < needed || room < MIN_ROOM) newSlab(Math.max(SLAB, needed))
+    // A length of 0: a program detached it, together with a Buffer of its own that was cut from it.
+    if (room < needed || room < MIN_ROOM || slab.length === 0) newSlab(Math.max(SLAB, needed))
     cursor = 0
     count = native.drain(slab, slab.length - room)
     const used = records[HEADER]
@@ -342,22 +343,16 @@ function fetch () {
     emptied = records[HEADER + 2] === 0
     work += used + count * RECORD_WORK
     const number = records[HEADER + 3] - 1
+    if (number < 0) room = Math.max(0, room - (used + 7 & ~7))
+    source = number < 0 ? slab : lent[number]
+    memory = source.buffer
+    lastWord = 0
+    // What is in a lent slab belongs to the application from now on.
+    if (records[HEADER + 4] === 1) lend(number)
     if (records[HEADER + 5] === 1) {
       while (lent.length < LENT) lend(lent.length)
     }
-    if (count > 0) {
-      lastWord = 0
-      if (number >= 0) {
-        source = lent[number]
-        // What is in it belongs to the application from now on.
-        if (records[HEADER + 4] === 1) lend(number)
-      } else {
-        source = slab
-        room = Math.max(0, room - (used + 7 & ~7))
-      }
-      memory = source.buffer
-      return true
-    }
+    if (count > 0) return true
     if (emptied) return false
   }
 }

@@ -235,6 +235,11 @@ class Link extends EventEmitter {
     if (this._idle !== null) this._idle.refresh()
   }
 
+  // Whoever was told first may have filled the queue again; then it is told once more when that has drained.
+  _drained () {
+    if (this._waiting.length > 0 && this._queued <= this._lowWater) this._emitDrain()
+  }
+
   _emitDrain () {
     const waiting = this._waiting
     this._waiting = []
@@ -278,7 +283,7 @@ class Link extends EventEmitter {
         // Since this was said more may have been written, and sent.
         engine.flush()
         this._queued = engine.native.queuedBytes(this._number)
-        if (this._waiting.length > 0 && this._queued <= this._lowWater) this._emitDrain()
+        this._drained()
         return
       case PEER:
         this._peer = aux === 1 ? 2 : 1

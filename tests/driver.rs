@@ -47,6 +47,7 @@ both_ways! {
     closing_while_another_sends_loses_nobody_elses_bytes
     connections_are_told_apart_in_one_buffer_of_commands
     order_is_kept_however_often_reading_changes_hands
+    no_more_is_accepted_than_the_application_takes
 }
 
 /// How often an application looks at its quiet connections, there being no event loop here.
@@ -566,5 +567,25 @@ fn order_is_kept_however_often_reading_changes_hands() {
             }
             assert!(got == expected, "the bytes of {length} in their order");
         }
+    }
+}
+
+fn no_more_is_accepted_than_the_application_takes() {
+    let mut server = Application::new();
+    let port = server.listen(options());
+    let clients: Vec<_> = (0..200)
+        .map(|_| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("room in the backlog"))
+        .collect();
+    server.signals.recv_timeout(PATIENCE).expect("the first");
+    // Nothing is signalled until it is taken: time for what must not happen.
+    let _ = server.signals.recv_timeout(Duration::from_millis(100));
+    let mut words = vec![0; 1000 * RECORD_WORDS];
+    let mut slab = vec![0; 1 << 20];
+    let filled = server
+        .delivery
+        .fill(&server.engine.events, &mut slab, 0, &mut words);
+    assert!((1..=64).contains(&filled.records), "{}", filled.records);
+    for _ in filled.records..clients.len() {
+        server.wait_for(kind::CONNECTION);
     }
 }

@@ -161,6 +161,40 @@ test('close() stops listening before it returns: the port is free for the next s
   }
 })
 
+test('close() removes the path before it returns, and never that of the next server', async (t) => {
+  const socketPath = path.join(temporaryFolder(t), 'again.sock')
+  for (let i = 0; i < 30; i++) {
+    const first = new MuxServer(socketPath)
+    await nextEvent(first, 'listening')
+    first.close()
+    const second = new MuxServer(socketPath)
+    await nextEvent(second, 'listening')
+    await nextEvent(first, 'close')
+    const client = await watchClient(t, new MuxClient(socketPath))
+    client.destroy()
+    const closed = nextEvent(second, 'close')
+    second.close()
+    await closed
+  }
+})
+
+test('close() among connects is no error', async (t) => {
+  for (let i = 0; i < 40; i++) {
+    const server = new MuxServer({ port: 0, host: '127.0.0.1' })
+    await nextEvent(server, 'listening')
+    server.on('error', (error) => assert.fail(error))
+    server.on('connectionError', () => {})
+    server.on('connection', (con) => con.destroy())
+    const { port } = server.address()
+    const sockets = Array.from({ length: 20 }, () => net.connect(port, '127.0.0.1').on('error', () => {}))
+    await nextEvent(server, 'connection')
+    const closed = nextEvent(server, 'close')
+    server.close()
+    await closed
+    for (const socket of sockets) socket.destroy()
+  }
+})
+
 test('close() stops listening, calls back and emits close, while connections go on', async (t) => {
   const server = new MuxServer({ port: 0, host: '127.0.0.1' })
   await nextEvent(server, 'listening')

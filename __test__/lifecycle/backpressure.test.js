@@ -167,6 +167,28 @@ test('a writer that heeds false never queues much more than writableHighWaterMar
   assert.equal((await sum).length, written)
 })
 
+test("'drain' is not emitted while the queue is full, however it came to be worth a look", async (t) => {
+  const { con, client } = await connectPair(t)
+  const { creator, acceptor } = await openPair(client, con)
+  const { connection } = client
+  let drains = 0
+  const full = []
+  creator.on('drain', () => {
+    drains++
+    if (connection._queued > connection._lowWater) full.push(connection._queued)
+  })
+  let written = 0
+  const pump = () => {
+    do written += 20_000
+    while (creator.write(Buffer.alloc(20_000)) && written < 60e6)
+  }
+  creator.on('drain', () => { if (written < 60e6) pump() })
+  pump()
+  await takeBytes(acceptor, 60e6)
+  assert.ok(drains > 50)
+  assert.deepEqual(full, [])
+})
+
 test('every stream that was told false gets its drain', async (t) => {
   const { con, client } = await connectPair(t)
   const pairs = []

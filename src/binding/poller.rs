@@ -49,11 +49,15 @@ unsafe extern "C" fn on_readable(handle: UvHandle, _status: c_int, _events: c_in
     unsafe {
         let behind = behind::<Reader>(handle);
         let Reader { driver, collector } = &mut behind.data;
-        if catch_unwind(AssertUnwindSafe(|| driver.read_quiet(collector))).is_err() {
+        let read = catch_unwind(AssertUnwindSafe(|| driver.read_quiet(collector)));
+        if read.is_err() {
             // A defect of ours: what it left of its connection goes back to the task, the others go on.
             *collector = Collector::default();
             driver.end_quiet();
         }
-        behind.call();
+        // Not if all that is readable is with its task just now.
+        if read.unwrap_or(true) {
+            behind.call();
+        }
     }
 }

@@ -186,17 +186,22 @@ impl Engine {
     }
 
     /// For the environment's thread: reads the quiet connections that have something, and queues their events without
-    /// a signal. The thread must take them afterwards.
-    pub fn read_quiet(&self, collector: &mut Collector) {
-        self.events.will_take();
+    /// a signal. Gives whether there are any, which the thread must then take.
+    pub fn read_quiet(&self, collector: &mut Collector) -> bool {
         let Some(quiet_set) = &self.quiet_set else {
-            return;
+            return false;
         };
+        let was_signalled = self.events.will_take();
+        let mut has_read = false;
         for id in quiet_set.ready() {
             if let Some(connection) = self.connection(id) {
-                connection.read_quiet(collector);
+                has_read |= connection.read_quiet(collector);
             }
         }
+        if !has_read && !was_signalled {
+            self.events.will_not_take();
+        }
+        has_read
     }
 
     /// For the environment's thread: tasks read all its connections again.

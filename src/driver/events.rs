@@ -90,6 +90,11 @@ impl Flow {
         self.undelivered.load(Ordering::SeqCst) == 0
     }
 
+    /// Counts something as undelivered.
+    pub fn charge(&self, cost: usize) {
+        self.undelivered.fetch_add(cost, Ordering::SeqCst);
+    }
+
     fn delivered(&self, cost: usize) {
         let left = self.undelivered.fetch_sub(cost, Ordering::SeqCst) - cost;
         if left < MAX_UNDELIVERED / 2 && self.blocked.swap(false, Ordering::SeqCst) {
@@ -121,6 +126,7 @@ pub struct Collector {
     pub base: usize,
     records: Vec<Record>,
     extra: Vec<u8>,
+    paid: Option<(Arc<Flow>, usize)>,
 }
 
 impl Collector {
@@ -130,8 +136,14 @@ impl Collector {
         self.base = 0;
         self.records.clear();
         self.extra.clear();
+        self.paid = None;
         // One that once held a large text does not keep its size.
         self.extra.shrink_to(COPIED);
+    }
+
+    /// What another flow was charged comes off it when the application has these records.
+    pub fn pays(&mut self, flow: Arc<Flow>, cost: usize) {
+        self.paid = Some((flow, cost));
     }
 
     /// Adds a record with a text.
@@ -292,8 +304,9 @@ impl EventQueue {
             + collected.extra.len()
             + size_of_val(&collected.records[..])
             + opened * STREAM_COST;
-        flow.undelivered.fetch_add(cost, Ordering::SeqCst);
-        self.add_held(cost as u64, 0);
+        flow.charge(cost);
+        let paid = collected.paid.take();
+        self.add_held((cost + paid.as_ref().map_or(0, |paid| paid.1)) as u64, 0);
         let mut state = self.state();
         if filled >= HANDED_OVER {
             let mut batch = state.spare.pop().unwrap_or_default();
@@ -319,6 +332,7 @@ impl EventQueue {
             // Offsets are right as they are, and the lists change places.
             std::mem::swap(&mut batch.records, &mut collected.records);
             batch.costs.push((flow.clone(), cost));
+            batch.costs.extend(paid);
             state.batches.push_back(batch);
         } else {
             let room = |batch: &Batch| {
@@ -338,6 +352,7 @@ impl EventQueue {
                     Some((last, sum)) if Arc::ptr_eq(last, flow) => *sum += cost,
                     _ => batch.costs.push((flow.clone(), cost)),
                 }
+                batch.costs.extend(paid);
             }
             if !buffer.is_empty() && state.reads.len() < SPARE {
                 state.reads.push(buffer);
@@ -387,9 +402,18 @@ impl EventQueue {
         self.held.load(Ordering::Relaxed)
     }
 
-    /// For the application's thread: from now on it counts as signalled, since it will take what there is in any case.
-    pub fn will_take(&self) {
-        self.pending.store(true, Ordering::SeqCst);
+    /// For the application's thread: from now on it counts as signalled, since it will take what there is. Gives whether
+    /// it was.
+    pub fn will_take(&self) -> bool {
+        self.pending.swap(true, Ordering::SeqCst)
+    }
+
+    /// For the application's thread, when it was not: it takes nothing after all.
+    pub fn will_not_take(&self) {
+        self.pending.store(false, Ordering::SeqCst);
+        if !self.state().batches.is_empty() {
+            self.notify();
+        }
     }
 
     /// Signals, unless that was done and not answered yet.

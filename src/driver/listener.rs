@@ -5,7 +5,7 @@
 use super::connection::{Connection, ConnectionOptions};
 use super::engine::Engine;
 use super::errno::errno;
-use super::events::kind;
+use super::events::{Flow, MAX_UNDELIVERED, kind};
 use super::task;
 use super::transport::{Transport, describe};
 use crate::proto::Side;
@@ -15,6 +15,7 @@ use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::TcpListener;
 #[cfg(unix)]
@@ -24,6 +25,10 @@ use tokio::sync::Notify;
 /// How long accepting rests when the process or the system has no descriptor left: long enough not to spin, short
 /// enough to go unnoticed when one is freed.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(100);
+
+/// What an accepted connection counts for until the application is told of it: 64 at a time. The others wait in the
+/// system's backlog: a crowd that connects and leaves would otherwise be let in faster than it is let out.
+const ANNOUNCED: usize = MAX_UNDELIVERED / 64;
 
 /// Where and how to listen.
 #[derive(Clone, Debug)]
@@ -84,23 +89,36 @@ impl Listening {
 pub struct Server {
     pub address: ServerAddress,
     listening: Option<Arc<Listening>>,
-    close: Arc<Notify>,
+    unlink: Option<PathBuf>,
+    closing: Arc<Closing>,
+}
+
+/// Tells the task that the server closes.
+#[derive(Default)]
+struct Closing {
+    is_set: AtomicBool,
+    wake: Notify,
 }
 
 impl Server {
-    /// Stops listening, at once where the system can; `SERVER_CLOSED` follows.
+    /// Stops listening, at once where the system can; `SERVER_CLOSED` follows. As for `net`, nobody can connect, and
+    /// another can listen, when this returns.
     pub fn close(&mut self) {
+        let Some(listening) = self.listening.take() else {
+            return;
+        };
         // Before the shutdown, which the task would take for an error.
-        self.close.notify_one();
-        if let Some(listening) = self.listening.take() {
-            // As for `net`, nobody can connect, and another can listen, when this returns. Where a listening socket
-            // cannot be shut down, that is so when the task has dropped it.
-            let _ = match &*listening {
-                Listening::Tcp(listener) => SockRef::from(listener).shutdown(Shutdown::Both),
-                #[cfg(unix)]
-                Listening::Unix(listener) => SockRef::from(listener).shutdown(Shutdown::Both),
-            };
+        self.closing.is_set.store(true, Ordering::SeqCst);
+        self.closing.wake.notify_one();
+        if let Some(path) = self.unlink.take() {
+            let _ = std::fs::remove_file(path);
         }
+        // Where a listening socket cannot be shut down, it stops listening when the task has dropped it.
+        let _ = match &*listening {
+            Listening::Tcp(listener) => SockRef::from(listener).shutdown(Shutdown::Both),
+            #[cfg(unix)]
+            Listening::Unix(listener) => SockRef::from(listener).shutdown(Shutdown::Both),
+        };
     }
 }
 
@@ -108,22 +126,19 @@ impl Server {
 pub fn listen(engine: &Arc<Engine>, id: u32, options: ListenOptions) -> io::Result<Server> {
     let (listening, address, unlink) = bind(&options)?;
     let listening = Arc::new(listening);
-    let close = Arc::new(Notify::new());
+    let closing = Arc::new(Closing::default());
     let server = Server {
         address,
         listening: Some(listening.clone()),
-        close: close.clone(),
+        unlink,
+        closing: closing.clone(),
     };
     let engine = engine.clone();
     tokio::spawn(async move {
         tokio::select! {
             biased;
-            () = close.notified() => {}
-            () = accept(&engine, id, &listening, &options.connection) => {}
-        }
-        // As libuv does, before the descriptor closes.
-        if let Some(path) = unlink {
-            let _ = std::fs::remove_file(path);
+            () = closing.wake.notified() => {}
+            () = accept(&engine, id, &listening, &closing, &options.connection) => {}
         }
         drop(listening);
         engine.server_event(kind::SERVER_CLOSED, id, "");
@@ -205,15 +220,21 @@ async fn accept(
     engine: &Arc<Engine>,
     server: u32,
     listening: &Listening,
+    closing: &Closing,
     options: &ConnectionOptions,
 ) {
+    let announced = Arc::new(Flow::default());
     let mut failing = false;
     loop {
+        while !announced.can_read() {
+            announced.wake.notified().await;
+        }
         match listening.accept().await {
             Ok(socket) => {
                 failing = false;
-                start(engine, server, socket, options);
+                start(engine, server, socket, &announced, options);
             }
+            Err(_) if closing.is_set.load(Ordering::SeqCst) => return,
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 // Most likely out of descriptors: told once, while connections wait in the backlog.
@@ -229,7 +250,13 @@ async fn accept(
     }
 }
 
-fn start(engine: &Arc<Engine>, server: u32, socket: Transport, options: &ConnectionOptions) {
+fn start(
+    engine: &Arc<Engine>,
+    server: u32,
+    socket: Transport,
+    announced: &Arc<Flow>,
+    options: &ConnectionOptions,
+) {
     // It fails only for a socket that is gone already, which the first read tells.
     let _ = socket.configure(options);
     let Some(connection) = engine.add(|id| {
@@ -244,10 +271,13 @@ fn start(engine: &Arc<Engine>, server: u32, socket: Transport, options: &Connect
     }) else {
         return;
     };
+    announced.charge(ANNOUNCED);
+    let announced = announced.clone();
     tokio::spawn(async move {
         let addresses = socket.addresses().to_string();
-        task::run(connection, Arc::new(socket), |collector| {
-            collector.text(kind::CONNECTION, server, &addresses, 0)
+        task::run(connection, Arc::new(socket), move |collector| {
+            collector.text(kind::CONNECTION, server, &addresses, 0);
+            collector.pays(announced, ANNOUNCED);
         })
         .await;
     });

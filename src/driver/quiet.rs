@@ -20,6 +20,7 @@ use super::events::Collector;
 use super::inner::{Failure, Inner};
 use super::transport::Transport;
 use std::io;
+use std::sync::atomic::Ordering;
 
 /// Size of a read on the application's thread.
 const QUIET_READ: usize = 64 << 10;
@@ -38,15 +39,18 @@ fn is_transient(error: &io::Error) -> bool {
 
 impl Connection {
     /// For the application's thread, while the connection is quiet: reads what its socket has, without ever waiting.
-    pub fn read_quiet(&self, collector: &mut Collector) {
+    /// Gives whether there was something.
+    pub fn read_quiet(&self, collector: &mut Collector) -> bool {
         // Not if the task is in a turn: the set stays readable, and the next look is near.
         let Some(mut inner) = self.try_lock() else {
-            return;
+            return false;
         };
         let Some(socket) = inner.socket.clone().filter(|_| inner.quiet) else {
-            return;
+            return false;
         };
-        let stays = self.wants_read(&inner)
+        let before = self.bytes_read.load(Ordering::Relaxed);
+        let stays = inner.failure.is_none()
+            && self.wants_read(&inner)
             && self.flow.can_read()
             && self.read_quietly(&mut inner, &socket, collector);
         if !stays || inner.session.queued() > 0 {
@@ -56,6 +60,7 @@ impl Connection {
             drop(inner);
             self.wake();
         }
+        self.bytes_read.load(Ordering::Relaxed) > before
     }
 
     /// Reads once. Gives whether the connection is still quiet.
@@ -79,7 +84,7 @@ impl Connection {
                 match result {
                     Ok(()) => read < BUSY && inner.failure.is_none(),
                     Err(error) => {
-                        inner.failure = Some(Failure::Protocol(error));
+                        inner.failure.get_or_insert(Failure::Protocol(error));
                         false
                     }
                 }

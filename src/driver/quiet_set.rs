@@ -5,20 +5,28 @@
 use super::transport::Transport;
 use std::io;
 #[cfg(target_os = "linux")]
-use std::sync::{Mutex, MutexGuard};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Connections found ready in one turn; the others are found in the next.
+/// Connections found ready in one turn; the others are found in the next. Far more than can be accepted meanwhile, so
+/// that those who leave are seen before more come.
 #[cfg(target_os = "linux")]
-const MAX_READY: usize = 64;
+const MAX_READY: usize = 1024;
+
+/// One member, and the part of a member's number, in the count of them.
+#[cfg(target_os = "linux")]
+const ONE: u64 = 1 << 32;
+#[cfg(target_os = "linux")]
+const NUMBER: u64 = ONE - 1;
 
 /// The set of one environment. Itself a descriptor that is readable while one of its sockets is.
 #[cfg(target_os = "linux")]
 #[derive(Debug)]
 pub struct QuietSet {
     epoll: rustix::fd::OwnedFd,
-    /// How many are in, and the exclusive or of their numbers: of one alone it is known without a system call which it
-    /// is.
-    members: Mutex<(usize, u32)>,
+    /// How many are in, times 2^32, and the exclusive or of their numbers: of one alone it is known without a system call
+    /// which it is. Late by a moment, which does no harm: a connection that is not quiet is not read, and the set
+    /// stays readable.
+    members: AtomicU64,
 }
 
 #[cfg(target_os = "linux")]
@@ -28,7 +36,7 @@ impl QuietSet {
         use rustix::event::epoll::{CreateFlags, create};
         Ok(Self {
             epoll: create(CreateFlags::CLOEXEC)?,
-            members: Mutex::default(),
+            members: AtomicU64::new(0),
         })
     }
 
@@ -36,31 +44,32 @@ impl QuietSet {
     pub fn add(&self, socket: &Transport, connection: u32) -> io::Result<()> {
         use rustix::event::epoll::{EventData, EventFlags, add};
         let data = EventData::new_u64(connection.into());
-        let mut members = self.members();
         add(&self.epoll, socket.as_ref(), data, EventFlags::IN)?;
-        *members = (members.0 + 1, members.1 ^ connection);
+        self.count(connection, |members| members.wrapping_add(ONE));
         Ok(())
     }
 
     /// Takes a connection's socket out.
     pub fn remove(&self, socket: &Transport, connection: u32) {
-        let mut members = self.members();
         if rustix::event::epoll::delete(&self.epoll, socket.as_ref()).is_ok() {
-            *members = (members.0 - 1, members.1 ^ connection);
+            self.count(connection, |members| members.wrapping_sub(ONE));
         }
     }
 
-    fn members(&self) -> MutexGuard<'_, (usize, u32)> {
-        self.members
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    fn count(&self, connection: u32, change: impl Fn(u64) -> u64) {
+        let changed = |members| Some(change(members) ^ u64::from(connection));
+        // It never says no.
+        let _ = self
+            .members
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, changed);
     }
 
     /// Connections whose sockets are readable, or broken, once the set has been found readable.
     pub fn ready(&self) -> Vec<u32> {
         use rustix::event::{Timespec, epoll};
-        if let (1, connection) = *self.members() {
-            return vec![connection];
+        let members = self.members.load(Ordering::Acquire);
+        if members & !NUMBER == ONE {
+            return vec![(members & NUMBER) as u32];
         }
         let mut events: Vec<epoll::Event> = Vec::with_capacity(MAX_READY);
         let at_once = Timespec::default();
