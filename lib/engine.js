@@ -61,7 +61,7 @@ const RECORD_WORK = 64 // a record costs about as much as 64 bytes
 
 // Answers to the first so many records of a batch leave at once, and again after four times as many: waking the other
 // end takes as long as hundreds of messages, and it can be at work meanwhile.
-const EARLY = 16
+const EARLY = 8
 
 // Whether this program's event loop is libuv's own: others have only some of its functions.
 const LIBUV = process.versions.bun === undefined && process.versions.deno === undefined
