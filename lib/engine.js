@@ -47,8 +47,8 @@ const HEADER = RECORD_WORDS * MAX_RECORDS
 // pin 1,000 slabs of this size. Larger ones (up to 1 MiB) were no faster, with messages of 64 bytes or of 64 KiB.
 const SLAB = 64 * 1024
 
-// Slabs lent to the native side once long reads are seen: as much as one connection may have undelivered. Their length is
-// that of a read and of the longest message that is put together of two.
+// Slabs lent to the native side once long reads are seen: half as many again as one connection may have undelivered, for
+// those that are being read into or cut. Their length is that of a read and of the longest message put together of two.
 const LENT = 24
 const LENT_SLAB = 80 * 1024
 

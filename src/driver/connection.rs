@@ -377,9 +377,7 @@ impl Connection {
     /// Nothing is sent any more; what is still commanded is dropped.
     pub fn end(&self) {
         let mut inner = self.lock();
-        if let Some(socket) = inner.socket.clone() {
-            self.end_quiet(&mut inner, &socket);
-        }
+        self.end_quiet(&mut inner);
         inner.ended = true;
         inner.socket = None;
         inner.in_flight = Transmit::default();

@@ -207,11 +207,7 @@ impl Engine {
     /// For the environment's thread: tasks read all its connections again.
     pub fn end_quiet(&self) {
         for connection in self.all() {
-            let mut inner = connection.lock();
-            if let Some(socket) = inner.socket.clone() {
-                connection.end_quiet(&mut inner, &socket);
-            }
-            drop(inner);
+            connection.end_quiet(&mut connection.lock());
             connection.wake();
         }
     }

@@ -55,7 +55,7 @@ impl Connection {
             && self.read_quietly(&mut inner, &socket, collector);
         if !stays || inner.session.queued() > 0 {
             if !stays {
-                self.end_quiet(&mut inner, &socket);
+                self.end_quiet(&mut inner);
             }
             drop(inner);
             self.wake();
@@ -105,16 +105,16 @@ impl Connection {
     }
 
     /// The task reads again.
-    pub fn end_quiet(&self, inner: &mut Inner, socket: &Transport) {
-        if let Some(set) = self.quiet_set.as_ref().filter(|_| inner.quiet) {
+    pub fn end_quiet(&self, inner: &mut Inner) {
+        if let (true, Some(set), Some(socket)) = (inner.quiet, &self.quiet_set, &inner.socket) {
             set.remove(socket, self.id);
         }
         inner.quiet = false;
     }
 
     /// The application's thread reads from now on, if it does so at all.
-    pub fn start_quiet(&self, inner: &mut Inner, socket: &Transport) {
-        if let Some(set) = &self.quiet_set {
+    pub fn start_quiet(&self, inner: &mut Inner) {
+        if let (Some(set), Some(socket)) = (&self.quiet_set, &inner.socket) {
             // Out of memory for it: the task goes on reading.
             inner.quiet = set.add(socket, self.id).is_ok();
         }

@@ -361,11 +361,11 @@ impl Task<'_> {
         let mut inner = connection.lock();
         let blocked = !inner.in_flight.is_empty();
         if blocked && inner.quiet {
-            connection.end_quiet(&mut inner, self.socket);
+            connection.end_quiet(&mut inner);
         }
         let can_read = self.can_read(&inner);
         if can_read && !blocked && self.short_reads >= SHORT_READS {
-            connection.start_quiet(&mut inner, self.socket);
+            connection.start_quiet(&mut inner);
             // What turns out to be busy proves quiet anew.
             self.short_reads = 0;
         }
