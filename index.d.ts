@@ -19,21 +19,25 @@ export interface ConnectionOptions {
   keepAlive?: boolean | undefined
   /** Delay before the first keep-alive probe, in milliseconds; 0 leaves the system's own. Default: 0. */
   keepAliveInitialDelay?: number | undefined
-  /** Whether the connection stays open for writing after the peer's end. Default: false. */
+  /**
+   * Whether a connection, and on QMux each of its streams, stays open for writing after the peer's end. If not, a
+   * stream ends its half once 'end' was emitted, and one that nobody reads or writes with the peer's. Default: false.
+   */
   allowHalfOpen?: boolean | undefined
   /**
-   * 'auto' tells the peer, in a frame that old peers skip, that this end is new; 'legacy' sends nothing that version
-   * 0.1.0 would not. Default: 'auto'.
+   * 'auto' tells the peer, in a frame that old peers skip, that this end is new, and moves to QMux if the peer is, too;
+   * 'legacy' sends nothing that version 0.1.0 would not; 'qmux' speaks QMux from the first byte and nothing else.
+   * Default: 'auto'.
    */
-  protocol?: 'auto' | 'legacy' | undefined
+  protocol?: 'auto' | 'legacy' | 'qmux' | undefined
   /**
    * 'new' says that the peer is known not to be version 0.1.0, which lifts the pacing that protects it from its own
    * bugs. Default: 'auto': paced until the peer has shown that it is new.
    */
   peer?: 'auto' | 'new' | undefined
   /**
-   * Bytes that the paused streams of a connection may hold before its socket is no longer read. Each chunk counts
-   * for its bytes and 128 more, which is what keeping it costs. 1 to 2^31 - 1; default: 262144.
+   * On the legacy wire: bytes that the paused streams of a connection may hold before its socket is no longer read.
+   * Each chunk counts for its bytes and 128 more, which is what keeping it costs. 1 to 2^31 - 1; default: 262144.
    */
   readableHighWaterMark?: number | undefined
   /**
@@ -42,8 +46,9 @@ export interface ConnectionOptions {
    */
   writableHighWaterMark?: number | undefined
   /**
-   * Bytes kept for a stream whose data nobody has asked for yet; past it the whole stream is discarded. Each chunk
-   * counts for its bytes and 128 more, which is what keeping it costs. 0 to 2^31 - 1; default: 262144.
+   * On the legacy wire: bytes kept for a stream whose data nobody has asked for yet; past it the whole stream is
+   * discarded. Each chunk counts for its bytes and 128 more, which is what keeping it costs. 0 to 2^31 - 1; default:
+   * 262144.
    */
   unclaimedLimit?: number | undefined
   /** Longest meta accepted from a peer, in bytes of JSON text. Default: 4194304. */
@@ -54,6 +59,39 @@ export interface ConnectionOptions {
   maxEndValueSize?: number | undefined
   /** Deepest nesting of JSON accepted from a peer. Default: 512. */
   maxJsonDepth?: number | undefined
+  /**
+   * Streams of this end that may live: not ended, reset or destroyed here. On the legacy wire those of both ends, and
+   * at most 256. 1 to 2^53 - 1; default: 256.
+   */
+  maxStreams?: number | undefined
+  /** QMux: streams of the peer's that may live; it waits with more. 0 to 2^53 - 1; default: 256. */
+  maxIncomingStreams?: number | undefined
+  /** QMux: streams of the peer's that may wait for 'stream' to be emitted. 1 to 2^31 - 1; default: 256. */
+  maxPendingStreams?: number | undefined
+  /** QMux: bytes that the peer may at first send on a stream ahead of its reader. Default: 262144. */
+  streamWindow?: number | undefined
+  /** QMux: what that may grow to, as the link asks for it. Default: 16777216 (16 MiB). */
+  maxStreamWindow?: number | undefined
+  /** QMux: bytes that the peer may at first send on all streams, beyond what unread streams hold. Default: 1048576. */
+  connectionWindow?: number | undefined
+  /** QMux: what that may grow to, as the link asks for it. Default: 67108864 (64 MiB). */
+  maxConnectionWindow?: number | undefined
+  /** QMux: bytes that unread streams may hold before they narrow the connection's window. Default: 67108864 (64 MiB). */
+  maxHeld?: number | undefined
+  /** QMux: longest record accepted, in bytes. 16382 to 2^31 - 1; default: 65552. */
+  maxRecordSize?: number | undefined
+  /** QMux: milliseconds without a record after which the connection ends, if the peer asks for no less; 0: none. Default: 0. */
+  idleTimeout?: number | undefined
+  /** QMux: milliseconds without a record from the peer after which it is pinged; 0: never. Default: 0. */
+  pingInterval?: number | undefined
+  /** QMux: resets, the peer's and those it makes us send, allowed at once and per second. Default: 1000. */
+  maxResets?: number | undefined
+  /** QMux: pings of the peer's allowed at once and per second. Default: 100. */
+  maxPings?: number | undefined
+  /** QMux: empty frames of the peer's allowed at once and per second. Default: 100000. */
+  maxEmptyFrames?: number | undefined
+  /** QMux: frames of the peer's that change nothing allowed at once and per second. Default: 1000. */
+  maxUselessFrames?: number | undefined
 }
 
 export interface MuxServerOptions extends ConnectionOptions {
@@ -102,9 +140,19 @@ export interface MuxClientOptions extends ConnectionOptions {
   signal?: AbortSignal | undefined
 }
 
+/** How streams share a connection, in the words of RFC 9218. The legacy wire has no priorities. */
+export interface Priority {
+  /** 0 to 7: lower ones are sent first. Default: 3. */
+  urgency?: number | undefined
+  /** Whether streams of the same urgency are sent in turns, or one after the other. Default: true. */
+  incremental?: boolean | undefined
+}
+
 export interface CreateStreamOptions {
   /** Keeps the chunks of different writes apart on the readable side, where the wire has one. Default: true. */
   messages?: boolean | undefined
+  /** How urgent what this end sends on the stream is. */
+  priority?: Priority | undefined
   /** Aborting it cancels the wait for the stream. */
   signal?: AbortSignal | undefined
 }
@@ -121,39 +169,42 @@ export interface ConnectionStats {
   streamsOpened: number
   /** Streams opened by the peer. */
   streamsAccepted: number
-  /** Streams that count against the limit of 256. */
+  /** Streams that live, of both ends. */
   streamsLive: number
   /** Streams whose data was dropped because nobody read it. */
   discardedStreams: number
   /** Bytes dropped of those. */
   discardedBytes: number
-  /** What the peer has shown to be. */
-  peer: 'old' | 'new' | 'undecided'
+  /** What the peer has shown to be; 'foreign': it speaks QMux, and is none of this package. */
+  peer: 'old' | 'new' | 'undecided' | 'foreign'
+  /** The wire in use. */
+  protocol: 'legacy' | 'qmux'
 }
 
 /**
- * One stream of a connection. On the legacy wire its creator writes and the other side reads; the half an end does not
- * have counts as finished, though `readable` and `writable` say true while the stream lives.
+ * One stream of a connection. On QMux both ends write and read. On the legacy wire its creator writes and the other
+ * side reads; the half an end does not have counts as finished, though `readable` and `writable` say true while the
+ * stream lives.
  */
 export class MuxStream extends Duplex {
   private constructor ()
-  /** Its id on the wire: 0 to 255, used again after its end. */
+  /** Its id on the wire. On QMux never used again; on the legacy wire 0 to 255, used again after its end. */
   readonly id: number
-  /** What createStream() was given. */
+  /** What createStream() was given; undefined on a stream of a foreign peer's. */
   readonly meta: any
 
   /**
    * Sends one message: bytes are copied before this returns, anything else goes as its JSON text, a string too unless
    * an encoding is given. False: wait for 'drain'. The callback is called when the system took the bytes, or with the
-   * error that came first. Throws ERR_MUX_INVALID_VALUE for what has no JSON form, and ERR_MUX_NOT_WRITABLE on a stream
-   * that the peer created.
+   * error that came first. Throws ERR_MUX_INVALID_VALUE for what has no JSON form, and on the legacy wire
+   * ERR_MUX_NOT_WRITABLE on a stream that the peer created.
    */
   write (value: Sendable, callback?: (error?: Error | null) => void): boolean
   write (value: Sendable, encoding?: BufferEncoding, callback?: (error?: Error | null) => void): boolean
 
   /**
-   * Ends the stream. Bytes are sent as data before; any other value arrives as the argument of the other side's 'end',
-   * a Buffer of its JSON text. On a stream that the peer created it sends nothing.
+   * Ends the writing half. Bytes are sent as data before; any other value arrives as the argument of the other side's
+   * 'end', a Buffer of its JSON text. On the legacy wire, on a stream that the peer created, it sends nothing.
    */
   end (callback?: () => void): this
   end (value: Sendable | undefined, callback?: () => void): this
@@ -162,6 +213,27 @@ export class MuxStream extends Duplex {
   /** Lets strings go as themselves, in this encoding, instead of as JSON. */
   setDefaultEncoding (encoding: BufferEncoding): this
 
+  /**
+   * Gives up what is written and not sent yet: the peer's stream fails with ERR_MUX_STREAM_RESET and this code, 0 to
+   * 2^53 - 1. The reading half goes on. On the legacy wire it is an end.
+   */
+  reset (code?: number): this
+  /**
+   * Wants nothing more of what the peer sends, and tells it so with this code, 0 to 2^53 - 1; what is buffered is
+   * dropped and 'end' follows. The writing half goes on. On the legacy wire the peer is not told.
+   */
+  stopSending (code?: number): this
+  /**
+   * Does not accept the stream: its creator's createStream() fails with ERR_MUX_STREAM_REFUSED and this code. Throws
+   * ERR_MUX_ALREADY_ACCEPTED except in a 'stream' listener, and there behind a write. On the legacy wire the stream is
+   * accepted and discarded.
+   */
+  refuse (code?: number): this
+  /** Says how urgent what this end sends is; what is left out has its default. */
+  setPriority (priority: Priority): this
+
+  /** 'stopSending': the peer wants no more of what this end sends. With a listener only the writing half ends. */
+  on (event: 'stopSending', listener: (code: number) => void): this
   /** 'data': a Buffer; a string after setEncoding(); of a JSON data frame, which no known peer sends, its value. */
   on (event: 'data', listener: (chunk: any) => void): this
   /** 'end': with a Buffer of the JSON text if the peer called end(value), else without an argument. */
@@ -169,6 +241,7 @@ export class MuxStream extends Duplex {
   on (event: 'error', listener: (error: Error) => void): this
   on (event: 'close' | 'drain' | 'finish' | 'pause' | 'readable' | 'resume', listener: () => void): this
   on (event: string | symbol, listener: (...args: any[]) => void): this
+  once (event: 'stopSending', listener: (code: number) => void): this
   once (event: 'data', listener: (chunk: any) => void): this
   once (event: 'end', listener: (value?: Buffer) => void): this
   once (event: 'error', listener: (error: Error) => void): this
@@ -181,8 +254,9 @@ export interface StreamPool {
   /**
    * Opens a stream. `meta` is any JSON value and becomes `stream.meta` on the other side; its text may have 4 MiB.
    * With a callback nothing is returned, and it is called, with the stream as `this` too, once the other side has
-   * acknowledged; without an acknowledgement it is never called. Throws ERR_MUX_STREAM_LIMIT when 256 streams live
-   * and ERR_MUX_INVALID_VALUE for a meta that has no JSON form, in either form.
+   * acknowledged; without an acknowledgement it is never called. Throws ERR_MUX_STREAM_LIMIT when `maxStreams` live
+   * and ERR_MUX_INVALID_VALUE for a meta that has no JSON form, in either form. Credit that the peer has not given yet
+   * never throws: the open waits.
    */
   createStream (meta: JsonValue, callback: (this: MuxStream, stream: MuxStream) => void): void
   createStream (
@@ -196,8 +270,8 @@ export interface StreamPool {
 export class Connection extends EventEmitter {
   private constructor ()
   readonly StreamPool: StreamPool
-  /** The wire in use. */
-  readonly protocol: 'legacy'
+  /** The wire in use: 'qmux' once both directions have moved to it. */
+  readonly protocol: 'legacy' | 'qmux'
   readonly connecting: boolean
   readonly pending: boolean
   readonly destroyed: boolean
@@ -224,6 +298,18 @@ export class Connection extends EventEmitter {
   destroy (error?: Error): this
   /** As destroy(), and the peer sees a reset. */
   resetAndDestroy (): this
+  /**
+   * Closes at once and tells the peer why: a code from 0 to 2^53 - 1, and at most 1,024 bytes of text. A code other than
+   * 0 is an error there, ERR_MUX_CLOSED_BY_PEER. On the legacy wire it is end() and destroy().
+   */
+  close (code?: number, reason?: string): this
+  /**
+   * The round trip to the peer in milliseconds; it overtakes what is queued. Rejects with ERR_MUX_NOT_SUPPORTED on the
+   * legacy wire, and with what ended the connection.
+   */
+  ping (): Promise<number>
+  /** Serves no more streams of the peer's; those that it has opened go on. The legacy wire cannot tell it. */
+  goaway (): this
   /** Stops reading the socket. */
   pause (): this
   resume (): this
@@ -243,12 +329,18 @@ export class Connection extends EventEmitter {
 
   /** 'stream': the peer opened a stream. */
   on (event: 'stream', listener: (stream: MuxStream) => void): this
+  /** 'streamRefused': the peer refused a stream of ours, created with this meta. */
+  on (event: 'streamRefused', listener: (meta: any, code: number) => void): this
+  /** 'goaway': the peer serves no new streams. */
+  on (event: 'goaway', listener: () => void): this
   /** 'end': the peer half-closed; with `allowHalfOpen: false` this end does, too. */
   on (event: 'end' | 'finish' | 'timeout', listener: () => void): this
   on (event: 'close', listener: (hadError: boolean) => void): this
   on (event: 'error', listener: (error: Error) => void): this
   on (event: string | symbol, listener: (...args: any[]) => void): this
   once (event: 'stream', listener: (stream: MuxStream) => void): this
+  once (event: 'streamRefused', listener: (meta: any, code: number) => void): this
+  once (event: 'goaway', listener: () => void): this
   once (event: 'end' | 'finish' | 'timeout', listener: () => void): this
   once (event: 'close', listener: (hadError: boolean) => void): this
   once (event: 'error', listener: (error: Error) => void): this
@@ -325,12 +417,27 @@ export class MuxClient extends EventEmitter {
   once (event: string | symbol, listener: (...args: any[]) => void): this
 }
 
-/** A peer broke the protocol; it ended that connection, and nothing else. */
+/** A peer broke the protocol, or closed with an error code; that connection has ended, and nothing else. */
 export class MuxProtocolError extends Error {
   private constructor ()
   /** ERR_MUX_FRAME_LENGTH, ERR_MUX_UNKNOWN_STREAM, …: docs/PROTOCOL.md lists them. */
   readonly code: string
   readonly origin: 'peer'
+  /** Of ERR_MUX_CLOSED_BY_PEER: the code that the peer closed the connection with. */
+  readonly closeCode?: number
+  /** Of ERR_MUX_CLOSED_BY_PEER: whether the code is its application's, and not one of QUIC's. */
+  readonly application?: boolean
+}
+
+/** What ended one stream, or kept it from opening; the connection goes on. */
+export interface MuxStreamError extends Error {
+  readonly code: 'ERR_MUX_STREAM_RESET' | 'ERR_MUX_STREAM_STOPPED' | 'ERR_MUX_STREAM_REFUSED' | 'ERR_MUX_GOAWAY'
+  /** Of ERR_MUX_STREAM_RESET. */
+  readonly resetCode?: number
+  /** Of ERR_MUX_STREAM_STOPPED. */
+  readonly stopCode?: number
+  /** Of ERR_MUX_STREAM_REFUSED. */
+  readonly refuseCode?: number
 }
 
 export const util: {

@@ -58,7 +58,8 @@ test('bytes are counted after what is encoded was flushed, and stats tell the sa
     streamsLive: 1,
     discardedStreams: 0,
     discardedBytes: 0,
-    peer: 'new'
+    peer: 'new',
+    protocol: 'legacy'
   })
 })
 

@@ -9,7 +9,7 @@ const ECONNREFUSED = -111
 const EADDRINUSE = -98
 
 test('a caller\'s error has the class and the code of its table', () => {
-  const limit = errors.callerError('ERR_MUX_STREAM_LIMIT')
+  const limit = errors.callerError('ERR_MUX_STREAM_LIMIT', 256)
   assert.equal(limit.message, 'Maximum of Streams per Connection is reached (255)')
   assert.equal(limit.constructor, Error)
   const value = errors.callerError('ERR_MUX_INVALID_VALUE', 'This value')
@@ -34,6 +34,27 @@ test('a protocol error names its code and the peer as its origin', () => {
   assert.ok(error instanceof Error)
   assert.deepEqual([error.name, error.code, error.origin, error.message],
     ['MuxProtocolError', 'ERR_MUX_OFFER', 'peer', 'a second offer'])
+})
+
+test('a stream\'s error has the code it was ended with under a name of its own', () => {
+  const shape = (name) => { const { message, ...rest } = errors.streamError(name, 7); return [message.includes('7'), rest] }
+  assert.deepEqual(errors.STREAM_CODES.map(shape), [
+    [true, { code: 'ERR_MUX_STREAM_RESET', resetCode: 7 }],
+    [true, { code: 'ERR_MUX_STREAM_STOPPED', stopCode: 7 }],
+    [true, { code: 'ERR_MUX_STREAM_REFUSED', refuseCode: 7 }],
+    [false, { code: 'ERR_MUX_GOAWAY' }]
+  ])
+})
+
+test('a close with a code has it, and says whose it is', () => {
+  const error = errors.connectionError(JSON.stringify({
+    origin: 'peer', code: 'ERR_MUX_CLOSED_BY_PEER', message: 'bye', closeCode: 9, application: true
+  }))
+  assert.ok(error instanceof errors.MuxProtocolError)
+  assert.deepEqual([error.code, error.message, error.closeCode, error.application],
+    ['ERR_MUX_CLOSED_BY_PEER', 'bye', 9, true])
+  const other = errors.connectionError('{"origin":"peer","code":"ERR_MUX_OFFER","message":"m"}')
+  assert.equal('closeCode' in other, false)
 })
 
 test('every code of the peer has words of its own', () => {

@@ -11,22 +11,19 @@ function recorder () {
   return { marks, seen, add: (name) => marks.add((error) => seen.push(error ? `${name}: ${error.message}` : name)) }
 }
 
-test('all up to the number reached are called, in order, and once', () => {
+test('each is called by its number, once, in whatever order they come', () => {
   const { marks, seen, add } = recorder()
-  const [, second, third] = ['a', 'b', 'c'].map(add)
-  marks.reach(second)
-  assert.deepEqual(seen, ['a', 'b'])
-  marks.reach(third)
-  marks.reach(third)
-  assert.deepEqual(seen, ['a', 'b', 'c'])
+  const [first, second, third] = ['a', 'b', 'c'].map(add)
+  for (const number of [second, third, second, first, third]) marks.reach(number)
+  assert.deepEqual(seen, ['b', 'c', 'a'])
 })
 
-test('one that throws is not called again, and the rest wait for the next call', () => {
+test('one that throws is not called again, and the others are not affected', () => {
   const { marks, seen, add } = recorder()
-  marks.add(() => { throw new Error('first') })
+  const bad = marks.add(() => { throw new Error('first') })
   const last = add('last')
-  assert.throws(() => marks.reach(last), /first/)
-  assert.deepEqual(seen, [])
+  assert.throws(() => marks.reach(bad), /first/)
+  marks.reach(bad)
   marks.reach(last)
   assert.deepEqual(seen, ['last'])
 })
@@ -58,4 +55,33 @@ test('thousands that wait are called in order', () => {
   const numbers = Array.from({ length: 5000 }, (_, index) => add(index))
   for (const number of numbers) marks.reach(number)
   assert.deepEqual(seen, numbers.map((_, index) => index))
+})
+
+test('one that is overtaken by many keeps only its own place', async () => {
+  const { marks, seen, add } = recorder()
+  const slow = [add('slow'), add('slower')]
+  for (let index = 0; index < 10_000; index++) {
+    marks.reach(marks.add(() => {}))
+    assert.ok(marks._entries.length < 1000)
+  }
+  const behind = add('behind')
+  assert.deepEqual(seen, [])
+  marks.reach(behind)
+  marks.reach(slow[0])
+  marks.reach(slow[0])
+  assert.deepEqual(seen, ['behind', 'slow'])
+  add('late')
+  marks.fail(new Error('over'))
+  await turn()
+  assert.deepEqual(seen, ['behind', 'slow', 'slower: over', 'late: over'])
+  assert.deepEqual(marks._entries, [])
+})
+
+test('numbers wrap at 32 bits', () => {
+  const { marks, seen, add } = recorder()
+  marks._next = marks._first = 2 ** 32 - 2
+  const numbers = ['a', 'b', 'c', 'd'].map(add)
+  assert.deepEqual(numbers, [2 ** 32 - 2, 2 ** 32 - 1, 0, 1])
+  for (const at of [2, 0, 3, 1]) marks.reach(numbers[at])
+  assert.deepEqual(seen, ['c', 'a', 'd', 'b'])
 })

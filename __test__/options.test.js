@@ -5,7 +5,9 @@ const assert = require('node:assert/strict')
 const net = require('node:net')
 const options = require('../lib/options.js')
 
-const { CONNECTION_DEFAULTS, clientOptions, nativeSettings, serverOptions, streamOptions } = options
+const {
+  CONNECTION_DEFAULTS, clientOptions, nativeSettings, priority, serverOptions, streamOptions, wireCode
+} = options
 
 const refused = { code: 'ERR_MUX_INVALID_ARG', name: 'TypeError' }
 
@@ -42,9 +44,12 @@ test('what is not allowed is refused before anything is opened', () => {
   for (const options of [
     { port: -1 }, { port: 65536 }, { port: 1.5 }, { port: {} }, { port: '' }, { port: true }, { port: 'x' },
     { port: 1, host: 5 }, { path: '' }, { path: 'a\0b' }, { port: 1, noDelay: 1 }, { port: 1, keepAlive: 'yes' },
-    { port: 1, keepAliveInitialDelay: -1 }, { port: 1, protocol: 'qmux' }, { port: 1, peer: 'old' },
+    { port: 1, keepAliveInitialDelay: -1 }, { port: 1, protocol: 'quic' }, { port: 1, peer: 'old' },
     { port: 1, readableHighWaterMark: 0 }, { port: 1, writableHighWaterMark: 2 ** 31 }, { port: 1, unclaimedLimit: -1 },
-    { port: 1, maxMetaSize: NaN }, { port: 1, maxJsonDepth: 0 }, { port: 1, signal: {} }, { port: 1, signal: null }
+    { port: 1, maxMetaSize: NaN }, { port: 1, maxJsonDepth: 0 }, { port: 1, signal: {} }, { port: 1, signal: null },
+    { port: 1, maxStreams: 0 }, { port: 1, maxStreams: 2 ** 53 }, { port: 1, maxIncomingStreams: -1 },
+    { port: 1, maxRecordSize: 16381 }, { port: 1, idleTimeout: 0.5 }, { port: 1, maxPings: 0 },
+    { port: 1, streamWindow: 2, maxStreamWindow: 1 }, { port: 1, connectionWindow: 2, maxConnectionWindow: 1 }
   ]) {
     assert.throws(() => serverOptions(options), refused, JSON.stringify(options))
     assert.throws(() => clientOptions(options), refused, JSON.stringify(options))
@@ -55,7 +60,9 @@ test('what is not allowed is refused before anything is opened', () => {
   for (const options of [
     { family: 5 }, { lookup: 1 }, { localAddress: 'name' }, { localPort: 65536 }, { hints: -1 }, { autoSelectFamily: 1 }
   ]) assert.throws(() => clientOptions({ port: 1, ...options }), refused)
-  for (const value of [5, 'x', true, { messages: 1 }, { signal: 1 }]) assert.throws(() => streamOptions(value), refused)
+  for (const value of [5, 'x', true, { messages: 1 }, { signal: 1 }, { priority: 1 }, { priority: { urgency: 8 } }]) {
+    assert.throws(() => streamOptions(value), refused)
+  }
 })
 
 test('native code gets complete, plain data', () => {
@@ -65,13 +72,51 @@ test('native code gets complete, plain data', () => {
     noDelay: true,
     keepAlive: false,
     keepAliveDelay: 0,
-    offer: false,
+    protocol: 'legacy',
     peerNew: true,
     lowWater: 3,
     maxMetaSize: 4194304,
     maxMetaTotal: 16777216,
     maxEndValueSize: 4194304,
     maxJsonDepth: 512,
-    holdLimit: 262144
+    holdLimit: 262144,
+    maxIncomingStreams: 256,
+    maxPendingStreams: 256,
+    streamWindow: 262144,
+    maxStreamWindow: 16777216,
+    connectionWindow: 1048576,
+    maxConnectionWindow: 67108864,
+    maxHeld: 67108864,
+    maxRecordSize: 65552,
+    idleTimeout: 0,
+    pingInterval: 0,
+    maxResets: 1000,
+    maxPings: 100,
+    maxEmptyFrames: 100000,
+    maxUselessFrames: 1000
   })
+})
+
+test('given one of a window and its maximum, the other follows', () => {
+  const windows = (options) => {
+    const { streamWindow, maxStreamWindow, connectionWindow, maxConnectionWindow } = serverOptions(options).connection
+    return [streamWindow, maxStreamWindow, connectionWindow, maxConnectionWindow]
+  }
+  assert.deepEqual(windows({ maxStreamWindow: 1000, connectionWindow: 2 ** 30 }), [1000, 1000, 2 ** 30, 2 ** 30])
+  assert.deepEqual(windows({ streamWindow: 1, maxConnectionWindow: 2 ** 30 }), [1, 2 ** 24, 2 ** 20, 2 ** 30])
+})
+
+test('a priority is a number from 0 to 15, and has RFC 9218\'s words', () => {
+  assert.deepEqual([{}, { urgency: 0 }, { urgency: 7, incremental: false }, { incremental: false }].map(priority),
+    [11, 8, 7, 3])
+  for (const value of [null, 'x', { urgency: -1 }, { urgency: 1.5 }, { incremental: 1 }]) {
+    assert.throws(() => priority(value), refused)
+  }
+  assert.equal(streamOptions({}).priority, undefined)
+  assert.equal(streamOptions({ priority: { urgency: 1 } }).priority, 9)
+})
+
+test('a code is what a number carries exactly', () => {
+  for (const code of [0, 1, 2 ** 53 - 1]) assert.equal(wireCode(code), code)
+  for (const code of [-1, 0.5, 2 ** 53, NaN, '1', 1n, undefined]) assert.throws(() => wireCode(code), refused)
 })

@@ -2,29 +2,32 @@
 
 // A connection as programs see it: what they knew as a net.Socket, less its bytes.
 //
-// This file may not: handle records, or send stream data (link.js and stream.js do).
+// This file may not: handle records, or send stream data (receiver.js and the streams do).
 
 const context = require('./context')
 const engine = require('./engine')
 const { callerError } = require('./errors')
 const { IdleTimer } = require('./idle-timer')
-const { Link } = require('./link')
-const { callback, invalid, MAX_UINT31 } = require('./options')
+const { callback, invalid, MAX_UINT31, wireCode } = require('./options')
+const { Receiver } = require('./receiver')
 const { StreamPool } = require('./stream-pool')
 
 const { op } = engine
 
 const PEERS = ['undecided', 'old', 'new']
 
+// A reason goes into one frame, and into somebody's log.
+const MAX_REASON = 1024
+
 /** What a MuxServer or a MuxClient made; programs do not construct it. */
-class Connection extends Link {
+class Connection extends Receiver {
   constructor (owner, settings, asyncContext) {
     super(owner, settings, asyncContext)
     this.StreamPool = new StreamPool(this)
   }
 
-  /** The wire in use. */
-  get protocol () { return 'legacy' }
+  /** The wire in use: 'qmux' once both directions have switched, else 'legacy'. */
+  get protocol () { return this._isSwitched() ? 'qmux' : 'legacy' }
 
   /** Bytes received on the connection itself, framing included. */
   get bytesRead () { return this._bytes()[0] }
@@ -57,8 +60,39 @@ class Connection extends Link {
       streamsLive: this._streams.live,
       discardedStreams: this._discardedStreams,
       discardedBytes: this._discardedBytes,
-      peer: PEERS[this._peer]
+      peer: this._isForeign() ? 'foreign' : PEERS[this._peer],
+      protocol: this.protocol
     }
+  }
+
+  /** A round trip to the peer, ahead of all that is queued. @returns {Promise<number>} ms */
+  ping () {
+    return this._ping()
+  }
+
+  /** Serves no more streams of the peer's than those that it has opened; what is open goes on. */
+  goaway () {
+    if (!this._goesAway) {
+      this._goesAway = true
+      this._command(op.GOAWAY, engine.WHOLE, 0)
+    }
+    return this
+  }
+
+  /** Closes at once, and tells the peer why. The legacy wire cannot tell. */
+  close (code = 0, reason = '') {
+    wireCode(code)
+    if (typeof reason !== 'string' || Buffer.byteLength(reason) > MAX_REASON) {
+      throw invalid('reason', `a string of at most ${MAX_REASON} bytes`, reason)
+    }
+    if (this.destroyed) return this
+    if (this._open && this._sendsQmux()) {
+      engine.coded(op.CLOSE, this._number, engine.WHOLE, code, reason)
+      this._closeWithCode()
+      return this
+    }
+    this.end()
+    return this.destroy()
   }
 
   write () {

@@ -71,27 +71,56 @@ class Charges {
   constructor () {
     this._entries = []
     this._head = 0
+    this._bytes = 0 // of the chunks themselves; counted for streams that do not keep them apart
   }
 
   get length () { return this._entries.length - this._head }
 
-  push (charge) { this._entries.push(charge) }
+  push (charge) {
+    this._entries.push(charge)
+    this._bytes += bytesOf(charge)
+  }
 
   /** Takes charges from the front until so many are left. @returns {number} their sum */
   dropTo (length) {
     let sum = 0
-    while (this.length > length) sum += this._entries[this._head++]
+    while (this.length > length) sum += this._take()
+    this._compact()
+    return sum
+  }
+
+  /** Takes those charges from the front whose chunks are not among so many bytes at the end. @returns {number} their sum */
+  dropToBytes (left) {
+    let sum = 0
+    while (this.length > 0 && this._bytes - bytesOf(this._entries[this._head]) >= left) sum += this._take()
+    this._compact()
+    return sum
+  }
+
+  _take () {
+    const charge = this._entries[this._head++]
+    this._bytes -= bytesOf(charge)
+    return charge
+  }
+
+  _compact () {
     // One by one a shift of the array would be quadratic.
     if (this._head >= COMPACT_AT && this._head * 2 >= this._entries.length) {
       this._entries.splice(0, this._head)
       this._head = 0
     }
-    return sum
   }
 
   /** Takes the charge at a place. */
-  take (place) { return this._entries.splice(this._head + place, 1)[0] }
+  take (place) {
+    const charge = this._entries.splice(this._head + place, 1)[0]
+    this._bytes -= bytesOf(charge)
+    return charge
+  }
 }
+
+// Nothing that counts for nothing any more has bytes.
+function bytesOf (charge) { return Math.max(0, charge - PER_CHUNK) }
 
 let warned = false
 

@@ -25,10 +25,20 @@ const CONN_END = 10
 const CONN_PAUSE = 11
 const CONN_RESUME = 12
 const DISCARD = 13
+const RESET = 14
+const STOP = 15
+const CREDIT = 16
+const PING = 17
+const CLOSE = 18
+const REFUSE = 19
+const PRIORITY = 20
+const GOAWAY = 21
 
 const RECORD_DATA = 1
 const FIRST_SERVER_RECORD = 24
 const CONN_MASK = 0xffffff
+
+const WHOLE = 0xffffffff // in place of a handle: the connection
 
 const HEAD = 12 // bytes of a command before its payload
 const MAX_DATA = 65536 // payload of one DATA command: the boundary's limit
@@ -243,6 +253,19 @@ function text (op, connection, handle, json) {
   return length
 }
 
+/** A command whose payload is a code of 64 bits and perhaps a text behind it. */
+function coded (op, connection, handle, code, reason = '') {
+  const length = 8 + Buffer.byteLength(reason)
+  const start = reserve(HEAD + (length + 3 & ~3))
+  const w = start >>> 2
+  words[w] = op << 24 | connection
+  words[w + 1] = handle
+  words[w + 2] = length
+  words[w + 3] = code % 2 ** 32
+  words[w + 4] = Math.floor(code / 2 ** 32)
+  commands.write(reason, start + HEAD + 8, 'utf8')
+}
+
 /** Emits 'drain' in a later turn: a writer whose flush completes at once must not keep I/O from its turn. */
 function drainSoon (connection) {
   if (draining.size === 0) setImmediate(emitDrains)
@@ -431,8 +454,32 @@ function unref () {
 }
 
 module.exports = {
-  op: { OPEN, DATA, END, END_VALUE, ACCEPT, HOLD, RELEASE, FORGET, MARK, CONN_END, CONN_PAUSE, CONN_RESUME, DISCARD },
+  op: {
+    OPEN,
+    DATA,
+    END,
+    END_VALUE,
+    ACCEPT,
+    HOLD,
+    RELEASE,
+    FORGET,
+    MARK,
+    CONN_END,
+    CONN_PAUSE,
+    CONN_RESUME,
+    DISCARD,
+    RESET,
+    STOP,
+    CREDIT,
+    PING,
+    CLOSE,
+    REFUSE,
+    PRIORITY,
+    GOAWAY
+  },
   HEAD,
+  WHOLE,
+  coded,
   cut,
   data,
   drainSoon,

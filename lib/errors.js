@@ -8,8 +8,8 @@ const { getSystemErrorMap } = require('node:util')
 
 // What a caller does wrong or asks for too late. The class is the one Node uses for the same kind of mistake.
 const CALLER = {
-  // The text is that of version 0.1.0, word for word: programs may compare it. 255 is the highest id.
-  ERR_MUX_STREAM_LIMIT: [Error, () => 'Maximum of Streams per Connection is reached (255)'],
+  // The text is that of version 0.1.0, word for word: programs may compare it. It names the highest id.
+  ERR_MUX_STREAM_LIMIT: [Error, (limit) => `Maximum of Streams per Connection is reached (${limit - 1})`],
   ERR_MUX_INVALID_VALUE: [TypeError, (what) => `${what} has no JSON form and cannot be sent`],
   ERR_MUX_VALUE_TOO_LARGE: [RangeError,
     (what, bytes, limit) => `${what} takes ${bytes} bytes as JSON; at most ${limit} can be sent`],
@@ -20,8 +20,19 @@ const CALLER = {
   ERR_MUX_NOT_WRITABLE: [Error,
     () => 'The peer created this stream; on the legacy wire only its creator can write to it'],
   ERR_MUX_CONNECTION_CLOSED: [Error, () => 'The connection is closed'],
+  ERR_MUX_NOT_SUPPORTED: [Error, (what) => `${what} needs QMux, and this connection speaks the legacy wire`],
+  ERR_MUX_ALREADY_ACCEPTED: [Error,
+    () => 'A stream can be refused only while its \'stream\' event is emitted, and before it is written to'],
   // lib/binding.js words this one: it knows what is missing.
   ERR_MUX_NO_BINARY: [Error, (detail) => detail]
+}
+
+// How one stream ends before its time. Nothing is wrong: either end may do so, and the connection goes on.
+const STREAM = {
+  ERR_MUX_STREAM_RESET: [(code) => `The stream was reset with code ${code}`, 'resetCode'],
+  ERR_MUX_STREAM_STOPPED: [(code) => `The peer wants no more of this stream: code ${code}`, 'stopCode'],
+  ERR_MUX_STREAM_REFUSED: [(code) => `The peer refused the stream with code ${code}`, 'refuseCode'],
+  ERR_MUX_GOAWAY: [() => 'The peer serves no new streams; it never saw this one', undefined]
 }
 
 // What a peer does wrong. The native side writes the message, with the numbers that were read; these stand in
@@ -36,10 +47,21 @@ const PEER = {
   ERR_MUX_JSON_TOO_DEEP: 'The peer sent JSON nested above the depth limit',
   ERR_MUX_OFFER: 'The peer sent an offer that is not allowed',
   ERR_MUX_SWITCH: 'The peer sent a switch that is not allowed',
-  ERR_MUX_QMUX_START: 'The peer speaks QMux where only the legacy wire is spoken'
+  ERR_MUX_QMUX_START: 'The peer speaks QMux where only the legacy wire is spoken',
+  ERR_MUX_NOT_QMUX: 'The peer speaks something else where only QMux is spoken',
+  ERR_MUX_FLOW_CONTROL: 'The peer sent more than it was given credit for',
+  ERR_MUX_STREAM_COUNT: 'The peer opened more streams than it was allowed',
+  ERR_MUX_STREAM_STATE: 'The peer sent a frame that the state of its stream does not allow',
+  ERR_MUX_FINAL_SIZE: 'The peer changed the final size of a stream',
+  ERR_MUX_FRAME_ENCODING: 'The peer sent a malformed frame or record',
+  ERR_MUX_TRANSPORT_PARAMETER: 'The peer sent transport parameters that are not allowed',
+  ERR_MUX_PROTOCOL_VIOLATION: 'The peer sent what the protocol does not allow',
+  ERR_MUX_FLOOD: 'The peer sent too much of what is harmless in small numbers',
+  ERR_MUX_CLOSED_BY_PEER: 'The peer closed the connection with an error code',
+  ERR_MUX_IDLE_TIMEOUT: 'Nothing came from the peer for too long'
 }
 
-/** An error the peer caused by breaking the protocol. It ended the connection, and nothing else. */
+/** An error the peer caused, by breaking the protocol or by telling of one. It ended the connection, and nothing else. */
 class MuxProtocolError extends Error {
   constructor (code, message) {
     super(message || PEER[code] || 'The peer broke the protocol')
@@ -69,6 +91,15 @@ function callerError (code, ...details) {
   const [Class, message] = CALLER[code]
   const error = new Class(message(...details))
   error.code = code
+  return error
+}
+
+/** @returns {Error} the error of a stream that ended before its time; `code` is what was sent with it. */
+function streamError (name, code) {
+  const [message, property] = STREAM[name]
+  const error = new Error(message(code))
+  error.code = name
+  if (property !== undefined) error[property] = code
   return error
 }
 
@@ -117,10 +148,19 @@ function connectErrors (errors) {
   return error
 }
 
+function peerError ({ code, message, closeCode, application }) {
+  const error = new MuxProtocolError(code, message)
+  if (closeCode !== undefined) {
+    error.closeCode = closeCode
+    error.application = Boolean(application)
+  }
+  return error
+}
+
 /** The text of a CONN_ERROR record as an error object. */
 function connectionError (text) {
   const report = JSON.parse(text)
-  if (report.origin === 'peer') return new MuxProtocolError(report.code, report.message)
+  if (report.origin === 'peer') return peerError(report)
   if (report.origin === 'connect') return connectErrors(report.errors)
   return systemError(report.errno, report.syscall)
 }
@@ -143,6 +183,7 @@ function abortError (signal) {
 module.exports = {
   CALLER_CODES: Object.keys(CALLER),
   PEER_CODES: Object.keys(PEER),
+  STREAM_CODES: Object.keys(STREAM),
   MuxProtocolError,
   abortError,
   callerError,
@@ -151,5 +192,6 @@ module.exports = {
   connectionError,
   listenError,
   notRunning,
+  streamError,
   systemError
 }

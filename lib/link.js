@@ -1,34 +1,33 @@
 'use strict'
 
-// The engine's side of a connection: records in, commands out, its streams by handle, its life from connecting to
-// 'close'.
+// The engine's side of a connection: commands out, its streams by handle, its life from connecting to 'close'.
 //
-// This file may not: resolve names, accept or connect (server.js and client.js do), touch stream data, or offer
-// anything to programs (connection.js does).
+// This file may not: resolve names, accept or connect (server.js and client.js do), touch stream data, read records
+// (receiver.js does), or offer anything to programs (connection.js does).
 
 const { EventEmitter } = require('node:events')
 const context = require('./context')
 const engine = require('./engine')
-const { callerError, connectionError, MuxProtocolError } = require('./errors')
+const { callerError } = require('./errors')
 const { Marks } = require('./marks')
-const { MuxStream } = require('./stream')
+const { priority } = require('./options')
+const { Pings } = require('./pings')
 const { StreamTable } = require('./stream-table')
 
 const { op } = engine
 
-// Kinds of records; the numbers are the boundary's.
-const JSON_DATA = 2
-const STREAM = 3
-const OPENED = 4
-const END = 5
-const CLOSED = 6
-const DRAIN = 7
-const MARKED = 8
-const PEER = 9
-const CONNECTED = 17
-const CONN_END = 18
-const CONN_ERROR = 19
-const CONN_CLOSE = 20
+// Of WIRES: what is spoken in which direction, and with whom.
+const SENDS = 1
+const RECEIVES = 2
+const FOREIGN = 4
+const SWITCHED = SENDS | RECEIVES
+
+// The legacy wire has one byte for the id of a stream.
+const LEGACY_STREAMS = 256
+
+// The peer's kinds, as native code counts them.
+const OLD = 1
+const NEW = 2
 
 class Link extends EventEmitter {
   /** @param owner the MuxServer or MuxClient that made it */
@@ -67,6 +66,10 @@ class Link extends EventEmitter {
     this._idle = null // the timer of setTimeout()
     this._paused = false
     this._peer = 0 // 0: undecided, 1: old, 2: new
+    this._wires = settings.protocol === 'qmux' ? SWITCHED : 0
+    this._pings = null
+    this._goesAway = false // goaway() was called
+    this._peerGoesAway = false
     this._read = 0
     this._written = 0
     this._opened = 0
@@ -103,6 +106,8 @@ class Link extends EventEmitter {
     const unsent = this._unsent
     this._unsent = []
     for (const open of unsent) open._send()
+    if (this._goesAway) this._command(op.GOAWAY, engine.WHOLE, 0)
+    if (this._isSwitched()) this._sendPings()
     if (this._ended) this._sendEnd()
     this._updateRef()
   }
@@ -121,6 +126,13 @@ class Link extends EventEmitter {
     return this
   }
 
+  // Native code ends it when the peer has been told, and says CONN_CLOSE then.
+  _closeWithCode () {
+    this._peerEnded = false
+    this._shut(null)
+    engine.flush()
+  }
+
   // From here on the connection carries nothing. Its streams learn it now, their events come later.
   _shut (failure) {
     if (this._open) this._remember()
@@ -136,6 +148,7 @@ class Link extends EventEmitter {
     this._busy = false
     for (const stream of streams) stream._connectionClosed(reason)
     this._marks.fail(reason)
+    if (this._pings !== null) this._pings.fail(reason)
     this._updateRef()
   }
 
@@ -159,6 +172,8 @@ class Link extends EventEmitter {
     }
   }
 
+  _knowPeer (isNew) { this._peer = isNew ? NEW : OLD }
+
   // ---- commands ----
 
   _command (code, handle, argument) {
@@ -175,26 +190,29 @@ class Link extends EventEmitter {
     return this._queued < this._highWater
   }
 
-  /** Calls back when the kernel took all that was queued before, or with the error that came first. */
-  _mark (done) {
+  /** Calls back when the kernel took all that was queued before on a stream, or on all, or with the error that came first. */
+  _mark (handle, done) {
     if (!this._open) {
-      process.nextTick(done, this._failure || callerError('ERR_MUX_CONNECTION_CLOSED'))
+      process.nextTick(done, this._reason())
       return
     }
-    engine.put(op.MARK, this._number, 0, this._marks.add(done))
+    engine.put(op.MARK, this._number, handle, this._marks.add(done))
   }
+
+  // Why nothing can be done with this connection any more.
+  _reason () { return this._failure || callerError('ERR_MUX_CONNECTION_CLOSED') }
 
   _sendEnd () {
     if (!this._wantsRef) this._keepUntilSent()
     engine.put(op.CONN_END, this._number, 0, 0)
-    this._mark((error) => { if (!error) context.emit(this._context, this, 'finish') })
+    this._mark(engine.WHOLE, (error) => { if (!error) context.emit(this._context, this, 'finish') })
   }
 
   _keepUntilSent () {
     if (this._busy || !this._open) return
     this._busy = true
     this._updateRef()
-    this._mark((error) => {
+    this._mark(engine.WHOLE, (error) => {
       this._busy = false
       // More was written meanwhile.
       if (!error && !this._wantsRef && this._queued > 0) this._keepUntilSent()
@@ -216,6 +234,26 @@ class Link extends EventEmitter {
 
   /** The stream, or the open that waits, behind a handle. */
   _stream (handle) { return this._streams.at(handle) }
+
+  /** Whether what this end sends are QMux records: then streams have both directions. */
+  _sendsQmux () { return (this._wires & SENDS) !== 0 }
+
+  _isSwitched () { return (this._wires & SWITCHED) === SWITCHED }
+
+  _isForeign () { return (this._wires & FOREIGN) !== 0 }
+
+  /** How many streams may live. */
+  _limit () {
+    const { maxStreams } = this._settings
+    return this._sendsQmux() ? maxStreams : Math.min(maxStreams, LEGACY_STREAMS)
+  }
+
+  /** Those that count against it: version 0.1.0 draws the ids of both directions from one table. */
+  _live () { return this._sendsQmux() ? this._streams.localLive : this._streams.live }
+
+  _prioritise (handle, options) {
+    this._command(op.PRIORITY, handle, priority(options))
+  }
 
   _countDown (handle) {
     if (!this.destroyed) this._streams.countDown(handle)
@@ -254,120 +292,30 @@ class Link extends EventEmitter {
     }
   }
 
-  _record (kind, handle, offset, length, aux) {
-    if (this._idle !== null) this._idle.refresh()
-    if (kind === CONN_CLOSE) return this._onClose(offset, length)
-    if (this.destroyed) return
-    switch (kind) {
-      case STREAM: return this._onStream(handle, engine.textAt(offset, length), aux)
-      case OPENED: {
-        const entry = this._stream(handle)
-        if (entry !== undefined) entry._onOpened(aux)
-        return
-      }
-      case END: {
-        const stream = this._stream(handle)
-        if (stream !== undefined) stream._onEnd(aux === 1 ? engine.cut(offset, length) : undefined)
-        return
-      }
-      case JSON_DATA: {
-        const stream = this._stream(handle)
-        if (stream === undefined || !stream._wantsValue(length)) return
-        const value = this._parse(engine.textAt(offset, length))
-        if (!this.destroyed) stream._onValue(value, length)
-        return
-      }
-      case CLOSED: return this._onStreamClosed(handle)
-      case MARKED: return this._marks.reach(aux)
-      case DRAIN:
-        // Since this was said more may have been written, and sent.
-        engine.flush()
-        this._queued = engine.native.queuedBytes(this._number)
-        this._drained()
-        return
-      case PEER:
-        this._peer = aux === 1 ? 2 : 1
-        return
-      case CONNECTED:
-        this._establish(engine.textAt(offset, length))
-        this._owner._connected(this)
-        return
-      case CONN_END:
-        // Streams emit their 'end' in the ticks that follow; the connection's comes after them.
-        this._peerEnded = true
-        setImmediate(emitEnd, this)
-        return
-      case CONN_ERROR:
-        this._peerEnded = false
-        this._shut(connectionError(engine.textAt(offset, length)))
-        this._report()
-    }
-  }
-
-  // Native code has checked the text. Should its idea of JSON ever be wider than JSON.parse's, the peer is at fault.
-  _parse (text) {
-    try {
-      return JSON.parse(text)
-    } catch {
-      this._destroy(new MuxProtocolError('ERR_MUX_JSON_INVALID'), false)
-    }
-  }
-
-  _onStream (handle, text, id) {
-    const meta = this._parse(text)
-    if (this.destroyed) return
-    const stream = new MuxStream(this, handle, id, meta, this._context, true, true)
-    this._streams.set(handle, stream)
-    this._accepted++
-    let heard = true
-    try {
-      heard = this._owner._emitStream(this, stream)
-    } finally {
-      // The acknowledgement follows the event, whatever a listener did. Behind our own end there is none.
-      if (this._canSend()) this._command(op.ACCEPT, handle, 0)
-      stream._onAccepted(heard)
-    }
-  }
-
-  _onStreamClosed (handle) {
-    const entry = this._streams.remove(handle)
+  /** A closed stream's handle may be used again. */
+  _free (handle) {
+    if (!this._open) return
+    this._streams.remove(handle)
     if ((handle & 1) === 1) this._command(op.FORGET, handle, 0)
-    if (entry !== undefined) entry._onClosed()
   }
 
-  _emitEnd () {
-    if (!this._peerEnded) return // destroyed meanwhile
-    try {
-      context.emit(this._context, this, 'end')
-    } finally {
-      // Nothing more comes: streams the peer left open, and opens it did not answer, are cut off now.
-      if (!this.destroyed) {
-        const reason = callerError('ERR_MUX_CONNECTION_CLOSED')
-        for (const stream of this._streams.entries()) {
-          if (stream._pending || stream._out === 0) stream._connectionClosed(reason)
-        }
-        if (!this._settings.allowHalfOpen) this.end()
-      }
+  /** A round trip to the peer. @returns {Promise<number>} ms */
+  _ping () {
+    if (this.destroyed || this._ended) return Promise.reject(this._reason())
+    const isSwitched = this._isSwitched()
+    if (!isSwitched && (this._peer === OLD || this._settings.protocol === 'legacy')) {
+      return Promise.reject(callerError('ERR_MUX_NOT_SUPPORTED', 'ping()'))
     }
+    if (this._pings === null) this._pings = new Pings()
+    return this._pings.add(isSwitched && this._open ? this._sendPing() : undefined)
   }
 
-  _onClose (offset, length) {
-    const text = length > 0 ? engine.textAt(offset, length) : '{}'
-    const { bytesRead = this._read, bytesWritten = this._written } = JSON.parse(text)
-    if (!this.destroyed) this._shut(null)
-    this._read = bytesRead
-    this._written = bytesWritten
-    this._closing = true
-    const number = this._number
-    this._number = -1
-    engine.forget(number)
-    if (this._hasRef) {
-      this._hasRef = false
-      engine.unref()
-    }
-    // Behind an 'end' that is due, and behind the 'close' of its streams.
-    if (this._peerEnded) setImmediate(finish, this)
-    else process.nextTick(finish, this)
+  _sendPing () {
+    return (number) => this._command(op.PING, engine.WHOLE, number)
+  }
+
+  _sendPings () {
+    if (this._pings !== null && this._open) this._pings.go(this._sendPing())
   }
 
   _stopIdle () {
@@ -403,10 +351,6 @@ class Link extends EventEmitter {
   }
 }
 
-function emitEnd (connection) {
-  connection._emitEnd()
-}
-
 function finish (connection) {
   try {
     connection._report()
@@ -421,4 +365,4 @@ function afterDestroy (connection) {
   else connection._report()
 }
 
-module.exports = { Link }
+module.exports = { Link, finish }

@@ -1,6 +1,7 @@
 'use strict'
 
-// Callbacks that wait for the kernel to take what was queued before them, in the order asked for.
+// Callbacks that wait for the kernel to take what was queued before them. Those of different streams may come back in
+// any order.
 //
 // This file may not: send commands or know why somebody waits.
 
@@ -9,47 +10,78 @@ const COMPACT_AT = 256
 
 class Marks {
   constructor () {
-    this._entries = [] // number, callback, number, callback, …
-    this._head = 0
+    this._entries = [] // callbacks by number; undefined once called
+    this._head = 0 // before it none waits
+    this._first = 0 // the number of the first entry
     this._next = 0
+    // Those that others overtook by far, by number: one stream that stands still must not keep the places of all that
+    // were called after it.
+    this._late = null
   }
 
   /** @returns {number} the number by which `done` will be called. */
   add (done) {
     const number = this._next
     this._next = number + 1 >>> 0 // 32 bits on the boundary
-    this._entries.push(number, done)
+    this._entries.push(done)
     return number
   }
 
-  /** Calls all up to and including this number. One that throws leaves the rest for the next call. */
+  /** Calls the one with this number, once. */
   reach (number) {
-    for (;;) {
-      const entries = this._entries
-      const head = this._head
-      if (head >= entries.length) return
-      const reached = entries[head] === number
-      const done = entries[head + 1]
-      entries[head + 1] = undefined
-      this._head = head + 2
-      if (this._head === entries.length) {
-        entries.length = 0
-        this._head = 0
-      } else if (this._head >= COMPACT_AT) {
-        entries.splice(0, this._head)
-        this._head = 0
-      }
-      done()
-      if (reached) return
+    const entries = this._entries
+    const at = number - this._first >>> 0
+    let done
+    if (at < entries.length) {
+      done = entries[at]
+      entries[at] = undefined
+      this._shift(at)
+    } else if (this._late !== null) {
+      done = this._late.get(number)
+      this._late.delete(number)
     }
+    if (done !== undefined) done()
+  }
+
+  _shift (reached) {
+    const entries = this._entries
+    let head = this._head
+    while (head < entries.length && entries[head] === undefined) head++
+    this._head = head
+    if (head === entries.length) {
+      this._first = this._next
+      entries.length = 0
+      this._head = 0
+    } else if (head >= COMPACT_AT) {
+      entries.splice(0, head)
+      this._first = this._first + head >>> 0
+      this._head = 0
+    } else if (reached >= head + COMPACT_AT) {
+      this._leaveBehind()
+    }
+  }
+
+  // The oldest places, most of them of callbacks that were called, make room.
+  _leaveBehind () {
+    if (this._late === null) this._late = new Map()
+    const old = this._entries.splice(0, COMPACT_AT)
+    old.forEach((done, at) => {
+      if (done !== undefined) this._late.set(this._first + at >>> 0, done)
+    })
+    this._first = this._first + COMPACT_AT >>> 0
+    this._head = 0
   }
 
   /** Calls all that wait, in the next tick, with the error. */
   fail (error) {
-    const entries = this._entries
-    for (let i = this._head + 1; i < entries.length; i += 2) process.nextTick(entries[i], error)
+    const waiting = this._late === null ? [] : [...this._late.values()]
+    for (const done of waiting.concat(this._entries)) {
+      if (done !== undefined) process.nextTick(done, error)
+    }
     this._entries = []
     this._head = 0
+    this._first = this._next
+    this._late = null
   }
 }
 

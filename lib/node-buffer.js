@@ -51,6 +51,17 @@ function buffered (buffer, start) {
   return chunks
 }
 
+/** Drops what is buffered. */
+function clearBuffered (state) {
+  if (Array.isArray(state.buffer)) {
+    state.buffer = []
+    state.bufferIndex = 0
+  } else {
+    state.buffer.clear()
+  }
+  state.length = 0
+}
+
 /** Goes on with a flow that a listener broke off, as Node itself flows. */
 function flowOn (stream) {
   const state = stream._readableState
@@ -63,4 +74,4 @@ function isHeard (stream) {
   return stream.listenerCount('error') > pipes.length
 }
 
-module.exports = { decodeBuffered, flowOn, isHeard }
+module.exports = { clearBuffered, decodeBuffered, flowOn, isHeard }

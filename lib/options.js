@@ -10,6 +10,7 @@ const { callerError } = require('./errors')
 const KIB = 1024
 const MIB = 1024 * KIB
 const MAX_UINT31 = 2 ** 31 - 1
+const MAX_SAFE = Number.MAX_SAFE_INTEGER
 
 // The commands buffer of the engine holds the longest JSON text in one piece; see engine.js.
 const MAX_JSON = 4 * MIB
@@ -34,8 +35,37 @@ const CONNECTION_DEFAULTS = {
   maxMetaTotal: 16 * MIB,
   maxEndValueSize: 4 * MIB,
   // JSON.parse has no limit of its own; 512 is deeper than any data made by hand, shallower than any stack.
-  maxJsonDepth: 512
+  maxJsonDepth: 512,
+  // The limit of version 0.1.0, and its error: a program that forgets to end its streams learns it at the same place.
+  maxStreams: 256,
+  // What follows is of QMux alone.
+  // As many as the other side may have by its own default; 100 is what HTTP/2 servers allow.
+  maxIncomingStreams: 256,
+  // Opens that 'stream' listeners have not seen yet: 256 metas are little, and a round trip brings no more of use.
+  maxPendingStreams: 256,
+  // 256 KiB fills 25 MB/s at 10 ms, what yamux and its kin start with; it grows where that is too little, up to 16 MiB,
+  // 320 MB/s at 50 ms.
+  streamWindow: 256 * KIB,
+  maxStreamWindow: 16 * MIB,
+  // Four streams' worth before it grows; 64 MiB is the most that one connection can have under way to us.
+  connectionWindow: 1 * MIB,
+  maxConnectionWindow: 64 * MIB,
+  // 256 streams with 256 KiB each may stand unread before they slow the others.
+  maxHeld: 64 * MIB,
+  // 64 KiB of data and the header of its frame.
+  maxRecordSize: 64 * KIB + 16,
+  idleTimeout: 0, // ms; 0: none, as net
+  pingInterval: 0, // ms; 0: none, as net
+  // Each budget is so many at once and so many a second: far above what programs do, far below what costs anything.
+  maxResets: 1000,
+  maxPings: 100,
+  // Of empty frames a program may well send many: each empty write is one.
+  maxEmptyFrames: 100_000,
+  maxUselessFrames: 1000
 }
+
+// A declared value below this is an error of the draft's.
+const MIN_RECORD = 16382
 
 const BACKLOG = 511 // as net
 // As net: a shorter wait would make every slow first address cost a second connection.
@@ -113,14 +143,24 @@ function positional (first, host) {
   return options
 }
 
+// The first window of a stream or connection, and what it may grow to. Given one of them the other follows.
+function windows (options, first, most) {
+  const d = CONNECTION_DEFAULTS
+  const limit = integer(options, most, 1, MAX_UINT31, Math.max(d[most], integer(options, first, 1, MAX_UINT31, 1)))
+  const window = integer(options, first, 1, MAX_UINT31, Math.min(d[first], limit))
+  if (window > limit) throw invalid(`options.${first}`, `at most options.${most}, ${limit}`, window)
+  return { [first]: window, [most]: limit }
+}
+
 function connectionOptions (options) {
   const d = CONNECTION_DEFAULTS
+  const count = (name, min, max) => integer(options, name, min, max, d[name])
   return {
     noDelay: boolean(options, 'noDelay', d.noDelay),
     keepAlive: boolean(options, 'keepAlive', d.keepAlive),
     keepAliveInitialDelay: integer(options, 'keepAliveInitialDelay', 0, MAX_UINT31, d.keepAliveInitialDelay),
     allowHalfOpen: boolean(options, 'allowHalfOpen', d.allowHalfOpen),
-    protocol: oneOf(options, 'protocol', ['auto', 'legacy'], d.protocol),
+    protocol: oneOf(options, 'protocol', ['auto', 'legacy', 'qmux'], d.protocol),
     peer: oneOf(options, 'peer', ['auto', 'new'], d.peer),
     readableHighWaterMark: integer(options, 'readableHighWaterMark', 1, MAX_UINT31, d.readableHighWaterMark),
     writableHighWaterMark: integer(options, 'writableHighWaterMark', 1, MAX_UINT31, d.writableHighWaterMark),
@@ -128,7 +168,20 @@ function connectionOptions (options) {
     maxMetaSize: integer(options, 'maxMetaSize', 4, MAX_UINT31, d.maxMetaSize),
     maxMetaTotal: integer(options, 'maxMetaTotal', 4, MAX_UINT31, d.maxMetaTotal),
     maxEndValueSize: integer(options, 'maxEndValueSize', 4, MAX_UINT31, d.maxEndValueSize),
-    maxJsonDepth: integer(options, 'maxJsonDepth', 1, 1e6, d.maxJsonDepth)
+    maxJsonDepth: integer(options, 'maxJsonDepth', 1, 1e6, d.maxJsonDepth),
+    maxStreams: count('maxStreams', 1, MAX_SAFE),
+    maxIncomingStreams: count('maxIncomingStreams', 0, MAX_SAFE),
+    maxPendingStreams: count('maxPendingStreams', 1, MAX_UINT31),
+    ...windows(options, 'streamWindow', 'maxStreamWindow'),
+    ...windows(options, 'connectionWindow', 'maxConnectionWindow'),
+    maxHeld: count('maxHeld', 0, MAX_UINT31),
+    maxRecordSize: count('maxRecordSize', MIN_RECORD, MAX_UINT31),
+    idleTimeout: count('idleTimeout', 0, MAX_UINT31),
+    pingInterval: count('pingInterval', 0, MAX_UINT31),
+    maxResets: count('maxResets', 1, MAX_UINT31),
+    maxPings: count('maxPings', 1, MAX_UINT31),
+    maxEmptyFrames: count('maxEmptyFrames', 1, MAX_UINT31),
+    maxUselessFrames: count('maxUselessFrames', 1, MAX_UINT31)
   }
 }
 
@@ -193,10 +246,27 @@ function clientOptions (first, host) {
   }
 }
 
+/** How urgent a stream is, in the words of RFC 9218. @returns {number} as native code takes it */
+function priority (value) {
+  if (typeof value !== 'object' || value === null) throw invalid('priority', 'an object', value)
+  // In the middle of 0 (first) to 7, and in turns with its equals: that is fair, and what was always done.
+  return integer(value, 'urgency', 0, 7, 3) | boolean(value, 'incremental', true) << 3
+}
+
 /** The options of createStream(). */
 function streamOptions (options) {
   if (typeof options !== 'object' || options === null) throw invalid('options', 'an object', options)
-  return { messages: boolean(options, 'messages', true), signal: signal(options) }
+  return {
+    messages: boolean(options, 'messages', true),
+    signal: signal(options),
+    priority: options.priority === undefined ? undefined : priority(options.priority)
+  }
+}
+
+/** A code that goes over the wire: what both a QUIC integer and a number can carry. */
+function wireCode (value) {
+  if (Number.isInteger(value) && value >= 0 && value <= MAX_SAFE) return value
+  throw invalid('code', `an integer from 0 to ${MAX_SAFE}`, value)
 }
 
 /** The part of a connection's settings that native code acts on. */
@@ -205,7 +275,7 @@ function nativeSettings (settings) {
     noDelay: settings.noDelay,
     keepAlive: settings.keepAlive,
     keepAliveDelay: settings.keepAliveInitialDelay,
-    offer: settings.protocol === 'auto',
+    protocol: settings.protocol,
     peerNew: settings.peer === 'new',
     // Half: a writer woken there has the other half to fill while the kernel takes the rest.
     lowWater: Math.floor(settings.writableHighWaterMark / 2),
@@ -213,7 +283,21 @@ function nativeSettings (settings) {
     maxMetaTotal: settings.maxMetaTotal,
     maxEndValueSize: settings.maxEndValueSize,
     maxJsonDepth: settings.maxJsonDepth,
-    holdLimit: settings.readableHighWaterMark
+    holdLimit: settings.readableHighWaterMark,
+    maxIncomingStreams: settings.maxIncomingStreams,
+    maxPendingStreams: settings.maxPendingStreams,
+    streamWindow: settings.streamWindow,
+    maxStreamWindow: settings.maxStreamWindow,
+    connectionWindow: settings.connectionWindow,
+    maxConnectionWindow: settings.maxConnectionWindow,
+    maxHeld: settings.maxHeld,
+    maxRecordSize: settings.maxRecordSize,
+    idleTimeout: settings.idleTimeout,
+    pingInterval: settings.pingInterval,
+    maxResets: settings.maxResets,
+    maxPings: settings.maxPings,
+    maxEmptyFrames: settings.maxEmptyFrames,
+    maxUselessFrames: settings.maxUselessFrames
   }
 }
 
@@ -225,6 +309,8 @@ module.exports = {
   clientOptions,
   invalid,
   nativeSettings,
+  priority,
   serverOptions,
-  streamOptions
+  streamOptions,
+  wireCode
 }

@@ -6,17 +6,14 @@
 
 const context = require('./context')
 const engine = require('./engine')
-const { abortError, callerError } = require('./errors')
+const { abortError, callerError, streamError } = require('./errors')
 const { invalid, streamOptions } = require('./options')
 const { MuxStream } = require('./stream')
 const { boundedJson } = require('./values')
 
 const { op } = engine
 
-// The legacy wire has one byte for the id.
-const LIMIT = 256
-
-const NO_OPTIONS = { messages: true, signal: undefined }
+const NO_OPTIONS = { messages: true, signal: undefined, priority: undefined }
 
 function noop () {}
 
@@ -28,6 +25,7 @@ class PendingOpen {
     this._meta = meta
     this._json = json // until it is sent
     this._messages = options.messages
+    this._priority = options.priority
     this._signal = options.signal
     this._context = context.capture()
     this._counted = true
@@ -44,6 +42,7 @@ class PendingOpen {
     const connection = this._connection
     const length = engine.text(op.OPEN, connection._number, this._handle, this._json)
     this._json = undefined
+    if (this._priority !== undefined) connection._command(op.PRIORITY, this._handle, this._priority)
     connection._opened++
     connection._count(length)
   }
@@ -88,7 +87,8 @@ class PendingOpen {
     if (!this._over && connection._canSend()) {
       this._over = true
       this._unlisten()
-      const stream = new MuxStream(connection, this._handle, id, this._meta, this._context, false, this._messages)
+      const stream = new MuxStream(connection, this._handle, id, this._meta, this._context, false, this._messages,
+        connection._sendsQmux())
       connection._streams.set(this._handle, stream)
       this._resolve(stream)
       return
@@ -98,11 +98,25 @@ class PendingOpen {
     this._pending = false
     this._uncount()
     if (connection._canSend()) engine.put(op.END, connection._number, this._handle, 0)
+    if (connection._sendsQmux()) connection._command(op.DISCARD, this._handle, 0)
   }
 
+  _onRefused (code) {
+    if (this._over) return
+    const connection = this._connection
+    this._fail(streamError('ERR_MUX_STREAM_REFUSED', code))
+    context.emit(connection._context, connection, 'streamRefused', this._meta, code)
+  }
+
+  /** @returns {boolean} whether the handle may be used again: at once */
   _onClosed () {
     this._uncount()
     this._fail(callerError('ERR_MUX_CONNECTION_CLOSED'))
+    return true
+  }
+
+  _onConnectionEnd (reason) {
+    if (this._pending) this._fail(reason)
   }
 
   _connectionClosed (reason) {
@@ -114,6 +128,10 @@ class PendingOpen {
   _wantsValue () { return false }
   _onValue () {}
   _onEnd () {}
+  _onReset () {}
+  _onStopped () {}
+  _onBlocked () {}
+  _onUnblocked () {}
 }
 
 /** `connection.StreamPool`: where streams come from. */
@@ -141,11 +159,11 @@ class StreamPool {
     const { signal } = checked
     let failure
     if (signal !== undefined && signal.aborted) failure = abortError(signal)
-    else if (connection.destroyed || connection._ended) {
-      failure = connection._failure || callerError('ERR_MUX_CONNECTION_CLOSED')
-    }
+    else if (connection.destroyed || connection._ended) failure = connection._reason()
+    else if (connection._peerGoesAway) failure = streamError('ERR_MUX_GOAWAY')
     if (failure !== undefined) return done === undefined ? ignorable(Promise.reject(failure)) : undefined
-    if (connection._streams.live >= LIMIT) throw callerError('ERR_MUX_STREAM_LIMIT')
+    const limit = connection._limit()
+    if (connection._live() >= limit) throw callerError('ERR_MUX_STREAM_LIMIT', limit)
 
     const open = new PendingOpen(connection, meta, json, checked)
     open._watch(signal)

@@ -5,6 +5,7 @@
 
 import fs from 'node:fs'
 import path from 'node:path'
+import interop from '../interop/build.js'
 import { ensureAddon } from './addon.mjs'
 import { checkTree } from './check-tree.mjs'
 import { ensureModules } from './npm.mjs'
@@ -33,6 +34,17 @@ function testFiles (folder) {
     if (entry.isDirectory()) return entry.name === 'node_modules' ? [] : testFiles(name)
     return entry.name.endsWith('.test.js') ? [name] : []
   }).sort()
+}
+
+// The other end of the interoperability tests. Those would build it themselves, inside of a test and its time.
+const interopPeer = () => run(interop.command, interop.args, { cwd: interop.folder, heartbeat: 'cargo build' })
+
+// A crate of its own, which none of the other steps sees.
+const interopLint = async () => {
+  const manifest = ['--manifest-path', 'interop/Cargo.toml']
+  const { code } = await cargo('fmt', '--check', ...manifest)
+  if (code !== 0) return { code }
+  return cargo('clippy', '--locked', ...manifest, '--target-dir', 'interop/target', '--', '-D', 'warnings')
 }
 
 const isPackaging = (name) => name.startsWith('__test__/packaging/')
@@ -85,6 +97,10 @@ function tiers (name, ...args) {
 function steps (groups, args, before) {
   const whole = groups.length === GROUPS.length
   const modules = { name: 'development packages', run: ensureModules, needed: true }
+  const isNamed = args.some((arg) => !arg.startsWith('-'))
+  const peer = !isNamed || args.some((arg) => arg.includes('interop'))
+    ? [{ name: 'foreign QMux endpoint (interop/)', run: interopPeer }]
+    : []
   const addon = { name: 'addon (release build)', run: () => ensureAddon({ verbose: true }), needed: true }
   const all = {
     lint: [
@@ -93,14 +109,15 @@ function steps (groups, args, before) {
       { name: 'cargo fmt --check', run: () => cargo('fmt', '--check') },
       ...tiers('cargo check --lib', 'check', '--lib'),
       ...tiers('cargo clippy', 'clippy', '--all-targets', '--', '-D', 'warnings'),
-      { name: 'cargo doc', run: cargoDoc }
+      { name: 'cargo doc', run: cargoDoc },
+      { name: 'interop/: cargo fmt, clippy', run: interopLint }
     ],
     rust: tiers('cargo test', 'test', ...(whole ? [] : args)),
     types: [modules, {
       name: 'type tests (tsc)',
       run: () => run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', '__test__/types'])
     }],
-    js: [modules, addon, { name: 'JavaScript tests', run: () => jsTests(args) }],
+    js: [modules, addon, ...peer, { name: 'JavaScript tests', run: () => jsTests(args) }],
     packaging: [modules, addon, {
       name: 'packaging tests', run: () => nodeTest(testFiles('__test__').filter(isPackaging), [])
     }]

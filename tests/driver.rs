@@ -14,7 +14,7 @@ use tcp_stream_muxer::driver::{
     ConnectOptions, ConnectionOptions, Engine, EventQueue, ListenOptions, QuietSet, RECORD_WORDS,
     ServerAddress, Stop,
 };
-use tcp_stream_muxer::proto::Config;
+use tcp_stream_muxer::proto::{Config, Protocol};
 
 thread_local! {
     /// Whether the application reads quiet connections itself in the test that this thread runs.
@@ -48,7 +48,13 @@ both_ways! {
     connections_are_told_apart_in_one_buffer_of_commands
     order_is_kept_however_often_reading_changes_hands
     no_more_is_accepted_than_the_application_takes
+    a_close_with_a_code_is_an_orderly_end_behind_what_was_written
+    what_is_paced_leaves_by_the_clock_alone
+    what_is_commanded_behind_the_end_counts_for_nothing
 }
+
+#[path = "driver/qmux.rs"]
+mod qmux;
 
 /// How often an application looks at its quiet connections, there being no event loop here.
 const LOOK: Duration = Duration::from_micros(100);
@@ -65,6 +71,12 @@ const RELEASE: u32 = 7;
 const FORGET: u32 = 8;
 const MARK: u32 = 9;
 const FINISH: u32 = 10;
+const CREDIT: u32 = 16;
+const PING: u32 = 17;
+const CLOSE: u32 = 18;
+
+/// In place of a stream: the whole connection.
+const ALL: u32 = u32::MAX;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Record {
@@ -99,6 +111,13 @@ fn options() -> ConnectionOptions {
         keep_alive_delay: Duration::ZERO,
         low_water: 1 << 17,
     }
+}
+
+/// For what only the legacy wire does.
+fn legacy() -> ConnectionOptions {
+    let mut options = options();
+    options.protocol.protocol = Protocol::Legacy;
+    options
 }
 
 impl Application {
@@ -137,6 +156,10 @@ impl Application {
     }
 
     fn connect(&self, addresses: &[(IpAddr, u16)]) -> u32 {
+        self.connect_with(addresses, options())
+    }
+
+    fn connect_with(&self, addresses: &[(IpAddr, u16)], connection: ConnectionOptions) -> u32 {
         let options = ConnectOptions {
             addresses: addresses
                 .iter()
@@ -145,7 +168,7 @@ impl Application {
             path: None,
             local: None,
             attempt_timeout: Duration::from_millis(250),
-            connection: options(),
+            connection,
         };
         self.engine.connect(options).expect("a connection")
     }
@@ -169,12 +192,25 @@ impl Application {
         queued
     }
 
-    /// The next record, of any kind.
+    /// The next record, of any kind but those that ask for credit, which are answered.
     fn next(&mut self) -> Record {
         self.next_within(PATIENCE).expect("a record in time")
     }
 
     fn next_within(&mut self, time: Duration) -> Option<Record> {
+        loop {
+            let record = self.next_of_all(time)?;
+            if record.kind != kind::CREDIT {
+                return Some(record);
+            }
+            let waiting = std::mem::take(&mut self.buffer);
+            self.put(CREDIT, record.connection, record.stream, 0, &[]);
+            self.flush();
+            self.buffer = waiting;
+        }
+    }
+
+    fn next_of_all(&mut self, time: Duration) -> Option<Record> {
         let mut slab = vec![0; 1 << 20];
         let until = Instant::now() + time;
         while self.ready.is_empty() {
@@ -226,9 +262,13 @@ impl Application {
 
 /// A server and a client with one stream open between them, from client to server.
 fn joined() -> (Application, u32, Application, u32) {
+    joined_by(&options())
+}
+
+fn joined_by(options: &ConnectionOptions) -> (Application, u32, Application, u32) {
     let (mut server, mut client) = (Application::new(), Application::new());
-    let port = server.listen(options());
-    let near = client.connect(&[(Ipv4Addr::LOCALHOST.into(), port)]);
+    let port = server.listen(options.clone());
+    let near = client.connect_with(&[(Ipv4Addr::LOCALHOST.into(), port)], options.clone());
     client.put(OPEN, near, 0, 2, b"{}");
     client.flush();
     let far = server.wait_for(kind::CONNECTION).connection;
@@ -275,7 +315,7 @@ fn what_is_written_arrives_once_and_in_order_and_then_both_close() {
         }
     }
     client.put(END, near, 0, 0, &[]);
-    client.put(MARK, near, 0, 77, &[]);
+    client.put(MARK, near, ALL, 77, &[]);
     client.put(FINISH, near, 0, 0, &[]);
     client.flush();
     assert_eq!(client.wait_for(kind::MARK).aux, 77);
@@ -327,7 +367,7 @@ fn small_messages_go_both_ways_at_once() {
 }
 
 fn what_is_held_stops_the_reading_within_a_bound() {
-    let (mut server, far, mut client, near) = joined();
+    let (mut server, far, mut client, near) = joined_by(&legacy());
     server.put(HOLD, far, 0, 1 << 30, &[]);
     server.flush();
     let payload = vec![7; 65_536];
@@ -587,5 +627,79 @@ fn no_more_is_accepted_than_the_application_takes() {
     assert!((1..=64).contains(&filled.records), "{}", filled.records);
     for _ in filled.records..clients.len() {
         server.wait_for(kind::CONNECTION);
+    }
+}
+
+fn a_close_with_a_code_is_an_orderly_end_behind_what_was_written() {
+    let (mut server, _, mut client, near) = joined_by(&legacy());
+    client.put(DATA, near, 0, 30_000, &[7; 30_000]);
+    let mut payload = 5_u64.to_le_bytes().to_vec();
+    payload.extend(b"enough");
+    client.put(CLOSE, near, 0, payload.len() as u32, &payload);
+    // Nothing follows a close.
+    client.put(DATA, near, 0, 5, b"hello");
+    client.flush();
+    loop {
+        let record = client.next();
+        assert_ne!(record.kind, kind::CONN_ERROR, "{}", record.text());
+        if record.kind == kind::CONN_CLOSE {
+            assert_eq!(record.aux, 0);
+            break;
+        }
+    }
+    let mut got = 0;
+    loop {
+        let record = server.next();
+        match record.kind {
+            kind::DATA => got += record.bytes.len(),
+            kind::CONN_END => break,
+            _ => {}
+        }
+    }
+    assert_eq!(got, 30_000);
+}
+
+fn what_is_paced_leaves_by_the_clock_alone() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    let mut client = Application::new();
+    let near = client.connect(&[(Ipv4Addr::LOCALHOST.into(), port)]);
+    let (mut silent, _) = listener.accept().expect("accepts");
+    client.wait_for(kind::CONNECTED);
+    client.put(OPEN, near, 0, 2, b"{}");
+    for _ in 0..100 {
+        client.put(DATA, near, 0, 4000, &[7; 4000]);
+    }
+    client.put(MARK, near, ALL, 1, &[]);
+    client.put(FINISH, near, 0, 0, &[]);
+    client.flush();
+    let mut got = Vec::new();
+    silent.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    silent.read_to_end(&mut got).expect("an orderly end");
+    assert!(got.len() > 400_000, "{}", got.len());
+    client.wait_for(kind::MARK);
+}
+
+fn what_is_commanded_behind_the_end_counts_for_nothing() {
+    let (mut server, far, mut client, near) = joined();
+    client
+        .engine
+        .connection(near)
+        .expect("open")
+        .stop(Stop::Reset);
+    server.wait_for(kind::CONN_CLOSE);
+    client.wait_for(kind::CONN_CLOSE);
+    for (application, connection) in [(&mut server, far), (&mut client, near)] {
+        application.put(DATA, connection, 0, 5, b"hello");
+        assert_eq!(application.flush(), 0);
+        let open = application
+            .engine
+            .connection(connection)
+            .expect("not released");
+        assert_eq!(open.totals().queued, 0);
+        application.engine.release(connection);
+        // What was told of it is all that is held.
+        application.next_within(Duration::from_millis(10));
+        assert_eq!(application.engine.events.held(), 0);
     }
 }

@@ -16,11 +16,19 @@ const ACCEPT = 5
 const FORGET = 8
 const MARK = 9
 const CONN_END = 10
+const RESET = 14
+const PING = 17
+const CLOSE = 18
+const GOAWAY = 21
+const ALL = 0xffffffff // in place of a stream: the whole connection
 const KIND = { 1: 'data', 3: 'stream', 4: 'opened', 5: 'end', 6: 'closed', 8: 'mark', 9: 'peer', 16: 'connection', 17: 'connected', 18: 'finished', 19: 'error', 20: 'close', 24: 'server closed' }
 
 const connection = {
-  noDelay: true, keepAlive: false, keepAliveDelay: 0, offer: true, peerNew: false, lowWater: 65536,
-  maxMetaSize: 1 << 20, maxMetaTotal: 1 << 20, maxEndValueSize: 1 << 20, maxJsonDepth: 512, holdLimit: 1 << 18
+  noDelay: true, keepAlive: false, keepAliveDelay: 0, protocol: 'auto', peerNew: false, lowWater: 65536,
+  maxMetaSize: 1 << 20, maxMetaTotal: 1 << 20, maxEndValueSize: 1 << 20, maxJsonDepth: 512, holdLimit: 1 << 18,
+  streamWindow: 1 << 18, maxStreamWindow: 1 << 24, connectionWindow: 1 << 20, maxConnectionWindow: 1 << 26, maxHeld: 1 << 26,
+  maxIncomingStreams: 256, maxPendingStreams: 256, maxRecordSize: 65552, idleTimeout: 0, pingInterval: 0,
+  maxResets: 1000, maxPings: 100, maxEmptyFrames: 100000, maxUselessFrames: 1000
 }
 const listening = { address: '127.0.0.1', port: 0, backlog: 5, ipv6Only: false, readableAll: false, writableAll: false, connection }
 
@@ -103,7 +111,7 @@ test('a message goes from one engine to another by commands and records', async 
   assert.equal((await server.next('data')).text, 'hello')
   let got = 0
   while (got < large.length) got += (await server.next('data')).text.length
-  client.put(END, near, 0).put(MARK, near, 0, 7).put(CONN_END, near, 0).flush()
+  client.put(END, near, 0).put(MARK, near, ALL, 7).put(CONN_END, near, 0).flush()
   assert.equal((await client.next('mark')).aux, 7)
   assert.equal((await server.next('end')).aux, 0)
   await server.next('closed')
@@ -111,11 +119,36 @@ test('a message goes from one engine to another by commands and records', async 
   server.put(FORGET, far, stream).put(CONN_END, far, 0).flush()
   assert.equal((await server.next('close')).aux, 0)
   assert.equal((await client.next('close')).aux, 0)
+  // Bytes read, written and queued, the peer, the wires.
+  for (const [raw, number] of [[server, far], [client, near]]) assert.equal(raw.engine.stats(number).length, 5)
   server.engine.release(far)
   client.engine.release(near)
   server.engine.closeServer(listener)
   await server.next('server closed')
   server.engine.releaseServer(listener)
+  for (const raw of [server, client]) raw.engine.setRef(false)
+})
+
+test('a close with a code ends a connection without an error', async () => {
+  const server = new Raw()
+  const client = new Raw()
+  const listener = server.engine.listen({ ...listening, connection: { ...connection, protocol: 'legacy' } })
+  const { port } = JSON.parse(server.engine.serverAddress(listener))
+  const near = client.engine.connect({ addresses: [{ address: '127.0.0.1', port }], attemptTimeout: 250, connection })
+  const { number: far } = await server.next('connection')
+  await client.next('connected')
+  const code = Buffer.alloc(8)
+  code.writeBigUInt64LE(5n)
+  client.put(OPEN, near, 0, 0, Buffer.from('{}')).put(PING, near, 0, 1).put(GOAWAY, near, 0).put(RESET, near, 0, 0, code)
+  client.put(CLOSE, near, 0, 0, Buffer.concat([code, Buffer.from('enough')])).flush()
+  assert.equal((await client.next('close')).aux, 0)
+  assert.ok(!client.seen.some((record) => record.kind === 'error'))
+  // The legacy wire has no reset: what is given up ends.
+  await server.next('end')
+  await server.next('finished')
+  server.put(CONN_END, far, 0).flush()
+  assert.equal((await server.next('close')).aux, 0)
+  server.engine.closeServer(listener)
   for (const raw of [server, client]) raw.engine.setRef(false)
 })
 
@@ -132,6 +165,11 @@ test('misuse throws or is ignored, and never ends the process', async () => {
   const raw = new Raw()
   assert.throws(() => raw.engine.listen({}))
   assert.throws(() => raw.engine.listen({ ...listening, address: 'not an address' }), /not an IP address/)
+  for (const protocol of ['', 'QMUX', 'offer']) {
+    assert.throws(() => raw.engine.listen({ ...listening, connection: { ...connection, protocol } }), /not a protocol/)
+  }
+  assert.throws(() => raw.engine.listen({ ...listening, connection: { ...connection, protocol: true } }))
+  assert.throws(() => raw.engine.listen({ ...listening, connection: { ...connection, maxHeld: '1' } }))
   assert.throws(() => raw.engine.connect({ addresses: [{ address: 1, port: 'x' }] }))
   assert.throws(() => new Engine())
   assert.throws(() => new Engine(new Uint8Array(4), new Uint32Array(4), new Uint32Array(4), null, true))
@@ -141,8 +179,12 @@ test('misuse throws or is ignored, and never ends the process', async () => {
   raw.commands.fill(0xff)
   assert.equal(raw.engine.flush(raw.commands.length), 0)
   assert.equal(raw.engine.flush(raw.commands.length + 1), 0)
-  for (let op = 0; op < 16; op++) raw.put(op, 999, op, 4)
-  assert.deepEqual(raw.flush(), [])
+  for (let op = 0; op < 32; op++) {
+    raw.put(op, 999, op, 4)
+    assert.deepEqual(raw.flush(), [])
+    raw.put(op, 999, ALL, 0, Buffer.alloc(9))
+    assert.deepEqual(raw.flush(), [])
+  }
   assert.equal(raw.engine.drain(Buffer.alloc(1), 5000), 0)
   // Arrays too short for anything.
   const small = new Engine(new Uint8Array(0), new Uint32Array(2), new Uint32Array(0), () => {}, true)

@@ -107,7 +107,8 @@ function emitted () {
   const targets = { server: 'MuxServer', client: 'MuxClient', connection: 'Connection', stream: 'MuxStream' }
   const files = {
     'server.js': 'MuxServer', 'client.js': 'MuxClient', 'connection.js': 'Connection', 'link.js': 'Connection',
-    'stream.js': 'MuxStream', 'idle-timer.js': 'Connection'
+    'receiver.js': 'Connection', 'idle-timer.js': 'Connection', 'stream.js': 'MuxStream',
+    'stream-reader.js': 'MuxStream', 'stream-writer.js': 'MuxStream'
   }
   const found = { MuxServer: new Set(), MuxClient: new Set(), Connection: new Set(), MuxStream: new Set() }
   for (const [file, source] of sources) {
@@ -192,6 +193,7 @@ for (const [title, check, part, least, inner] of OPTION_TABLES) {
       for (const [kind, value] of Object.entries(values)) {
         const quoted = /^\d|^`'/.test(type)
         if (quoted || type.includes(kind) || (kind === 'integer' && type.includes('number'))) continue
+        if (kind === 'AbortSignal' && type === 'object') continue
         assert.throws(() => check({ port: 1, [name]: value }), { code: 'ERR_MUX_INVALID_ARG' }, `${name}: ${kind}`)
       }
       for (const [value] of type.matchAll(/(?<=`')\w+(?='`)/g)) check({ port: 1, [name]: value })
@@ -212,12 +214,18 @@ test('the tables of error codes are those of the code, classes included', () => 
   for (const { code, class: name } of caller) {
     assert.equal(Object.getPrototypeOf(errors.callerError(bare(code), '', '', '')).constructor.name, name, code)
   }
+  const stream = table(section('### One stream'), 'code')
+  assert.deepEqual(stream.map(({ code }) => bare(code)).sort(), [...errors.STREAM_CODES].sort())
+  for (const { code, property } of stream) {
+    assert.equal(property === '' ? undefined : errors.streamError(bare(code), 7)[bare(property)],
+      property === '' ? undefined : 7, code)
+  }
   const peer = table(section('### The peer'), 'code')
   assert.deepEqual(peer.map(({ code }) => bare(code)).sort(), [...errors.PEER_CODES].sort())
 })
 
 test('error codes that the code or the document names anywhere stand in its tables', () => {
-  const ours = [...errors.CALLER_CODES, ...errors.PEER_CODES]
+  const ours = [...errors.CALLER_CODES, ...errors.STREAM_CODES, ...errors.PEER_CODES]
   for (const [code] of api.text.matchAll(/ERR_MUX_\w+/g)) assert.ok(ours.includes(code), code)
   const nodes = table(section('### The caller').slice(section('### The caller').indexOf("Of Node's own")), 'code')
     .map(({ code }) => bare(code))

@@ -7,7 +7,7 @@ const Module = require('node:module')
 
 const HEAD = 12
 const WORDS = 5
-const WITH_PAYLOAD = new Set([1, 2, 4])
+const WITH_PAYLOAD = new Set([1, 2, 4, 14, 15, 18, 19])
 
 class Engine {
   constructor (commands, records, results, wake) {

@@ -24,7 +24,7 @@ server.on('connection', (con) => {
   con.on('close', (hadError) => is<boolean>(hadError))
   is<string | undefined>(con.remoteAddress)
   is<ConnectionStats>(con.stats())
-  is<'old' | 'new' | 'undecided'>(con.stats().peer)
+  is<'old' | 'new' | 'undecided' | 'foreign'>(con.stats().peer)
   con.setTimeout(1000, () => con.destroy()).setNoDelay().setKeepAlive(true, 500).ref().unref()
 })
 server.on('connectionError', (error, con) => con.destroy(error))
@@ -84,7 +84,7 @@ client.on('stream', (stream) => {
 // @ts-expect-error: there is no port
 new MuxClient()
 // @ts-expect-error: an unknown wire
-new MuxServer({ protocol: 'qmux' })
+new MuxServer({ protocol: 'quic' })
 // @ts-expect-error: not a boolean
 new MuxServer({ noDelay: 1 })
 // @ts-expect-error: only servers and clients make connections

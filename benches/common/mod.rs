@@ -5,7 +5,9 @@
 use std::io::IoSlice;
 use std::ops::Range;
 use std::time::Instant;
-use tcp_stream_muxer::proto::{Config, Event, Handle, Payload, Session, Side, Sink};
+use tcp_stream_muxer::proto::{
+    Config, Event, Handle, Payload, Protocol, QmuxConfig, Session, Side, Sink,
+};
 
 /// Chunks in one vectored write, as in the driver.
 const SLICES: usize = 16;
@@ -54,7 +56,7 @@ pub fn send(
     sink: &mut impl Sink,
     mut each: impl FnMut(&[IoSlice<'_>]),
 ) {
-    while let Some(mut transmit) = session.take_transmit() {
+    while let Some(mut transmit) = session.take_transmit(now, sink) {
         while !transmit.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let filled = transmit.fill(&mut slices);
@@ -81,41 +83,66 @@ pub fn send_to(session: &mut Session, now: Instant, sink: &mut impl Sink, wire: 
 pub struct Pair {
     pub client: Session,
     pub server: Session,
+    pub now: Instant,
 }
 
-/// Two ends that have told each other that they are new, with `streams` streams opened by the client and accepted.
-pub fn connected(streams: u32) -> Pair {
-    let now = Instant::now();
-    let mut pair = Pair {
-        client: Session::new(Config::default(), Side::Connecting, [1; 8]),
-        server: Session::new(Config::default(), Side::Listening, [2; 8]),
+/// What both ends of a benchmark speak from their first byte. Windows are never used up, so that one wire can be
+/// received again and again.
+pub fn config(protocol: Protocol) -> Config {
+    let qmux = QmuxConfig {
+        stream_window: 1 << 60,
+        max_stream_window: 1 << 60,
+        connection_window: 1 << 60,
+        max_connection_window: 1 << 60,
+        ..QmuxConfig::default()
     };
-    let (mut up, mut down) = (Vec::new(), Vec::new());
+    Config {
+        protocol,
+        peer_new: true,
+        qmux,
+        ..Config::default()
+    }
+}
+
+/// Two ends that know each other, with `streams` streams opened by the client and accepted.
+pub fn connected(protocol: Protocol, streams: u32) -> Pair {
+    let now = Instant::now();
+    let end = |side, nonce| Session::new(config(protocol), side, [nonce; 8], now);
+    let mut pair = Pair {
+        client: end(Side::Connecting, 1),
+        server: end(Side::Listening, 2),
+        now,
+    };
     let (mut at_client, mut at_server) = (Streams::default(), Streams::default());
-    send_to(&mut pair.client, now, &mut at_client, &mut up);
-    receive(&mut pair.server, &up, &mut at_server);
-    send_to(&mut pair.server, now, &mut at_server, &mut down);
-    receive(&mut pair.client, &down, &mut at_client);
+    pair.exchange(&mut at_client, &mut at_server);
     for slot in 0..streams {
         let stream = Handle::local(slot);
         pair.client.open(stream, b"null", &mut at_client);
     }
-    up.clear();
-    send_to(&mut pair.client, now, &mut at_client, &mut up);
-    receive(&mut pair.server, &up, &mut at_server);
+    pair.exchange(&mut at_client, &mut at_server);
     for &stream in &at_server.arrived {
         pair.server.accept(stream, &mut Counts::default());
     }
-    down.clear();
-    send_to(&mut pair.server, now, &mut at_server, &mut down);
-    receive(&mut pair.client, &down, &mut at_client);
+    pair.exchange(&mut at_client, &mut at_server);
     assert_eq!(at_client.opened.len(), streams as usize);
     pair
 }
 
+impl Pair {
+    /// Moves what there is to move, up and then down.
+    pub fn exchange(&mut self, at_client: &mut impl Sink, at_server: &mut impl Sink) {
+        let mut wire = Vec::new();
+        send_to(&mut self.client, self.now, at_client, &mut wire);
+        receive(&mut self.server, &wire, self.now, at_server);
+        wire.clear();
+        send_to(&mut self.server, self.now, at_server, &mut wire);
+        receive(&mut self.client, &wire, self.now, at_client);
+    }
+}
+
 /// Takes bytes that a session of ours made.
-pub fn receive(session: &mut Session, bytes: &[u8], sink: &mut impl Sink) {
+pub fn receive(session: &mut Session, bytes: &[u8], now: Instant, sink: &mut impl Sink) {
     session
-        .receive(bytes, sink)
+        .receive(bytes, now, sink)
         .expect("what a session writes is what a session reads");
 }

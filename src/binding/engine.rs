@@ -254,7 +254,8 @@ impl Engine {
         })
     }
 
-    /// Bytes read, written (those queued included) and queued, and what the peer is (0 undecided, 1 old, 2 new).
+    /// Bytes read, written (those queued included) and queued, what the peer is (0 undecided, 1 old, 2 new), and which
+    /// wires are in use, as the record `WIRES` says it.
     #[napi(catch_unwind)]
     pub fn stats(&self, connection: u32) -> Option<Vec<f64>> {
         let totals = self.driver.connection(connection)?.totals();
@@ -268,6 +269,7 @@ impl Engine {
             totals.written as f64,
             totals.queued as f64,
             peer,
+            totals.wires.into(),
         ])
     }
 

@@ -3,7 +3,7 @@
 //! May not have defaults.
 
 use crate::driver::{ConnectOptions, ConnectionOptions, ListenOptions, interface};
-use crate::proto::Config;
+use crate::proto::{Config, Protocol, QmuxConfig};
 use napi::{Error, Result, Status};
 use napi_derive::napi;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
@@ -16,7 +16,8 @@ pub struct JsConnectionOptions {
     pub keep_alive: bool,
     /// Milliseconds.
     pub keep_alive_delay: u32,
-    pub offer: bool,
+    /// 'auto', 'legacy' or 'qmux'.
+    pub protocol: String,
     pub peer_new: bool,
     pub low_water: u32,
     pub max_meta_size: u32,
@@ -24,6 +25,23 @@ pub struct JsConnectionOptions {
     pub max_end_value_size: u32,
     pub max_json_depth: u32,
     pub hold_limit: u32,
+    // Of QMux. Those that may exceed 32 bits are numbers of JavaScript's, exact up to 2^53.
+    pub stream_window: f64,
+    pub max_stream_window: f64,
+    pub connection_window: f64,
+    pub max_connection_window: f64,
+    pub max_held: f64,
+    pub max_incoming_streams: f64,
+    pub max_pending_streams: f64,
+    pub max_record_size: u32,
+    /// Milliseconds; zero: none.
+    pub idle_timeout: u32,
+    /// Milliseconds; zero: none.
+    pub ping_interval: u32,
+    pub max_resets: u32,
+    pub max_pings: u32,
+    pub max_empty_frames: u32,
+    pub max_useless_frames: u32,
 }
 
 /// An address to connect to.
@@ -58,11 +76,30 @@ pub struct JsListenOptions {
     pub connection: JsConnectionOptions,
 }
 
-impl From<JsConnectionOptions> for ConnectionOptions {
-    fn from(options: JsConnectionOptions) -> Self {
-        Self {
+impl TryFrom<JsConnectionOptions> for ConnectionOptions {
+    type Error = Error;
+
+    fn try_from(options: JsConnectionOptions) -> Result<Self> {
+        Ok(Self {
             protocol: Config {
-                offer: options.offer,
+                protocol: protocol(&options.protocol)?,
+                qmux: QmuxConfig {
+                    // Casts saturate, and make zero of what is no number.
+                    stream_window: options.stream_window as u64,
+                    max_stream_window: options.max_stream_window as u64,
+                    connection_window: options.connection_window as u64,
+                    max_connection_window: options.max_connection_window as u64,
+                    max_held: options.max_held as u64,
+                    max_incoming_streams: options.max_incoming_streams as u64,
+                    max_pending_streams: options.max_pending_streams as u64,
+                    max_record_size: options.max_record_size.into(),
+                    idle_timeout: Duration::from_millis(options.idle_timeout.into()),
+                    ping_interval: Duration::from_millis(options.ping_interval.into()),
+                    max_resets: options.max_resets,
+                    max_pings: options.max_pings,
+                    max_empty_frames: options.max_empty_frames,
+                    max_useless_frames: options.max_useless_frames,
+                },
                 peer_new: options.peer_new,
                 max_meta_size: options.max_meta_size as usize,
                 max_meta_total: options.max_meta_total as usize,
@@ -74,7 +111,19 @@ impl From<JsConnectionOptions> for ConnectionOptions {
             keep_alive: options.keep_alive,
             keep_alive_delay: Duration::from_millis(options.keep_alive_delay.into()),
             low_water: options.low_water as usize,
-        }
+        })
+    }
+}
+
+fn protocol(name: &str) -> Result<Protocol> {
+    match name {
+        "auto" => Ok(Protocol::Auto),
+        "legacy" => Ok(Protocol::Legacy),
+        "qmux" => Ok(Protocol::Qmux),
+        _ => Err(Error::new(
+            Status::InvalidArg,
+            format!("not a protocol: {name}"),
+        )),
     }
 }
 
@@ -123,7 +172,7 @@ impl TryFrom<JsConnectOptions> for ConnectOptions {
             path: options.path,
             local,
             attempt_timeout: Duration::from_millis(options.attempt_timeout.into()),
-            connection: options.connection.into(),
+            connection: options.connection.try_into()?,
         })
     }
 }
@@ -141,7 +190,7 @@ impl TryFrom<JsListenOptions> for ListenOptions {
             ipv6_only: options.ipv6_only,
             readable_all: options.readable_all,
             writable_all: options.writable_all,
-            connection: options.connection.into(),
+            connection: options.connection.try_into()?,
         })
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! May not execute anything.
 
-use super::command::{self, Command, Found};
+use super::command::{self, Found};
 
 /// Consumed commands at the front of a backlog are cut off at this size.
 const COMPACT: usize = 1 << 20;
@@ -25,7 +25,7 @@ impl Backlog {
     /// Adds a command.
     pub fn push(&mut self, found: &Found<'_>, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
-        self.accepts += usize::from(matches!(found.command, Command::Accept(_)));
+        self.accepts += usize::from(found.command.is_acknowledgement());
     }
 
     /// Adds a command that is no acknowledgement, as `put` writes it.
@@ -34,8 +34,8 @@ impl Backlog {
     }
 
     /// Drops the first command.
-    pub fn skip(&mut self, length: usize, was_accept: bool) {
-        self.accepts -= usize::from(was_accept);
+    pub fn skip(&mut self, length: usize, was_acknowledgement: bool) {
+        self.accepts -= usize::from(was_acknowledgement);
         self.at += length;
         if self.at == self.bytes.len() {
             self.bytes.clear();

@@ -5,8 +5,8 @@
 use super::connection::{Connection, ConnectionOptions, Stop};
 use super::errno::{errno, timed_out};
 use super::events::kind;
-use super::task;
 use super::transport::Transport;
+use super::{ending, task};
 use serde_json::{Value, json};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -52,13 +52,13 @@ pub async fn run(connection: Arc<Connection>, options: ConnectOptions) {
             task::with_collector(&connection, |collector| {
                 let text = json!({ "origin": "connect", "errors": errors });
                 collector.text(kind::CONN_ERROR, 0, &text.to_string(), 0);
-                task::close_event(&connection, collector, true);
+                ending::close_event(&connection, collector, true);
                 connection.events.push(&connection.flow, collector, None);
             });
         }
         None => {
             connection.end();
-            task::close(&connection, None);
+            ending::close(&connection, None);
         }
     }
 }

@@ -14,20 +14,17 @@
 //! May not wait on the application's thread, nor make a system call with the lock held but for a short send.
 
 use super::backlog::Backlog;
+use super::collector::wire_bits;
 use super::command;
-use super::events::{Collector, EventQueue, Flow, kind};
-use super::inner::{Failure, Inner};
+use super::events::{Collector, EventQueue, Flow};
+use super::inner::Inner;
 use super::quiet_set::QuietSet;
 use super::transport::Transport;
 use crate::proto::{Config, Handle, PeerKind, ProtocolError, Session, Side, Transmit};
-use std::io::{self, IoSlice};
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
 use std::time::{Duration, Instant};
-
-/// Most bytes sent from the application's thread: for more, the copy into the kernel costs that thread more than the
-/// hop to the task.
-const DIRECT: u64 = 16 << 10;
 
 /// Chunks in one vectored write.
 pub const SLICES: usize = 16;
@@ -35,10 +32,6 @@ pub const SLICES: usize = 16;
 /// Acknowledgements that may wait behind a full outbox before the socket is no longer read. A peer has at most 256
 /// opens under way; one that has more of them answered and reads none of the answers would fill our memory with them.
 const MAX_ACCEPTS: usize = 1024;
-
-/// How long the process may wait at its exit for the task to leave the kernel: it does so at once, its socket being
-/// non-blocking, unless the machine is stalled.
-const EXIT_PATIENCE: Duration = Duration::from_millis(100);
 
 /// What a connection is told besides its protocol's limits.
 #[derive(Clone, Debug)]
@@ -77,6 +70,8 @@ pub struct Totals {
     pub queued: u64,
     /// What is known of the peer.
     pub peer: PeerKind,
+    /// Which wires are in use, as `WIRES` tells it.
+    pub wires: u8,
 }
 
 /// One connection.
@@ -95,13 +90,13 @@ pub struct Connection {
     /// The socket again, for those who set an option on it: this lock is held for a look only.
     socket: Mutex<Option<Weak<Transport>>>,
     deferred: Mutex<Vec<u8>>,
-    deferred_len: AtomicUsize,
+    pub(super) deferred_len: AtomicUsize,
     /// Bytes queued, those deferred not counted.
-    queued: AtomicU64,
-    drain_wanted: AtomicBool,
+    pub(super) queued: AtomicU64,
+    pub(super) drain_wanted: AtomicBool,
     stop: AtomicU8,
-    /// What is known of the peer, for those who do not hold the lock.
-    peer: AtomicU8,
+    /// What is known of the peer and, times 4, of the wires, for those who do not hold the lock.
+    known: AtomicU8,
 }
 
 impl Connection {
@@ -114,7 +109,7 @@ impl Connection {
         events: Arc<EventQueue>,
         quiet_set: Option<Arc<QuietSet>>,
     ) -> Arc<Self> {
-        let session = Session::new(options.protocol.clone(), side, nonce);
+        let session = Session::new(options.protocol.clone(), side, nonce, Instant::now());
         Arc::new(Self {
             id,
             options,
@@ -134,6 +129,7 @@ impl Connection {
                 paused: false,
                 ended: false,
                 backlog: Backlog::default(),
+                armed: None,
             }),
             socket: Mutex::default(),
             deferred: Mutex::default(),
@@ -141,7 +137,7 @@ impl Connection {
             queued: AtomicU64::new(0),
             drain_wanted: AtomicBool::new(false),
             stop: AtomicU8::new(Stop::No as u8),
-            peer: AtomicU8::new(PeerKind::Undecided as u8),
+            known: AtomicU8::new(PeerKind::Undecided as u8),
         })
     }
 
@@ -166,7 +162,7 @@ impl Connection {
         let mut inner = self.lock();
         inner.session.set_local(socket.is_local());
         inner.socket = Some(socket.clone());
-        self.tell_peer(&inner);
+        self.keep_known(&inner);
         drop(inner);
         *self
             .socket
@@ -231,11 +227,8 @@ impl Connection {
         could_read: bool,
         collector: &mut Collector,
     ) -> u64 {
-        let queued = self.send_after(&mut inner, collector);
-        let task_is_needed = queued > 0
-            || inner.finish
-            || inner.failure.is_some()
-            || could_read != self.wants_read(&inner);
+        let queued = self.send_after(&mut inner, None, collector);
+        let task_is_needed = self.needs_task(&inner) || could_read != self.wants_read(&inner);
         drop(inner);
         self.events.push(&self.flow, collector, None);
         if task_is_needed {
@@ -244,14 +237,21 @@ impl Connection {
         queued
     }
 
-    /// Sends from this thread what commands or bytes have brought about, if it is little. Gives the bytes queued.
-    pub fn send_after(&self, inner: &mut Inner, collector: &mut Collector) -> u64 {
-        self.send_directly(inner, collector);
-        let queued = self.update_queued(inner);
-        if queued > self.options.low_water as u64 {
-            self.drain_wanted.store(true, Ordering::SeqCst);
-        }
-        queued
+    /// Whether there is something that only the task does.
+    pub fn needs_task(&self, inner: &Inner) -> bool {
+        inner.session.wants_write()
+            || !inner.in_flight.is_empty()
+            || inner.backlog.len() > 0
+            || inner.finish
+            || inner.failure.is_some()
+            || inner.is_due_earlier()
+    }
+
+    /// Whether what was read may have brought about something for the task to send, or to tell.
+    pub fn needs_write(&self, inner: &Inner) -> bool {
+        let can_take = inner.backlog.len() > 0 && inner.session.can_encode();
+        inner.in_flight.is_empty()
+            && (inner.session.wants_write() || can_take || inner.finish || self.wants_drain())
     }
 
     /// Parses what was read.
@@ -259,18 +259,21 @@ impl Connection {
         &self,
         inner: &mut Inner,
         input: &[u8],
+        now: Instant,
         collector: &mut Collector,
     ) -> Result<(), ProtocolError> {
         self.bytes_read
             .fetch_add(input.len() as u64, Ordering::Relaxed);
-        let result = inner.session.receive(input, collector);
-        self.tell_peer(inner);
+        let result = inner.session.receive(input, now, collector);
+        self.keep_known(inner);
         result
     }
 
     /// Whether the socket may be read, as far as the application and the protocol are concerned.
     pub fn wants_read(&self, inner: &Inner) -> bool {
-        !inner.paused && inner.session.wants_read() && inner.backlog.accepts < MAX_ACCEPTS
+        // A session that can encode, as one that has changed wires always can, is about to take them.
+        let has_room = inner.backlog.accepts < MAX_ACCEPTS || inner.session.can_encode();
+        has_room && inner.session.wants_read(inner.paused)
     }
 
     /// Executes what was left behind while the lock was taken, and what the session can encode by now.
@@ -288,70 +291,6 @@ impl Connection {
         }
     }
 
-    /// Sends what is queued from this thread, if it is little and nobody else is at it.
-    fn send_directly(&self, inner: &mut Inner, collector: &mut Collector) {
-        let idle = !inner.writing && inner.in_flight.is_empty() && inner.backlog.len() == 0;
-        if !idle || inner.session.queued() == 0 || inner.session.queued() > DIRECT {
-            return;
-        }
-        let Some(socket) = inner.socket.clone() else {
-            return;
-        };
-        inner.look(&socket);
-        if let Some(transmit) = inner.session.take_transmit() {
-            inner.in_flight = transmit;
-            self.send_now(inner, &socket, collector);
-        }
-    }
-
-    /// Sends what is in flight without Tokio's help, as far as it goes.
-    fn send_now(&self, inner: &mut Inner, socket: &Transport, collector: &mut Collector) {
-        while !inner.in_flight.is_empty() {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let filled = inner.in_flight.fill(&mut slices);
-            match socket.send(&slices[..filled]) {
-                Ok(sent) => {
-                    inner.in_flight.advance(sent);
-                    self.sent(inner, sent, collector);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    if error.kind() != io::ErrorKind::WouldBlock {
-                        inner.failure = Some(Failure::System(error, "write"));
-                    }
-                    return;
-                }
-            }
-        }
-        let transmit = std::mem::take(&mut inner.in_flight);
-        inner.session.transmit_done(transmit, Instant::now());
-    }
-
-    /// Counts bytes that the kernel took.
-    pub fn sent(&self, inner: &mut Inner, bytes: usize, collector: &mut Collector) {
-        self.bytes_written
-            .fetch_add(bytes as u64, Ordering::Relaxed);
-        inner.session.transmitted(bytes, collector);
-    }
-
-    /// Brings the count of queued bytes up to date, which other threads read without the lock.
-    fn update_queued(&self, inner: &Inner) -> u64 {
-        let queued = inner.session.queued() + inner.backlog.len() as u64;
-        let before = self.queued.swap(queued, Ordering::AcqRel);
-        self.events.add_held(queued, before);
-        queued + self.deferred_len.load(Ordering::Acquire) as u64
-    }
-
-    /// For the task, after sending: tells an application that waits for it that the queue has drained.
-    pub fn tell_drained(&self, inner: &Inner, collector: &mut Collector) {
-        let queued = self.update_queued(inner);
-        if queued <= self.options.low_water as u64
-            && self.drain_wanted.swap(false, Ordering::SeqCst)
-        {
-            collector.plain(kind::DRAIN, 0, 0);
-        }
-    }
-
     /// Ends the connection before its time; its task does the rest.
     pub fn stop(&self, stop: Stop) {
         self.stop.store(stop as u8, Ordering::Release);
@@ -365,13 +304,6 @@ impl Connection {
             1 => Stop::Close,
             _ => Stop::Reset,
         }
-    }
-
-    /// Whether all that the application wanted sent before its half-close is with the kernel.
-    pub fn is_flushed(&self, inner: &Inner) -> bool {
-        inner.session.queued() == 0
-            && inner.backlog.len() == 0
-            && self.deferred_len.load(Ordering::Acquire) == 0
     }
 
     /// Nothing is sent any more; what is still commanded is dropped.
@@ -399,24 +331,26 @@ impl Connection {
 
     /// Counted bytes.
     pub fn totals(&self) -> Totals {
+        let known = self.known.load(Ordering::Relaxed);
         let written = self.bytes_written.load(Ordering::Relaxed);
         let queued = self.queued();
         Totals {
             read: self.bytes_read.load(Ordering::Relaxed),
             written: written + queued,
             queued,
-            peer: match self.peer.load(Ordering::Relaxed) {
+            peer: match known & 3 {
                 peer if peer == PeerKind::New as u8 => PeerKind::New,
                 peer if peer == PeerKind::Old as u8 => PeerKind::Old,
                 _ => PeerKind::Undecided,
             },
+            wires: known >> 2,
         }
     }
 
     /// Keeps what the session has learnt of the peer where it can be read without the lock.
-    pub fn tell_peer(&self, inner: &Inner) {
-        self.peer
-            .store(inner.session.peer() as u8, Ordering::Relaxed);
+    fn keep_known(&self, inner: &Inner) {
+        let known = inner.session.peer() as u8 | wire_bits(inner.session.wires()) << 2;
+        self.known.store(known, Ordering::Relaxed);
     }
 
     /// Works on the socket, if there is one: to set an option.
@@ -428,39 +362,5 @@ impl Connection {
         let socket = slot.as_ref().and_then(Weak::upgrade);
         drop(slot);
         socket.map_or(Ok(()), |socket| work(&socket))
-    }
-
-    /// The process exits: sends all that is queued as far as the kernel takes it at once. The one place where the
-    /// application's thread may wait for the lock.
-    pub fn flush_at_exit(&self, collector: &mut Collector) {
-        let started = Instant::now();
-        let mut inner = self.lock();
-        while inner.writing && started.elapsed() < EXIT_PATIENCE {
-            drop(inner);
-            std::thread::yield_now();
-            inner = self.lock();
-        }
-        collector.start(self.id);
-        self.send_rest(&mut inner, collector);
-    }
-
-    /// Sends all that is queued, whatever the pace, as far as the kernel takes it at once.
-    pub fn send_rest(&self, inner: &mut Inner, collector: &mut Collector) {
-        let Some(socket) = inner.socket.clone() else {
-            return;
-        };
-        loop {
-            self.absorb(inner, collector);
-            if inner.in_flight.is_empty() {
-                match inner.session.take_rest() {
-                    Some(transmit) => inner.in_flight = transmit,
-                    None => return,
-                }
-            }
-            self.send_now(inner, &socket, collector);
-            if !inner.in_flight.is_empty() {
-                return;
-            }
-        }
     }
 }

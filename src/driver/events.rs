@@ -6,8 +6,10 @@
 //!
 //! May not know what an event means to the application.
 
+pub use super::collector::{Collector, kind};
+
+use super::collector::EXTRA;
 use super::lending::{Lent, ReadBuffer};
-use crate::proto::{Event, Payload, PeerKind, Sink};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -18,26 +20,6 @@ pub const RECORD_WORDS: usize = 5;
 
 /// `kind << 24 | connection`, stream, offset, length, aux.
 pub type Record = [u32; RECORD_WORDS];
-
-/// Kinds of records; `lib/engine.js` has the same table.
-pub mod kind {
-    pub const DATA: u32 = 1;
-    pub const JSON: u32 = 2;
-    pub const STREAM: u32 = 3;
-    pub const OPENED: u32 = 4;
-    pub const END: u32 = 5;
-    pub const CLOSED: u32 = 6;
-    pub const DRAIN: u32 = 7;
-    pub const MARK: u32 = 8;
-    pub const PEER: u32 = 9;
-    pub const CONNECTION: u32 = 16;
-    pub const CONNECTED: u32 = 17;
-    pub const CONN_END: u32 = 18;
-    pub const CONN_ERROR: u32 = 19;
-    pub const CONN_CLOSE: u32 = 20;
-    pub const SERVER_CLOSED: u32 = 24;
-    pub const SERVER_ERROR: u32 = 25;
-}
 
 /// Cost, in bytes and records, of what one connection may have waiting before it stops reading: enough to fill the
 /// time JavaScript spends on one batch, small enough for a thousand connections at once.
@@ -57,13 +39,10 @@ pub const BEHIND: usize = 32 << 10;
 pub const HANDED_OVER: usize = 16 << 10;
 
 /// Most bytes copied into one batch.
-const COPIED: usize = 64 << 10;
+pub const COPIED: usize = 64 << 10;
 
 /// Buffers of each sort kept for reuse.
 const SPARE: usize = 8;
-
-/// Marks an offset into `extra`, until the batch is put together.
-const EXTRA: u32 = 1 << 31;
 
 /// How far one connection's events have been delivered.
 #[derive(Debug, Default)]
@@ -116,90 +95,6 @@ pub struct Batch {
     pub used: usize,
     costs: Vec<(Arc<Flow>, usize)>,
     handed_over: bool,
-}
-
-/// Collects one connection's events.
-#[derive(Debug, Default)]
-pub struct Collector {
-    connection: u32,
-    /// Where the slice being parsed stands in the read it is part of.
-    pub base: usize,
-    records: Vec<Record>,
-    extra: Vec<u8>,
-    paid: Option<(Arc<Flow>, usize)>,
-}
-
-impl Collector {
-    /// Starts over, for events of `connection`.
-    pub fn start(&mut self, connection: u32) {
-        self.connection = connection;
-        self.base = 0;
-        self.records.clear();
-        self.extra.clear();
-        self.paid = None;
-        // One that once held a large text does not keep its size.
-        self.extra.shrink_to(COPIED);
-    }
-
-    /// What another flow was charged comes off it when the application has these records.
-    pub fn pays(&mut self, flow: Arc<Flow>, cost: usize) {
-        self.paid = Some((flow, cost));
-    }
-
-    /// Adds a record with a text.
-    pub fn text(&mut self, kind: u32, stream: u32, text: &str, aux: u32) {
-        let start = EXTRA | self.extra.len() as u32;
-        self.extra.extend_from_slice(text.as_bytes());
-        self.records.push([
-            kind << 24 | self.connection,
-            stream,
-            start,
-            text.len() as u32,
-            aux,
-        ]);
-    }
-
-    /// Adds a record without one.
-    pub fn plain(&mut self, kind: u32, stream: u32, aux: u32) {
-        self.records
-            .push([kind << 24 | self.connection, stream, 0, 0, aux]);
-    }
-
-    /// Whether there is nothing to tell.
-    pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
-    }
-}
-
-impl Sink for Collector {
-    fn emit(&mut self, event: Event, payload: Payload<'_>) {
-        let (kind, stream, aux) = match event {
-            Event::Data(stream) => (kind::DATA, stream.0, 0),
-            Event::Json(stream) => (kind::JSON, stream.0, 0),
-            Event::Stream { stream, id } => (kind::STREAM, stream.0, id),
-            Event::Opened { stream, id } => (kind::OPENED, stream.0, id),
-            Event::End { stream, has_value } => (kind::END, stream.0, has_value.into()),
-            Event::Closed(stream) => (kind::CLOSED, stream.0, 0),
-            Event::Mark(id) => (kind::MARK, 0, id),
-            Event::Peer(peer) => (kind::PEER, 0, (peer == PeerKind::New).into()),
-        };
-        let (start, length) = match payload {
-            Payload::Empty => (0, 0),
-            Payload::Input(range) => ((self.base + range.start) as u32, range.len()),
-            Payload::Owned(bytes) => {
-                let start = EXTRA | self.extra.len() as u32;
-                self.extra.extend_from_slice(bytes);
-                (start, bytes.len())
-            }
-        };
-        self.records.push([
-            kind << 24 | self.connection,
-            stream,
-            start,
-            length as u32,
-            aux,
-        ]);
-    }
 }
 
 #[derive(Debug, Default)]

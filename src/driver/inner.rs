@@ -21,6 +21,8 @@ pub enum Failure {
     System(io::Error, &'static str),
     /// The application wanted it.
     Stopped(Stop),
+    /// The application closed it with a code, which the session knows already.
+    Closed,
 }
 
 /// What stands behind the lock.
@@ -37,37 +39,54 @@ pub struct Inner {
     pub failure: Option<Failure>,
     /// The application's thread reads the socket, not the task.
     pub quiet: bool,
-    /// The application wants the connection half-closed behind what is queued.
+    /// The application wants the connection half-closed behind what is queued, and it is not yet.
     pub finish: bool,
     /// The application wants the socket not to be read.
     pub paused: bool,
-    /// It has ended: commands are dropped.
+    /// It has ended, or was closed: commands are dropped.
     pub ended: bool,
     /// Commands that cannot be executed yet.
     pub backlog: Backlog,
+    /// The deadline that the task waits for, or waited for last.
+    pub armed: Option<Instant>,
 }
 
 impl Inner {
-    /// Looks at the send queue, if the session is pacing and has been waiting for it.
-    pub fn look(&mut self, socket: &Transport) {
-        if let Some(deadline) = self.session.deadline() {
-            let now = Instant::now();
-            if now >= deadline {
-                // A queue whose length is not known counts as empty: then time alone paces.
-                self.session.look(now, socket.unsent().unwrap_or(0));
-            }
+    /// Lets the session act, if its deadline has come: it looks at the send queue, asks for a sign of life, or gives up.
+    pub fn look(&mut self, socket: &Transport, now: Instant) -> Result<(), ProtocolError> {
+        if self
+            .session
+            .deadline()
+            .is_none_or(|deadline| now < deadline)
+        {
+            return Ok(());
+        }
+        let unsent = match self.session.wants_look() {
+            // A queue whose length is not known counts as empty: then time alone paces.
+            true => socket.unsent().unwrap_or(0),
+            false => 0,
+        };
+        self.session.timeout(now, unsent)
+    }
+
+    /// Whether the session has a deadline that the task does not know of. One that has moved back needs no word: the
+    /// task comes early, and finds the new one.
+    pub fn is_due_earlier(&self) -> bool {
+        match (self.session.deadline(), self.armed) {
+            (Some(deadline), Some(armed)) => deadline < armed,
+            (deadline, _) => deadline.is_some(),
         }
     }
 
     /// Executes the commands at the front that are for `target`, this connection: those that are sent in their order,
     /// the others at once. Gives their length.
     pub fn execute(&mut self, commands: &[u8], target: u32, collector: &mut Collector) -> usize {
-        if self.ended {
-            return command::run(commands, target);
-        }
         let mut taken = 0;
         loop {
             let rest = &commands[taken..];
+            if self.ended {
+                return taken + command::run(rest, target);
+            }
             let Some(found) = command::first(rest).filter(|found| found.target == target) else {
                 return taken;
             };
@@ -106,34 +125,62 @@ impl Inner {
             return;
         }
         let mut backlog = std::mem::take(&mut self.backlog);
-        while self.session.can_encode() {
+        while !self.ended && self.session.can_encode() {
             let Some(found) = backlog.first() else {
                 break;
             };
-            let (length, is_accept) = (found.length, matches!(found.command, Command::Accept(_)));
+            let (length, answers) = (found.length, found.command.is_acknowledgement());
             self.apply(found.command, collector);
-            backlog.skip(length, is_accept);
+            backlog.skip(length, answers);
         }
         self.backlog = backlog;
     }
 
     fn apply(&mut self, command: Command<'_>, sink: &mut Collector) {
         match command {
-            Command::Open(stream, meta) => self.session.open(stream, meta, sink),
             Command::Data(stream, payload) => self.session.data(stream, payload, sink),
+            other => self.apply_other(other, sink),
+        }
+    }
+
+    /// By itself, since nearly all commands send data, and are executed the faster.
+    #[inline(never)]
+    fn apply_other(&mut self, command: Command<'_>, sink: &mut Collector) {
+        match command {
+            Command::Data(stream, payload) => self.session.data(stream, payload, sink),
+            Command::Open(stream, meta) => self.session.open(stream, meta, sink),
             Command::End(stream, value) => self.session.end(stream, value, sink),
             Command::Accept(stream) => self.session.accept(stream, sink),
-            Command::Hold(bytes) => self.session.hold(bytes),
-            Command::Release(bytes) => self.session.release(bytes),
+            Command::Hold(stream, bytes) => self.session.hold(stream, bytes),
+            Command::Release(stream, bytes) => self.session.release(stream, bytes, sink),
             Command::Forget(stream) => self.session.forget(stream),
-            Command::Mark(id) => self.session.mark(id, sink),
+            Command::Mark(stream, id) => self.session.mark(stream, id, sink),
             Command::Finish => {
                 self.finish = true;
                 self.session.finish();
             }
             Command::Pause => self.paused = true,
             Command::Resume => self.paused = false,
-            Command::Discard(stream) => self.session.discard(stream),
+            Command::Discard(stream) => self.session.discard(stream, sink),
+            Command::Reset(stream, code) => self.session.reset(stream, code, sink),
+            Command::Stop(stream, code) => self.session.stop(stream, code, sink),
+            Command::Credit(stream) => self.session.credit(stream, sink),
+            Command::Ping(id) => self.session.ping(id, Instant::now()),
+            Command::Close(code, reason) => self.close(code, reason),
+            Command::Refuse(stream, code) => self.session.refuse(stream, code, sink),
+            Command::Priority(stream, urgency, incremental) => {
+                self.session.set_priority(stream, urgency, incremental);
+            }
+            Command::GoAway => self.session.go_away(),
+        }
+    }
+
+    fn close(&mut self, code: u64, reason: &str) {
+        // Whatever went wrong before is why it ends.
+        if self.failure.is_none() {
+            self.session.close(code, true, reason);
+            self.failure = Some(Failure::Closed);
+            self.ended = true;
         }
     }
 }

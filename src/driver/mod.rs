@@ -6,10 +6,12 @@
 #![forbid(unsafe_code)]
 
 mod backlog;
+mod collector;
 pub mod command;
 mod connect;
 mod connection;
 pub mod delivery;
+mod ending;
 pub mod engine;
 mod errno;
 pub mod events;
@@ -19,6 +21,7 @@ mod listener;
 mod quiet;
 mod quiet_set;
 mod runtime;
+mod sending;
 mod task;
 mod transport;
 

@@ -21,6 +21,7 @@ use super::inner::{Failure, Inner};
 use super::transport::Transport;
 use std::io;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 /// Size of a read on the application's thread.
 const QUIET_READ: usize = 64 << 10;
@@ -30,7 +31,7 @@ const QUIET_READ: usize = 64 << 10;
 const BUSY: usize = 16 << 10;
 
 /// Whether an error only says: not now.
-fn is_transient(error: &io::Error) -> bool {
+pub fn is_transient(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
@@ -53,7 +54,7 @@ impl Connection {
             && self.wants_read(&inner)
             && self.flow.can_read()
             && self.read_quietly(&mut inner, &socket, collector);
-        if !stays || inner.session.queued() > 0 {
+        if !stays || self.needs_task(&inner) {
             if !stays {
                 self.end_quiet(&mut inner);
             }
@@ -74,9 +75,14 @@ impl Connection {
         match socket.recv(&mut buffer[..QUIET_READ]) {
             Ok(read) if read > 0 => {
                 collector.start(self.id);
-                let result = self.parse(inner, &buffer[..read], collector);
+                let now = Instant::now();
+                let result = self.parse(inner, &buffer[..read], now, collector);
                 if result.is_ok() {
-                    self.send_after(inner, collector);
+                    self.send_after(inner, Some(now), collector);
+                    // What the peer has just allowed may have left from here.
+                    if self.wants_drain() {
+                        self.tell_drained(inner, collector);
+                    }
                 }
                 // With the lock held: the task, once it reads again, must not overtake this.
                 self.events

@@ -3,24 +3,24 @@
 //! ```text
 //!   Open ──peer's FIN──▶ Read-ended ──our FIN sent──▶ Closed
 //!     └────our FIN sent──▶ Write-ended ──peer's FIN──▶ Closed
-//!   any ──protocol error, socket error, stop──▶ Closed
+//!   any ──protocol error, socket error, stop, close──▶ Closed, behind what `ending` does
 //! ```
 //!
 //! May not hold the lock over a system call, nor run long without letting others have their turn.
 
 use super::connection::{Connection, SLICES, Stop};
-use super::errno::{connection_reset, errno};
+use super::ending;
+use super::errno::connection_reset;
 use super::events::{Collector, HANDED_OVER, READ, kind};
 use super::inner::{Failure, Inner};
 use super::lending::ReadBuffer;
 use super::transport::Transport;
+use crate::proto::ProtocolError;
 use crate::sys::readiness::Readiness;
-use crate::sys::timer::sleep_until;
-use serde_json::json;
+use crate::sys::timer;
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::io::Interest;
 
@@ -35,6 +35,10 @@ const SHORT: usize = 8 << 10;
 
 /// So many of them in a row, with all of it delivered in between, and the application's thread reads.
 const SHORT_READS: u32 = 2;
+
+/// A deadline that has come and not moved waits for something else, most likely for the peer to read: it is looked at
+/// again after this time.
+const STALLED: Duration = Duration::from_millis(100);
 
 /// A quiet connection gives its spare memory back after this time.
 const QUIET: Duration = Duration::from_secs(1);
@@ -61,8 +65,25 @@ struct Task<'a> {
     last_read: usize,
     /// Reads in a row that found little.
     short_reads: u32,
+    /// What was read may have brought about something to send.
+    answers: bool,
+    /// When the session was last let act on its deadline.
+    looked: Option<Instant>,
+    /// By the clock nothing came for too long; whether something waits to be read has yet to be seen.
+    expired: bool,
+    /// It counts for nothing while nothing may be read.
+    excused: bool,
     read_ended: bool,
     write_ended: bool,
+}
+
+/// What a task waits for.
+struct Wait {
+    /// In the socket, if anything.
+    interest: Option<Interest>,
+    deadline: Option<Instant>,
+    /// The deadline is that of pacing, for which a millisecond is long.
+    is_fine: bool,
 }
 
 /// Runs a connection on its socket until it ends. `announce` queues the event that tells of the connection, behind
@@ -79,6 +100,10 @@ pub async fn run(
         readiness: None,
         last_read: 0,
         short_reads: SHORT_READS,
+        answers: false,
+        looked: None,
+        expired: false,
+        excused: false,
         read_ended: false,
         write_ended: false,
     };
@@ -86,44 +111,10 @@ pub async fn run(
         Ok(()) => task.run().await,
         Err(failure) => Err(failure),
     };
-    let failure = result.err();
-    if matches!(failure, Some(Failure::Stopped(Stop::Reset))) {
-        // A socket that cannot be reset any more is closed all the same.
-        let _ = socket.reset_on_close();
-    }
-    connection.end();
-    // Told before the socket closes: whoever sees that at the other end finds that we know it too.
-    close(&connection, failure);
-    drop(socket);
-}
-
-/// Queues the last events of a connection.
-pub fn close(connection: &Arc<Connection>, failure: Option<Failure>) {
-    with_collector(connection, |collector| {
-        let error = match failure {
-            Some(Failure::Protocol(error)) => Some(
-                json!({ "origin": "peer", "code": error.code(), "message": error.to_string() }),
-            ),
-            Some(Failure::System(error, syscall)) => {
-                Some(json!({ "origin": "system", "errno": errno(&error), "syscall": syscall }))
-            }
-            Some(Failure::Stopped(_)) | None => None,
-        };
-        if let Some(error) = &error {
-            collector.text(kind::CONN_ERROR, 0, &error.to_string(), 0);
-        }
-        close_event(connection, collector, error.is_some());
-        connection.events.push(&connection.flow, collector, None);
-    });
-}
-
-/// Adds the last event of a connection.
-pub fn close_event(connection: &Connection, collector: &mut Collector, had_error: bool) {
-    let totals = json!({
-        "bytesRead": connection.bytes_read.load(Ordering::Relaxed),
-        "bytesWritten": connection.bytes_written.load(Ordering::Relaxed),
-    });
-    collector.text(kind::CONN_CLOSE, 0, &totals.to_string(), had_error.into());
+    let ended = (task.read_ended, task.write_ended);
+    let readiness = task.readiness.take();
+    drop(task);
+    ending::end(connection, socket, readiness, ended, result.err()).await;
 }
 
 fn read_error(error: io::Error) -> Failure {
@@ -157,22 +148,24 @@ impl Task<'_> {
         loop {
             match self.connection.stopped() {
                 Stop::No => {}
-                Stop::Close => {
-                    // What was written goes out as far as the kernel has room, as if each write had gone there at once.
-                    with_collector(self.connection, |collector| {
-                        self.connection
-                            .send_rest(&mut self.connection.lock(), collector);
-                    });
-                    return Err(Failure::Stopped(Stop::Close));
-                }
-                Stop::Reset => return Err(Failure::Stopped(Stop::Reset)),
+                stop => return Err(Failure::Stopped(stop)),
             }
-            let more_to_write = self.write()?;
-            let more_to_read = self.read()?;
+            let mut more = self.write()?;
+            let expired = std::mem::take(&mut self.expired);
+            if expired {
+                self.connection.end_quiet(&mut self.connection.lock());
+            }
+            more |= self.read()?;
+            if expired {
+                self.expire()?;
+            }
+            if std::mem::take(&mut self.answers) {
+                more |= self.write()?;
+            }
             if self.read_ended && self.write_ended {
                 return Ok(());
             }
-            if more_to_write || more_to_read {
+            if more {
                 tokio::task::yield_now().await;
             } else {
                 self.wait().await?;
@@ -194,14 +187,21 @@ impl Task<'_> {
     fn write_turn(&mut self, collector: &mut Collector) -> Result<bool, Failure> {
         let connection = self.connection;
         let mut inner = connection.lock();
-        inner.look(self.socket);
+        let mut now = Instant::now();
+        self.looked = Some(now);
+        match inner.look(self.socket, now) {
+            Ok(()) => {}
+            // Only what has not been read either did not come.
+            Err(ProtocolError::IdleTimeout) => self.expired = true,
+            Err(error) => return Err(Failure::Protocol(error)),
+        }
         for _ in 0..IN_A_ROW {
+            connection.absorb(&mut inner, collector);
             if let Some(failure) = inner.failure.take() {
                 return Err(failure);
             }
-            connection.absorb(&mut inner, collector);
             if inner.in_flight.is_empty() {
-                match inner.session.take_transmit() {
+                match inner.session.take_transmit(now, collector) {
                     Some(transmit) => inner.in_flight = transmit,
                     None => {
                         self.finish(&mut inner)?;
@@ -227,7 +227,8 @@ impl Task<'_> {
                     transmit.advance(sent);
                     connection.sent(&mut inner, sent, collector);
                     if transmit.is_empty() {
-                        inner.session.transmit_done(transmit, Instant::now());
+                        now = Instant::now();
+                        inner.session.transmit_done(transmit, now);
                     } else {
                         inner.in_flight = transmit;
                     }
@@ -246,10 +247,23 @@ impl Task<'_> {
         Ok(true)
     }
 
+    /// Gives up, if still nothing has come now that the socket has been read.
+    fn expire(&mut self) -> Result<(), Failure> {
+        let mut inner = self.connection.lock();
+        match inner.look(self.socket, Instant::now()) {
+            Err(ProtocolError::IdleTimeout) if !self.read_ended && !self.can_read(&inner) => {
+                self.excused = true;
+                Ok(())
+            }
+            result => result.map_err(Failure::Protocol),
+        }
+    }
+
     /// Half-closes the connection once all that goes before is sent.
     fn finish(&mut self, inner: &mut Inner) -> Result<(), Failure> {
         if inner.finish && !self.write_ended && self.connection.is_flushed(inner) {
             self.write_ended = true;
+            inner.finish = false;
             match self.socket.shutdown_write() {
                 // The peer has closed already, which is as good.
                 Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
@@ -327,11 +341,14 @@ impl Task<'_> {
         read: usize,
         collector: &mut Collector,
     ) -> Result<(), Failure> {
+        let connection = self.connection;
+        let now = Instant::now();
         let parsed = buffer.with(|bytes, _| {
             for (turn, part) in bytes[..read].chunks(TURN).enumerate() {
                 collector.base = turn * TURN;
-                let mut inner = self.connection.lock();
-                self.connection.parse(&mut inner, part, collector)?;
+                let mut inner = connection.lock();
+                connection.parse(&mut inner, part, now, collector)?;
+                self.answers |= connection.needs_write(&inner);
             }
             Ok(())
         });
@@ -356,7 +373,7 @@ impl Task<'_> {
     }
 
     /// Who reads while this task waits, what it waits for in the socket, and until when.
-    fn prepare_wait(&mut self) -> (Option<Interest>, Option<Instant>) {
+    fn prepare_wait(&mut self) -> Wait {
         let connection = self.connection;
         let mut inner = connection.lock();
         let blocked = !inner.in_flight.is_empty();
@@ -380,13 +397,25 @@ impl Task<'_> {
             (Some(read), Some(write)) => Some(read | write),
             (read, write) => read.or(write),
         };
-        (interest, inner.session.deadline())
+        let deadline = inner.session.deadline();
+        inner.armed = deadline;
+        let excused = std::mem::take(&mut self.excused);
+        let looked = self.looked.filter(|&looked| deadline <= Some(looked));
+        Wait {
+            interest,
+            deadline: match looked {
+                _ if excused => None,
+                Some(looked) => deadline.map(|_| looked + STALLED),
+                None => deadline,
+            },
+            is_fine: inner.session.wants_look(),
+        }
     }
 
     /// Waits until there is something to do.
     async fn wait(&mut self) -> Result<(), Failure> {
-        let (interest, deadline) = self.prepare_wait();
-        match (interest, &self.readiness) {
+        let wait = self.prepare_wait();
+        match (wait.interest, &self.readiness) {
             (None, _) => self.readiness = None,
             (Some(_), Some(_)) => {}
             (Some(_), None) => {
@@ -394,7 +423,7 @@ impl Task<'_> {
             }
         }
         let ready = async {
-            let (Some(interest), Some(readiness)) = (interest, &self.readiness) else {
+            let (Some(interest), Some(readiness)) = (wait.interest, &self.readiness) else {
                 return std::future::pending().await;
             };
             let ready = readiness.ready(interest).await.map_err(read_error)?;
@@ -404,21 +433,28 @@ impl Task<'_> {
             }
             Ok(())
         };
-        let timer = async {
-            match deadline {
-                Some(deadline) => sleep_until(deadline).await,
-                None => {
-                    tokio::time::sleep(QUIET).await;
-                    self.connection.lock().session.shrink();
-                    std::future::pending::<()>().await;
-                }
-            }
-        };
         tokio::select! {
             biased;
             () = self.connection.flow.wake.notified() => Ok(()),
             result = ready => result,
-            () = timer => Ok(()),
+            () = until(self.connection, wait.deadline, wait.is_fine) => Ok(()),
         }
+    }
+}
+
+/// Waits for a deadline, if there is one.
+async fn until(connection: &Connection, deadline: Option<Instant>, is_fine: bool) {
+    if let (Some(deadline), true) = (deadline, is_fine) {
+        return timer::sleep_until(deadline).await;
+    }
+    let quiet = Instant::now() + QUIET;
+    if deadline.is_none_or(|deadline| deadline > quiet) {
+        tokio::time::sleep_until(quiet.into()).await;
+        connection.lock().session.shrink();
+    }
+    match deadline {
+        // A timer of the runtime's takes no descriptor, and one that is far off need not be fine.
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
     }
 }

@@ -3,6 +3,8 @@
 //!
 //! May not validate: a wrong option is the caller's error, and JavaScript's to word.
 
+use std::time::Duration;
+
 /// Which end of the connection this is: the offer, and later the stream numbers, depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -12,11 +14,22 @@ pub enum Side {
     Listening,
 }
 
+/// What an end speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// Legacy frames first, and QMux when the peer is new.
+    Auto,
+    /// Legacy frames for ever: offers are neither sent nor understood.
+    Legacy,
+    /// QMux records at once.
+    Qmux,
+}
+
 /// Limits and choices of one connection.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Takes part in the negotiation (`protocol: 'auto'`); otherwise offers are neither sent nor understood.
-    pub offer: bool,
+    /// What is spoken.
+    pub protocol: Protocol,
     /// The caller vouches that the peer is not 0.1.0 (`peer: 'new'`): no pacing from the first byte.
     pub peer_new: bool,
     /// Longest JSON text of a stream's meta, in bytes.
@@ -29,12 +42,64 @@ pub struct Config {
     pub max_json_depth: usize,
     /// Bytes the application may hold for paused streams before the socket is no longer read.
     pub hold_limit: usize,
+    /// Of QMux.
+    pub qmux: QmuxConfig,
+}
+
+/// Limits and choices of QMux. Bytes, unless said otherwise.
+#[derive(Clone, Debug)]
+pub struct QmuxConfig {
+    /// What a peer may send on a stream ahead of the application's consumption, at first and at most.
+    pub stream_window: u64,
+    pub max_stream_window: u64,
+    /// The same for all streams together.
+    pub connection_window: u64,
+    pub max_connection_window: u64,
+    /// What slow readers may hold before it counts against the connection's window.
+    pub max_held: u64,
+    /// Streams of the peer's that may live.
+    pub max_incoming_streams: u64,
+    /// Streams of the peer's that may wait to be accepted.
+    pub max_pending_streams: u64,
+    /// Longest record we accept.
+    pub max_record_size: u64,
+    /// Ends the connection after so long without a record. Zero: never.
+    pub idle_timeout: Duration,
+    /// Sends a ping after so long without a record from the peer. Zero: never.
+    pub ping_interval: Duration,
+    /// Budgets: so many at once, and so many each second.
+    pub max_resets: u32,
+    pub max_pings: u32,
+    pub max_empty_frames: u32,
+    pub max_useless_frames: u32,
+}
+
+impl Default for QmuxConfig {
+    fn default() -> Self {
+        Self {
+            stream_window: 256 << 10,
+            max_stream_window: 16 << 20,
+            connection_window: 1 << 20,
+            max_connection_window: 64 << 20,
+            max_held: 64 << 20,
+            max_incoming_streams: 256,
+            max_pending_streams: 256,
+            // 64 KiB of payload and the header of its frame.
+            max_record_size: (64 << 10) + 16,
+            idle_timeout: Duration::ZERO,
+            ping_interval: Duration::ZERO,
+            max_resets: 1000,
+            max_pings: 100,
+            max_empty_frames: 100_000,
+            max_useless_frames: 1000,
+        }
+    }
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
-            offer: true,
+            protocol: Protocol::Auto,
             peer_new: false,
             // The original had no limit and survives 300,000 characters; 4 MiB leaves an order of magnitude and
             // still bounds what 256 simultaneous openers can make us hold to one text at a time.
@@ -45,6 +110,7 @@ impl Default for Config {
             // JSON.parse itself is iterative; what walks the value afterwards often is not.
             max_json_depth: 512,
             hold_limit: 256 << 10,
+            qmux: QmuxConfig::default(),
         }
     }
 }

@@ -41,6 +41,47 @@ pub enum ProtocolError {
     Switch,
     /// The peer started with QMux records where the legacy wire is spoken.
     QmuxStart,
+    /// The peer started with something else where QMux is spoken.
+    NotQmux,
+    /// A violation of QMux, with the code that the peer is told.
+    Qmux(Violation, &'static str),
+    /// The peer did something harmless so often that it became an attack.
+    Flood(&'static str),
+    /// The peer closed the connection, with a code of its own.
+    ClosedByPeer {
+        /// The code.
+        code: u64,
+        /// Whether it is the application's.
+        application: bool,
+        /// What it said.
+        reason: String,
+    },
+    /// Nothing came for too long.
+    IdleTimeout,
+}
+
+/// The error codes of RFC 9000 that this protocol can cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "RFC 9000, section 20.1, says what they mean")]
+pub enum Violation {
+    FlowControl = 3,
+    StreamLimit = 4,
+    StreamState = 5,
+    FinalSize = 6,
+    FrameEncoding = 7,
+    TransportParameter = 8,
+    Protocol = 0x0a,
+}
+
+impl ProtocolError {
+    /// What the peer is told in a CONNECTION_CLOSE frame.
+    pub fn wire_code(&self) -> u64 {
+        match self {
+            Self::Qmux(violation, _) => *violation as u64,
+            Self::ClosedByPeer { .. } | Self::IdleTimeout => 0,
+            _ => Violation::Protocol as u64,
+        }
+    }
 }
 
 impl ProtocolError {
@@ -57,6 +98,19 @@ impl ProtocolError {
             Self::Offer(_) => "ERR_MUX_OFFER",
             Self::Switch => "ERR_MUX_SWITCH",
             Self::QmuxStart => "ERR_MUX_QMUX_START",
+            Self::NotQmux => "ERR_MUX_NOT_QMUX",
+            Self::Qmux(violation, _) => match violation {
+                Violation::FlowControl => "ERR_MUX_FLOW_CONTROL",
+                Violation::StreamLimit => "ERR_MUX_STREAM_COUNT",
+                Violation::StreamState => "ERR_MUX_STREAM_STATE",
+                Violation::FinalSize => "ERR_MUX_FINAL_SIZE",
+                Violation::FrameEncoding => "ERR_MUX_FRAME_ENCODING",
+                Violation::TransportParameter => "ERR_MUX_TRANSPORT_PARAMETER",
+                Violation::Protocol => "ERR_MUX_PROTOCOL_VIOLATION",
+            },
+            Self::Flood(_) => "ERR_MUX_FLOOD",
+            Self::ClosedByPeer { .. } => "ERR_MUX_CLOSED_BY_PEER",
+            Self::IdleTimeout => "ERR_MUX_IDLE_TIMEOUT",
         }
     }
 }
@@ -97,8 +151,24 @@ impl fmt::Display for ProtocolError {
             Self::Offer(why) => write!(f, "the peer's protocol offer is not acceptable: {why}"),
             Self::Switch => f.write_str("the peer switched to a protocol that was not agreed on"),
             Self::QmuxStart => {
-                f.write_str("the peer speaks QMux, and this endpoint the legacy protocol")
+                f.write_str("the peer speaks QMux from its first byte: use protocol 'qmux'")
             }
+            Self::NotQmux => f.write_str("the peer does not start as QMux does"),
+            Self::Qmux(_, what) => write!(f, "the peer {what}"),
+            Self::Flood(what) => write!(f, "the peer sent too many {what}"),
+            Self::ClosedByPeer {
+                code,
+                application,
+                reason,
+            } => {
+                let whose = if *application { "code" } else { "QUIC error" };
+                write!(f, "the peer closed the connection with {whose} {code}")?;
+                match reason.is_empty() {
+                    true => Ok(()),
+                    false => write!(f, ": {reason}"),
+                }
+            }
+            Self::IdleTimeout => f.write_str("nothing came from the peer for too long"),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! May not know which wire an event came by.
 
 use std::ops::Range;
+use std::time::Duration;
 
 /// A stream, as both sides of the boundary name it: even ones were opened here (the application chose the slot),
 /// odd ones by the peer (the session chose).
@@ -77,6 +78,40 @@ pub enum Event {
     Mark(u32),
     /// What the peer is has become known.
     Peer(PeerKind),
+    /// The wires in use have changed.
+    Wires(Wires),
+    /// The peer gave the rest of a stream up; the payload is its code, a decimal number.
+    Reset(Handle),
+    /// The peer wants no more of a stream; the payload is its code, a decimal number.
+    Stopped(Handle),
+    /// The peer refused a stream of ours; the payload is its code, a decimal number.
+    Refused(Handle),
+    /// The peer goes away and never served this stream of ours; none: it serves no new ones.
+    GoAway(Option<Handle>),
+    /// What was written on a stream waits for the peer's reader.
+    Blocked(Handle),
+    /// It has mostly gone.
+    Unblocked(Handle),
+    /// To be answered by `Session::credit` when everything before has been seen; none: for the connection.
+    Credit(Option<Handle>),
+    /// The answer to `Session::ping`.
+    Pong {
+        /// The ping's number.
+        id: u32,
+        /// How long it took.
+        rtt: Duration,
+    },
+}
+
+/// Which directions speak QMux.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Wires {
+    /// What we send.
+    pub sending: bool,
+    /// What we receive.
+    pub receiving: bool,
+    /// The peer speaks plain QMux, without our mapping.
+    pub foreign: bool,
 }
 
 /// The bytes of an event.

@@ -2,7 +2,7 @@
 //!
 //! Nothing here may touch a clock, a lock, a socket, a log or a source of randomness, so that a test, a
 //! fuzzer or a simulation drives it exactly as the driver does. `session` orchestrates and knows the bytes of no
-//! wire; `legacy` knows one wire; `negotiate` knows how two ends find out what they speak.
+//! wire; `legacy` and `qmux` know one each; `negotiate` knows how two ends find out what they speak.
 #![forbid(unsafe_code)]
 
 pub mod config;
@@ -10,17 +10,19 @@ pub mod error;
 pub mod event;
 mod json;
 mod legacy;
+mod marks;
 mod negotiate;
 pub mod outbox;
 mod pace;
+mod qmux;
 pub mod session;
 mod varint;
 
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, Side};
-pub use error::ProtocolError;
-pub use event::{Event, Handle, Payload, PeerKind, Sink};
+pub use config::{Config, Protocol, QmuxConfig, Side};
+pub use error::{ProtocolError, Violation};
+pub use event::{Event, Handle, Payload, PeerKind, Sink, Wires};
 pub use outbox::Transmit;
 pub use session::Session;

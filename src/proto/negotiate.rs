@@ -6,8 +6,13 @@
 //!       └───────── first frame is anything else ──▶ Old
 //! ```
 //!
-//! The list of versions offered is empty: no connection switches yet. What an offer does today is to tell a new end
-//! from 0.1.0, which skips the frame as one of an unknown type.
+//! 0.1.0 skips an offer as a frame of an unknown type. Where the two lists of versions meet, each end writes a switch
+//! behind which its direction is the other wire:
+//!
+//! ```text
+//!   our direction:    offer ── legacy frames ── switch ── records        the peer's offer is read: switch, at once
+//!   the peer's:       offer ── legacy frames ── switch ── records        the peer's switch is read: records follow
+//! ```
 //!
 //! May not write to the wire or know what streams are.
 
@@ -24,8 +29,12 @@ pub const SWITCH: u8 = 0xf1;
 pub const MAX_OFFER: usize = 1024;
 
 const MAGIC: &[u8; 4] = b"TSMX";
-/// Versions offered: none, until there is a second wire.
-const VERSIONS: &[u8] = &[];
+/// QMux draft-02 with our mapping: the only other wire there is.
+const QMUX: u8 = 1;
+/// Length of a switch's payload.
+pub const SWITCH_LENGTH: usize = MAGIC.len() + 1 + NONCE;
+/// Length of a nonce.
+const NONCE: usize = 8;
 /// First frame type of a QMux connection, as it stands on the wire.
 const QMUX_FIRST_FRAME: [u8; 8] = [0xff, 0x51, 0x53, 0x30, 0x0d, 0x0a, 0x0d, 0x0a];
 
@@ -73,12 +82,23 @@ pub struct Negotiation {
     sent: bool,
     peer: PeerKind,
     side: Side,
-    nonce: [u8; 8],
+    nonce: [u8; NONCE],
+    /// The peer is to switch.
+    expects_switch: bool,
+}
+
+/// What an offer led to: another wire, and what the peer says of itself there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agreed {
+    /// Payload of our switch.
+    pub switch: Vec<u8>,
+    /// The peer's transport parameters.
+    pub parameters: Vec<u8>,
 }
 
 impl Negotiation {
     /// `nonce` tells our own offer, reflected, from a peer's.
-    pub fn new(enabled: bool, side: Side, nonce: [u8; 8]) -> Self {
+    pub fn new(enabled: bool, side: Side, nonce: [u8; NONCE]) -> Self {
         let peer = if enabled {
             PeerKind::Undecided
         } else {
@@ -90,6 +110,7 @@ impl Negotiation {
             peer,
             side,
             nonce,
+            expects_switch: false,
         }
     }
 
@@ -105,21 +126,30 @@ impl Negotiation {
 
     /// The offer to write before any other frame, once: by a connecting end as its first bytes; by a listening one
     /// when it has something to say before the peer spoke, or in answer to an offer.
-    pub fn offer(&mut self) -> Option<Vec<u8>> {
+    pub fn offer(&mut self, parameters: impl FnOnce() -> Vec<u8>) -> Option<Vec<u8>> {
         let answers = self.side == Side::Connecting || self.peer != PeerKind::Old;
         if !self.enabled || self.sent || !answers {
             return None;
         }
         self.sent = true;
-        let mut payload =
-            Vec::with_capacity(MAGIC.len() + 1 + VERSIONS.len() + self.nonce.len() + 1);
-        payload.extend(MAGIC);
-        payload.push(VERSIONS.len() as u8);
-        payload.extend(VERSIONS);
+        let parameters = parameters();
+        let mut payload = MAGIC.to_vec();
+        payload.extend([1, QMUX]);
         payload.extend(self.nonce);
-        // No version, so no parameters of one.
-        payload.push(0);
+        varint::put(parameters.len() as u64, &mut payload);
+        payload.extend(parameters);
+        debug_assert!(payload.len() <= MAX_OFFER, "parameters are few");
         Some(payload)
+    }
+
+    /// Whether we have offered.
+    pub fn has_offered(&self) -> bool {
+        self.sent
+    }
+
+    /// The peer is new although it made no offer: it started with records.
+    pub fn recv_records(&mut self) {
+        self.peer = PeerKind::New;
     }
 
     /// A frame that is no offer arrived. Gives whether that decided what the peer is.
@@ -140,27 +170,65 @@ impl Negotiation {
         }
     }
 
-    /// An offer arrived whole.
-    pub fn recv_offer(&mut self, payload: &[u8]) -> Result<(), ProtocolError> {
+    /// An offer arrived whole. Gives what it leads to; `None`: no other wire.
+    pub fn recv_offer(&mut self, payload: &[u8]) -> Result<Option<Agreed>, ProtocolError> {
         self.check_place()?;
-        let nonce = parse(payload).ok_or(ProtocolError::Offer("it is malformed"))?;
-        if nonce == self.nonce {
+        let offer = parse(payload).ok_or(ProtocolError::Offer("it is malformed"))?;
+        if offer.nonce == self.nonce {
             return Err(ProtocolError::Offer("it is our own"));
         }
         self.peer = PeerKind::New;
+        if !offer.versions.contains(&QMUX) {
+            return Ok(None);
+        }
+        self.expects_switch = true;
+        let mut switch = MAGIC.to_vec();
+        switch.push(QMUX);
+        switch.extend(offer.nonce);
+        Ok(Some(Agreed {
+            switch,
+            parameters: offer.parameters.to_vec(),
+        }))
+    }
+
+    /// Whether a switch of this length may come.
+    pub fn check_switch(&self, length: usize) -> Result<(), ProtocolError> {
+        match self.expects_switch && self.sent && length == SWITCH_LENGTH {
+            true => Ok(()),
+            false => Err(ProtocolError::Switch),
+        }
+    }
+
+    /// The peer's switch arrived whole.
+    pub fn recv_switch(&mut self, payload: &[u8]) -> Result<(), ProtocolError> {
+        self.check_switch(payload.len())?;
+        let expected = [&MAGIC[..], &[QMUX], &self.nonce].concat();
+        if payload != expected {
+            return Err(ProtocolError::Switch);
+        }
+        self.expects_switch = false;
         Ok(())
     }
 }
 
-/// The nonce of a well-formed offer. What stands behind the parameters is room for more and ignored.
-fn parse(payload: &[u8]) -> Option<[u8; 8]> {
+/// What a well-formed offer says. What stands behind the parameters is room for more and ignored.
+struct Offer<'a> {
+    versions: &'a [u8],
+    nonce: [u8; NONCE],
+    parameters: &'a [u8],
+}
+
+fn parse(payload: &[u8]) -> Option<Offer<'_>> {
     let rest = payload.strip_prefix(MAGIC)?;
     let (&count, rest) = rest.split_first()?;
-    let (_versions, rest) = rest.split_at_checked(usize::from(count))?;
-    let (nonce, rest) = rest.split_first_chunk::<8>()?;
+    let (versions, rest) = rest.split_at_checked(usize::from(count))?;
+    let (&nonce, rest) = rest.split_first_chunk::<NONCE>()?;
     let (length, rest) = varint::read(rest)?;
-    let _parameters = rest.get(..usize::try_from(length).ok()?)?;
-    Some(*nonce)
+    Some(Offer {
+        versions,
+        nonce,
+        parameters: rest.get(..usize::try_from(length).ok()?)?,
+    })
 }
 
 #[cfg(test)]
@@ -203,16 +271,51 @@ mod tests {
 
     #[test]
     fn an_offer_is_understood_with_unknown_versions_and_room_for_more() {
-        let own = negotiation(1).offer().expect("a connecting end offers");
-        assert_eq!(own, [b"TSMX\0".as_slice(), &[1; 8], &[0]].concat());
-        assert_eq!(negotiation(2).recv_offer(&own), Ok(()));
-        let later = [b"TSMX\x02\x01\x07".as_slice(), &[3; 8], &[2, 9, 9], b"more"].concat();
-        assert_eq!(negotiation(2).recv_offer(&later), Ok(()));
+        let own = negotiation(1)
+            .offer(|| vec![9, 9])
+            .expect("a connecting end offers");
+        assert_eq!(
+            own,
+            [b"TSMX\x01\x01".as_slice(), &[1; 8], &[2, 9, 9]].concat()
+        );
+        let agreed = Agreed {
+            switch: [b"TSMX\x01".as_slice(), &[1; 8]].concat(),
+            parameters: vec![9, 9],
+        };
+        let mut other = negotiation(2);
+        assert_eq!(other.recv_offer(&own), Ok(Some(agreed)));
+        let later = [b"TSMX\x02\x07\x01".as_slice(), &[3; 8], &[0], b"more"].concat();
+        assert!(matches!(
+            negotiation(2).recv_offer(&later),
+            Ok(Some(Agreed { parameters, .. })) if parameters.is_empty()
+        ));
+        let none = [b"TSMX\x01\x07".as_slice(), &[3; 8], &[0]].concat();
+        assert_eq!(negotiation(2).recv_offer(&none), Ok(None));
+    }
+
+    #[test]
+    fn a_switch_is_taken_once_from_a_peer_that_offered() {
+        let (mut here, mut there) = (negotiation(1), negotiation(2));
+        let (ours, theirs) = (here.offer(Vec::new), there.offer(Vec::new));
+        let agreed = there.recv_offer(&ours.expect("an offer")).expect("fine");
+        let switch = agreed.expect("a wire").switch;
+        assert!(here.recv_switch(&switch).is_err(), "before its offer");
+        assert!(here.recv_offer(&theirs.expect("an offer")).is_ok());
+        let mut wrong = switch.clone();
+        wrong[4] = 2;
+        assert_eq!(here.recv_switch(&wrong), Err(ProtocolError::Switch));
+        wrong = switch.clone();
+        wrong[12] ^= 1;
+        assert_eq!(here.recv_switch(&wrong), Err(ProtocolError::Switch));
+        assert_eq!(here.recv_switch(&switch), Ok(()));
+        assert_eq!(here.recv_switch(&switch), Err(ProtocolError::Switch));
     }
 
     #[test]
     fn a_bad_offer_is_refused() {
-        let own = negotiation(1).offer().expect("a connecting end offers");
+        let own = negotiation(1)
+            .offer(|| vec![9, 9])
+            .expect("a connecting end offers");
         assert!(negotiation(1).recv_offer(&own).is_err(), "our own");
         for cut in 0..own.len() {
             assert!(
@@ -221,7 +324,7 @@ mod tests {
             );
         }
         let mut twice = negotiation(2);
-        assert_eq!(twice.recv_offer(&own), Ok(()));
+        assert!(twice.recv_offer(&own).is_ok());
         assert!(twice.recv_offer(&own).is_err(), "second");
         let mut late = negotiation(2);
         assert!(late.recv_other());
@@ -232,6 +335,6 @@ mod tests {
     fn a_listening_end_offers_nothing_to_an_old_peer() {
         let mut listening = Negotiation::new(true, Side::Listening, [1; 8]);
         listening.recv_other();
-        assert_eq!(listening.offer(), None);
+        assert_eq!(listening.offer(Vec::new), None);
     }
 }

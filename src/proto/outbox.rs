@@ -9,9 +9,9 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-/// Size of a chunk: a few of them fill one vectored write, one of them holds a legacy data frame of the largest size
-/// that is encoded, and a recycled one stays in cache.
-const CHUNK: usize = 64 << 10;
+/// Size of a chunk: a few of them fill one vectored write, one of them holds a frame with 64 KiB of data, and a recycled
+/// one stays in cache.
+const CHUNK: usize = (64 << 10) + 64;
 
 /// What a frame counts for at least in pacing. 0.1.0 overflows its stack over about 8,000 empty frames in one read, and
 /// takes a frame of few bytes no faster than one of 64: this is 512 of them in a burst.
@@ -37,6 +37,8 @@ pub struct Outbox {
     chunks: VecDeque<Chunk>,
     spare: Vec<Vec<u8>>,
     len: usize,
+    /// All that was ever queued.
+    total: u64,
     /// Charge of the send that the last chunk belongs to.
     open_send: usize,
     /// Its bytes.
@@ -63,6 +65,56 @@ impl Outbox {
     /// Whether nothing is queued.
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// All bytes that were ever queued.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// The last chunk, if so many bytes fit into it. Whoever changes its length says so: [`Outbox::grew`],
+    /// [`Outbox::shrank`].
+    #[inline]
+    pub fn tail(&mut self, room: usize) -> Option<&mut Vec<u8>> {
+        let last = self.chunks.back_mut()?;
+        (!last.ends_send && last.bytes.len() + room <= CHUNK).then_some(&mut last.bytes)
+    }
+
+    /// A last chunk that so many bytes fit into.
+    pub fn tail_or_new(&mut self, room: usize) -> &mut Vec<u8> {
+        if self.tail(room).is_none() {
+            self.add_chunk();
+        }
+        let last = self.chunks.len() - 1;
+        &mut self.chunks[last].bytes
+    }
+
+    /// So many bytes were added to the last chunk.
+    #[inline]
+    pub fn grew(&mut self, bytes: usize) {
+        self.len += bytes;
+        self.total += bytes as u64;
+    }
+
+    /// So many bytes were taken from it.
+    #[inline]
+    pub fn shrank(&mut self, bytes: usize) {
+        self.len -= bytes;
+        self.total -= bytes as u64;
+    }
+
+    /// Whether nothing more is taken.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    fn add_chunk(&mut self) {
+        let bytes = self.spare.pop().unwrap_or_default();
+        self.chunks.push_back(Chunk {
+            bytes,
+            ends_send: false,
+            charge: 0,
+        });
     }
 
     /// Takes nothing more: the last byte of this direction has been queued.
@@ -105,7 +157,7 @@ impl Outbox {
                 self.extend(payload);
             }
         }
-        self.len += total;
+        self.grew(total);
         if max_send.is_some() {
             self.open_send += charge;
             self.open_bytes += total;
@@ -122,12 +174,7 @@ impl Outbox {
                 _ => 0,
             };
             if room == 0 {
-                let bytes = self.spare.pop().unwrap_or_default();
-                self.chunks.push_back(Chunk {
-                    bytes,
-                    ends_send: false,
-                    charge: 0,
-                });
+                self.add_chunk();
                 continue;
             }
             let (now, later) = bytes.split_at(bytes.len().min(room));

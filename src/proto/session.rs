@@ -1,81 +1,152 @@
 //! One connection's protocol state: the one orchestrator. It knows streams by handle, what is queued and what may be
-//! read, and leaves the bytes to its wire.
+//! read, and leaves the bytes to its wires.
+//!
+//! ```text
+//!   receiving:  Start ──legacy bytes──▶ Legacy ──the peer's switch──▶ Qmux         sending: legacy while there is no
+//!                 └────records────────────────────────────────────────▲           `qmux`, its records from then on
+//! ```
 //!
 //! The way of one byte out: `data` → the wire encodes a frame into the outbox → `take_transmit` → the driver sends →
 //! `transmitted`. In: the driver reads → `receive` → the wire decodes → `Sink::emit` with a range of what was read.
 //!
 //! May not know the bytes of any wire.
 
-use super::config::{Config, Side};
+use super::config::{Config, Protocol, Side};
 use super::error::ProtocolError;
-use super::event::{Event, Handle, Payload, PeerKind, Sink};
-use super::legacy::{Context, Legacy};
+use super::event::{Event, Handle, Payload, PeerKind, Sink, Wires};
+use super::legacy::{self, Legacy};
+use super::marks::Marks;
 use super::negotiate::{self, Negotiation, Start};
 use super::outbox::{Outbox, Transmit};
 use super::pace::{self, Pace};
-use std::collections::VecDeque;
+use super::qmux::{self, Qmux};
 use std::ops::Range;
 use std::time::Instant;
 
-/// Most bytes encoded ahead of the socket. Behind it the driver keeps commands as they are, so that a change of wire
-/// is never far behind in the queue.
-const MAX_ENCODED: u64 = 256 << 10;
+/// Most bytes encoded ahead of the socket. Behind it commands are kept as they are, and streams' bytes on their streams, so
+/// that a change of wire, or of what is most urgent, is never far behind in the queue.
+pub(super) const MAX_ENCODED: u64 = 256 << 10;
+
+/// What is received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Receiving {
+    Start,
+    Legacy,
+    Qmux,
+}
 
 /// The session.
 #[derive(Debug)]
 pub struct Session {
     config: Config,
+    side: Side,
+    seed: u64,
     negotiation: Negotiation,
-    start: Start,
+    receiving: Receiving,
     /// First bytes that do not decide yet what the connection speaks.
     undecided: Vec<u8>,
-    wire: Legacy,
+    legacy: Legacy,
+    /// What we send from our switch on.
+    qmux: Option<Box<Qmux>>,
     outbox: Outbox,
     pace: Pace,
-    encoded: u64,
-    sent: u64,
-    marks: VecDeque<(u64, u32)>,
+    marks: Marks,
+    /// Those who wait until everything is sent.
+    barriers: Vec<u32>,
     held: u64,
+    /// Nothing is commanded any more.
+    is_finishing: bool,
+    /// As of the last call that said.
+    now: Instant,
 }
 
-/// Lets the wire work on the session's other parts.
-macro_rules! wire {
+/// Lets the legacy wire work on the session's other parts.
+macro_rules! legacy {
     ($self:ident, $sink:expr, |$wire:ident, $cx:ident| $work:expr) => {{
-        let before = $self.outbox.len();
-        let $wire = &mut $self.wire;
-        let $cx = &mut Context {
+        let $wire = &mut $self.legacy;
+        let $cx = &mut legacy::Context {
             config: &$self.config,
             negotiation: &mut $self.negotiation,
             outbox: &mut $self.outbox,
             pace: &mut $self.pace,
+            marks: &mut $self.marks,
+            qmux: &mut $self.qmux,
+            side: $self.side,
+            seed: $self.seed,
+            now: $self.now,
             sink: $sink,
         };
-        let result = $work;
-        $self.encoded += ($self.outbox.len() - before) as u64;
-        result
+        $work
     }};
+}
+
+/// The same for QMux, if that is what we send; otherwise gives `None`.
+macro_rules! qmux {
+    ($self:ident, $sink:expr, |$wire:ident, $cx:ident| $work:expr) => {
+        match &mut $self.qmux {
+            Some($wire) => {
+                let $cx = &mut qmux::Context {
+                    config: &$self.config,
+                    outbox: &mut $self.outbox,
+                    marks: &mut $self.marks,
+                    sink: $sink,
+                    now: $self.now,
+                };
+                Some($work)
+            }
+            None => None,
+        }
+    };
+}
+
+/// The same for what may lead to frames besides streams' bytes: they are encoded at once.
+macro_rules! qmux_flush {
+    ($self:ident, $sink:expr, |$wire:ident, $cx:ident| $work:expr) => {
+        qmux!($self, $sink, |$wire, $cx| {
+            let result = $work;
+            $wire.flush($cx);
+            result
+        })
+    };
 }
 
 impl Session {
     /// A session at the start of a connection. `nonce` should be random: it tells our own offer from a peer's.
-    pub fn new(config: Config, side: Side, nonce: [u8; 8]) -> Self {
+    pub fn new(config: Config, side: Side, nonce: [u8; 8], now: Instant) -> Self {
+        let offers = config.protocol == Protocol::Auto;
+        let speaks_legacy = config.protocol != Protocol::Qmux;
         let mut session = Self {
-            negotiation: Negotiation::new(config.offer, side, nonce),
-            start: Start::Undecided,
+            negotiation: Negotiation::new(offers, side, nonce),
+            side,
+            seed: u64::from_le_bytes(nonce),
+            receiving: Receiving::Start,
             undecided: Vec::new(),
-            wire: Legacy::default(),
+            legacy: Legacy::default(),
+            qmux: None,
             outbox: Outbox::default(),
-            pace: Pace::new(!config.peer_new),
-            encoded: 0,
-            sent: 0,
-            marks: VecDeque::new(),
+            pace: Pace::new(speaks_legacy && !config.peer_new),
+            marks: Marks::default(),
+            barriers: Vec::new(),
             held: 0,
+            is_finishing: false,
+            now,
             config,
         };
-        if side == Side::Connecting {
-            wire!(session, &mut NoEvents, |_wire, cx| cx.write_offer());
+        if !speaks_legacy {
+            session.start_qmux(&mut NoEvents);
+        } else if side == Side::Connecting {
+            legacy!(session, &mut NoEvents, |_wire, cx| cx.write_offer());
         }
         session
+    }
+
+    /// Speaks QMux without a word of legacy before.
+    fn start_qmux<S: Sink>(&mut self, sink: &mut S) {
+        self.negotiation.recv_records();
+        self.pace.lift();
+        let wire = Qmux::new(&self.config, self.side, self.seed, self.now);
+        self.qmux = Some(Box::new(wire));
+        qmux!(self, sink, |wire, cx| wire.write_parameters(cx));
     }
 
     /// It is known whether the peer is on this machine, which the pacing towards an old one goes by.
@@ -92,12 +163,53 @@ impl Session {
         self.negotiation.peer()
     }
 
-    /// Takes bytes from the peer.
-    pub fn receive<S: Sink>(&mut self, input: &[u8], sink: &mut S) -> Result<(), ProtocolError> {
-        if self.start == Start::Legacy {
-            return wire!(self, sink, |wire, cx| wire.receive(input, cx));
+    /// Which directions speak QMux.
+    pub fn wires(&self) -> Wires {
+        Wires {
+            sending: self.qmux.is_some(),
+            receiving: self.receiving == Receiving::Qmux,
+            foreign: self.qmux.as_ref().is_some_and(|qmux| qmux.is_foreign()),
         }
-        self.receive_start(input, sink)
+    }
+
+    /// Takes bytes from the peer.
+    pub fn receive<S: Sink>(
+        &mut self,
+        input: &[u8],
+        now: Instant,
+        sink: &mut S,
+    ) -> Result<(), ProtocolError> {
+        self.now = now;
+        match self.receiving {
+            Receiving::Qmux => self.receive_qmux(input, 0, sink),
+            Receiving::Legacy => self.receive_legacy(input, sink),
+            Receiving::Start => self.receive_start(input, sink),
+        }
+    }
+
+    fn receive_qmux<S: Sink>(
+        &mut self,
+        input: &[u8],
+        at: usize,
+        sink: &mut S,
+    ) -> Result<(), ProtocolError> {
+        qmux!(self, sink, |wire, cx| wire.receive(input, at, cx)).unwrap_or(Ok(()))
+    }
+
+    fn receive_legacy<S: Sink>(&mut self, input: &[u8], sink: &mut S) -> Result<(), ProtocolError> {
+        let at = legacy!(self, sink, |wire, cx| wire.receive(input, cx))?;
+        if !self.legacy.is_over() {
+            qmux!(self, sink, |wire, cx| wire.flush(cx));
+            return Ok(());
+        }
+        // Behind the switch the next byte is a record's.
+        self.receiving = Receiving::Qmux;
+        self.legacy = Legacy::default();
+        sink.emit(Event::Wires(self.wires()), Payload::Empty);
+        if let Some(wire) = &mut self.qmux {
+            wire.end_carrying(&self.config);
+        }
+        self.receive_qmux(input, at, sink)
     }
 
     /// Takes the first bytes, which decide what the connection speaks.
@@ -106,35 +218,66 @@ impl Session {
         let (head, _) = input.split_at(input.len().min(missing));
         let before = self.undecided.len();
         self.undecided.extend_from_slice(head);
-        self.start = negotiate::recognise(&self.undecided);
-        match self.start {
-            Start::Undecided => Ok(()),
-            Start::Qmux => Err(ProtocolError::QmuxStart),
-            Start::Legacy => {
-                let mut first = std::mem::take(&mut self.undecided);
-                first.truncate(before);
-                let mut owned = FromEarlier {
-                    input: &first,
-                    sink,
-                };
-                wire!(self, &mut owned, |wire, cx| wire.receive(&first, cx))?;
-                self.receive(input, sink)
+        let start = negotiate::recognise(&self.undecided);
+        self.receiving = match start {
+            Start::Undecided => return Ok(()),
+            Start::Legacy if self.config.protocol == Protocol::Qmux => {
+                return Err(ProtocolError::NotQmux);
             }
+            Start::Legacy => Receiving::Legacy,
+            Start::Qmux => {
+                self.begin_records(sink)?;
+                Receiving::Qmux
+            }
+        };
+        let mut first = std::mem::take(&mut self.undecided);
+        first.truncate(before);
+        let mut owned = FromEarlier {
+            input: &first,
+            sink,
+        };
+        match self.receiving {
+            Receiving::Qmux => self.receive_qmux(&first, 0, &mut owned)?,
+            // So few bytes hold no switch.
+            _ => self.receive_legacy(&first, &mut owned)?,
         }
+        match self.receiving {
+            Receiving::Qmux => self.receive_qmux(input, 0, sink),
+            _ => self.receive_legacy(input, sink),
+        }
+    }
+
+    /// The peer starts with records: so do we, if nothing was said yet.
+    fn begin_records<S: Sink>(&mut self, sink: &mut S) -> Result<(), ProtocolError> {
+        if self.qmux.is_some() {
+            sink.emit(Event::Peer(PeerKind::New), Payload::Empty);
+            return Ok(());
+        }
+        let listens = self.config.protocol == Protocol::Auto && self.side == Side::Listening;
+        if !listens || self.negotiation.has_offered() {
+            return Err(ProtocolError::QmuxStart);
+        }
+        self.start_qmux(sink);
+        sink.emit(Event::Peer(PeerKind::New), Payload::Empty);
+        Ok(())
     }
 
     /// The peer finished sending.
     pub fn receive_fin(&mut self) -> Result<(), ProtocolError> {
-        match self.undecided.is_empty() && self.wire.is_between_frames() {
-            true => Ok(()),
-            false => Err(ProtocolError::FrameTruncated),
+        let is_whole = self.undecided.is_empty() && self.legacy.is_between_frames();
+        match &mut self.qmux {
+            _ if !is_whole => Err(ProtocolError::FrameTruncated),
+            Some(qmux) => qmux.receive_fin(),
+            None => Ok(()),
         }
     }
 
     /// Opens a stream; `meta` is a JSON text.
     pub fn open<S: Sink>(&mut self, stream: Handle, meta: &[u8], sink: &mut S) {
-        if stream.is_local() {
-            wire!(self, sink, |wire, cx| wire.open(
+        if stream.is_local()
+            && qmux_flush!(self, sink, |wire, cx| wire.open(stream, meta, cx)).is_none()
+        {
+            legacy!(self, sink, |wire, cx| wire.open(
                 stream.slot() as u32,
                 meta,
                 cx
@@ -144,9 +287,11 @@ impl Session {
 
     /// Sends one message on a stream. A command for a stream that has closed meanwhile is dropped: it crossed the
     /// event that says so.
+    #[inline]
     pub fn data<S: Sink>(&mut self, stream: Handle, payload: &[u8], sink: &mut S) {
-        if stream.is_local() {
-            wire!(self, sink, |wire, cx| wire.data(
+        let on_qmux = qmux!(self, sink, |wire, cx| wire.data(stream, payload, cx));
+        if on_qmux.is_none() && stream.is_local() {
+            legacy!(self, sink, |wire, cx| wire.data(
                 stream.slot() as u32,
                 payload,
                 cx
@@ -154,10 +299,11 @@ impl Session {
         }
     }
 
-    /// Ends a stream, with a value (a JSON text) or without.
+    /// Ends the sending half of a stream, with a value (a JSON text) or without.
     pub fn end<S: Sink>(&mut self, stream: Handle, value: Option<&[u8]>, sink: &mut S) {
-        if stream.is_local() {
-            wire!(self, sink, |wire, cx| wire.end(
+        let on_qmux = qmux_flush!(self, sink, |wire, cx| wire.end(stream, value, cx));
+        if on_qmux.is_none() && stream.is_local() {
+            legacy!(self, sink, |wire, cx| wire.end(
                 stream.slot() as u32,
                 value,
                 cx
@@ -165,72 +311,193 @@ impl Session {
         }
     }
 
-    /// Acknowledges a stream of the peer's.
+    /// Accepts a stream of the peer's.
     pub fn accept<S: Sink>(&mut self, stream: Handle, sink: &mut S) {
-        if !stream.is_local() {
-            wire!(self, sink, |wire, cx| wire.accept(stream.slot() as u32, cx));
+        if stream.is_local() {
+            return;
+        }
+        if qmux_flush!(self, sink, |wire, cx| wire.accept(stream, cx)).is_none() {
+            legacy!(self, sink, |wire, cx| wire.accept(stream.slot() as u32, cx));
         }
     }
 
-    /// Drops what still comes of a stream of the peer's.
-    pub fn discard(&mut self, stream: Handle) {
-        if !stream.is_local() {
-            self.wire.discard(stream.slot() as u32);
+    /// Refuses a stream of the peer's instead of accepting it. The legacy wire can only accept and discard it.
+    pub fn refuse<S: Sink>(&mut self, stream: Handle, code: u64, sink: &mut S) {
+        if stream.is_local() {
+            return;
+        }
+        if qmux_flush!(self, sink, |wire, cx| wire.refuse(stream, code, cx)).is_none() {
+            self.accept(stream, sink);
+        }
+        self.legacy_discard(stream);
+    }
+
+    /// Drops what still comes of a stream.
+    pub fn discard<S: Sink>(&mut self, stream: Handle, sink: &mut S) {
+        self.stop(stream, 0, sink);
+    }
+
+    /// The same, and tells the peer, on the wire that can. On legacy it is a matter of this end alone.
+    pub fn stop<S: Sink>(&mut self, stream: Handle, code: u64, sink: &mut S) {
+        qmux_flush!(self, sink, |wire, cx| wire.stop(stream, code, cx));
+        self.legacy_discard(stream);
+    }
+
+    fn legacy_discard(&mut self, stream: Handle) {
+        if !stream.is_local() && self.receiving != Receiving::Qmux {
+            self.legacy.discard(stream.slot() as u32);
+        }
+    }
+
+    /// Gives the rest of what we send on a stream up. The legacy wire can only end it.
+    pub fn reset<S: Sink>(&mut self, stream: Handle, code: u64, sink: &mut S) {
+        if qmux_flush!(self, sink, |wire, cx| wire.reset(stream, code, cx)).is_none() {
+            self.end(stream, None, sink);
         }
     }
 
     /// The application has seen `Closed` of a stream of the peer's; its handle may be used again.
     pub fn forget(&mut self, stream: Handle) {
-        if !stream.is_local() {
-            self.wire.forget(stream.slot() as u32);
+        match &mut self.qmux {
+            _ if stream.is_local() => {}
+            Some(qmux) => qmux.forget(stream),
+            None => self.legacy.forget(stream.slot() as u32),
         }
     }
 
-    /// Asks for `Event::Mark(id)` when everything commanded so far is with the kernel.
-    pub fn mark<S: Sink>(&mut self, id: u32, sink: &mut S) {
-        if self.queued() == 0 {
-            sink.emit(Event::Mark(id), Payload::Empty);
-        } else {
-            self.marks.push_back((self.encoded, id));
+    /// Asks for `Event::Mark(id)` when everything commanded so far is with the kernel: of a stream, or of all.
+    pub fn mark<S: Sink>(&mut self, stream: Option<Handle>, id: u32, sink: &mut S) {
+        match stream {
+            None if self.qmux.is_some() && !self.is_flushed() => self.barriers.push(id),
+            Some(stream) if self.qmux.is_some() => {
+                qmux!(self, sink, |wire, cx| wire.add_mark(stream, id, cx));
+            }
+            _ => self.marks.add(self.outbox.total(), id, sink),
         }
     }
 
-    /// `bytes` of what was delivered are not consumed yet.
-    pub fn hold(&mut self, bytes: u32) {
+    /// `bytes` of what was delivered of a stream are not consumed yet.
+    pub fn hold(&mut self, stream: Handle, bytes: u32) {
         self.held += u64::from(bytes);
+        if let Some(qmux) = &mut self.qmux {
+            qmux.hold(stream, bytes);
+        }
     }
 
     /// `bytes` of what was held are consumed.
-    pub fn release(&mut self, bytes: u32) {
+    pub fn release<S: Sink>(&mut self, stream: Handle, bytes: u32, sink: &mut S) {
         debug_assert!(
             self.held >= u64::from(bytes),
             "no more is released than was held"
         );
         self.held = self.held.saturating_sub(bytes.into());
+        qmux_flush!(self, sink, |wire, cx| wire.release(stream, bytes, cx));
     }
 
-    /// Nothing is sent behind what is queued: not the answer to what the peer still sends, either.
-    pub fn finish(&mut self) {
+    /// Everything before an `Event::Credit` has been seen: what is not held of it is consumed.
+    pub fn credit<S: Sink>(&mut self, stream: Option<Handle>, sink: &mut S) {
+        qmux_flush!(self, sink, |wire, cx| wire.credit(stream, cx));
+    }
+
+    /// Says how urgent a stream is (RFC 9218): 0 comes first, 7 last; incremental ones of one urgency take turns.
+    pub fn set_priority(&mut self, stream: Handle, urgency: u8, is_incremental: bool) {
+        if let Some(qmux) = &mut self.qmux {
+            qmux.set_priority(stream, urgency, is_incremental);
+        }
+    }
+
+    /// Asks the peer for a sign of life: `Event::Pong` answers. Never answered on the legacy wire.
+    pub fn ping(&mut self, id: u32, now: Instant) {
+        self.now = now;
+        if let Some(qmux) = &mut self.qmux {
+            qmux.ping(id);
+        }
+    }
+
+    /// Serves no more streams of the peer's than it has opened.
+    pub fn go_away(&mut self) {
+        if let Some(qmux) = &mut self.qmux {
+            qmux.go_away();
+        }
+    }
+
+    /// Says why the connection ends, as its last frame; what waits is dropped. Nothing on the legacy wire.
+    pub fn close(&mut self, code: u64, application: bool, reason: &str) {
+        qmux!(self, &mut NoEvents, |wire, cx| wire.close(
+            code,
+            application,
+            reason,
+            cx
+        ));
         self.outbox.close();
     }
 
-    /// Whether the socket may be read: this wire has no credit, so what paused streams hold stops the connection.
-    pub fn wants_read(&self) -> bool {
-        self.held <= self.config.hold_limit as u64
+    /// Nothing is commanded any more: what is queued is the last to be sent. On the legacy wire that goes for the
+    /// answers to what the peer still sends, too.
+    pub fn finish(&mut self) {
+        self.is_finishing = true;
+        if self.qmux.is_none() {
+            self.outbox.close();
+        }
     }
 
-    /// Bytes encoded and not yet with the kernel.
+    /// Whether the socket may be read. The legacy wire has no credit, so what paused streams hold stops the
+    /// connection; QMux has, and then only the application's pause does. Between our switch and the peer's neither
+    /// may: the switch might never be read.
+    pub fn wants_read(&self, paused: bool) -> bool {
+        match (&self.qmux, self.receiving) {
+            (None, _) => !paused && self.held <= self.config.hold_limit as u64,
+            // What an honest peer can still send on the legacy wire is far less than this.
+            (Some(_), Receiving::Legacy) => self.held <= self.config.qmux.max_held,
+            (Some(_), _) => !paused,
+        }
+    }
+
+    /// Bytes that will be sent as soon as the socket takes them; what waits for a stream's reader is not among them.
     pub fn queued(&self) -> u64 {
-        self.encoded - self.sent
+        let ready = self.qmux.as_ref().map_or(0, |qmux| qmux.ready());
+        self.encoded() + ready
     }
 
-    /// Whether another command that writes may be applied now.
+    /// Bytes encoded and not with the kernel.
+    fn encoded(&self) -> u64 {
+        self.outbox.total() - self.marks.sent()
+    }
+
+    /// Whether there is, or may be, something to send now.
+    pub fn wants_write(&self) -> bool {
+        self.encoded() > 0
+            || self
+                .qmux
+                .as_ref()
+                .is_some_and(|qmux| qmux.wants_control(&self.config))
+    }
+
+    /// Whether another command that writes may be applied now. With QMux, streams keep what cannot be encoded.
     pub fn can_encode(&self) -> bool {
-        self.queued() < MAX_ENCODED
+        self.qmux.is_some() || self.encoded() < MAX_ENCODED
+    }
+
+    /// Whether all that was commanded is with the kernel, and the last word, where there is one, too.
+    pub fn is_flushed(&self) -> bool {
+        self.encoded() == 0
+            && self
+                .qmux
+                .as_ref()
+                .is_none_or(|qmux| qmux.is_flushed() || self.outbox.is_closed())
+            && !self.owes_last_word()
+    }
+
+    /// A foreign peer is told that the connection ends in order.
+    fn owes_last_word(&self) -> bool {
+        let is_foreign = self.qmux.as_ref().is_some_and(|qmux| qmux.is_foreign());
+        self.is_finishing && is_foreign && !self.outbox.is_closed()
     }
 
     /// Takes bytes to send. While they are not all sent, nothing else may be.
-    pub fn take_transmit(&mut self) -> Option<Transmit> {
+    pub fn take_transmit<S: Sink>(&mut self, now: Instant, sink: &mut S) -> Option<Transmit> {
+        self.now = now;
+        self.prepare(sink);
         let paced = self.pace.is_active();
         if paced && !self.pace.can_send(self.outbox.first_send()) {
             return None;
@@ -242,24 +509,34 @@ impl Session {
         Some(transmit)
     }
 
+    /// Encodes what may be sent now.
+    fn prepare<S: Sink>(&mut self, sink: &mut S) {
+        qmux!(self, sink, |wire, cx| wire.prepare(cx));
+        if self.owes_last_word()
+            && self.encoded() == 0
+            && self.qmux.as_ref().is_some_and(|qmux| qmux.is_flushed())
+        {
+            self.close(0, true, "");
+        }
+    }
+
     /// Takes all that is left to send, whatever the pace: the process is about to exit.
-    pub fn take_rest(&mut self) -> Option<Transmit> {
+    pub fn take_rest<S: Sink>(&mut self, sink: &mut S) -> Option<Transmit> {
+        self.prepare(sink);
         self.outbox.take(false)
     }
 
     /// The kernel took `bytes` of what was taken to send.
     pub fn transmitted<S: Sink>(&mut self, bytes: usize, sink: &mut S) {
-        self.sent += bytes as u64;
+        self.marks.transmitted(bytes as u64, sink);
         debug_assert!(
-            self.sent <= self.encoded,
+            self.marks.sent() <= self.outbox.total(),
             "no more is sent than was encoded"
         );
-        while let Some(&(at, id)) = self.marks.front() {
-            if at > self.sent {
-                break;
+        if !self.barriers.is_empty() && self.is_flushed() {
+            for id in std::mem::take(&mut self.barriers) {
+                sink.emit(Event::Mark(id), Payload::Empty);
             }
-            self.marks.pop_front();
-            sink.emit(Event::Mark(id), Payload::Empty);
         }
     }
 
@@ -270,24 +547,38 @@ impl Session {
         self.pace.written(now);
     }
 
-    /// When to look at the socket's send queue and call [`Session::look`]; only while something waits to be sent.
+    /// When to call [`Session::timeout`].
     pub fn deadline(&self) -> Option<Instant> {
-        if self.outbox.is_empty() {
-            None
-        } else {
-            self.pace.deadline()
+        let pace = match self.outbox.is_empty() {
+            true => None,
+            false => self.pace.deadline(),
+        };
+        let timers = self.qmux.as_ref().and_then(|qmux| qmux.deadline());
+        match (pace, timers) {
+            (Some(pace), Some(timers)) => Some(pace.min(timers)),
+            (pace, timers) => pace.or(timers),
         }
     }
 
-    /// The deadline has come; `unsent` is what the socket's send queue still holds.
-    pub fn look(&mut self, now: Instant, unsent: usize) {
+    /// Whether the deadline is for a look at the socket's send queue.
+    pub fn wants_look(&self) -> bool {
+        !self.outbox.is_empty() && self.pace.deadline().is_some()
+    }
+
+    /// The deadline may have come; `unsent` is what the socket's send queue still holds.
+    pub fn timeout(&mut self, now: Instant, unsent: usize) -> Result<(), ProtocolError> {
+        self.now = now;
         self.pace.look(now, unsent);
+        self.qmux.as_mut().map_or(Ok(()), |qmux| qmux.timeout(now))
     }
 
     /// The connection has gone quiet: gives spare memory back.
     pub fn shrink(&mut self) {
-        if self.queued() == 0 {
+        if self.encoded() == 0 {
             self.outbox.shrink();
+            if let Some(qmux) = &mut self.qmux {
+                qmux.shrink();
+            }
         }
     }
 }

@@ -58,6 +58,21 @@ impl<T> Table<T> {
         free
     }
 
+    /// The same for a slot that another table gave: it may be any.
+    pub fn put_at(&mut self, slot: u32, stream: T) {
+        let slot = slot as usize;
+        if slot >= self.slots.len() {
+            self.slots.resize_with(slot + 1, || None);
+        }
+        self.slots[slot] = Some(stream);
+    }
+
+    /// All streams with their slots.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+        let slots = self.slots.iter().enumerate();
+        slots.filter_map(|(slot, stream)| Some((slot as u32, stream.as_ref()?)))
+    }
+
     /// Puts a stream into a free slot.
     pub fn insert(&mut self, stream: T) -> u32 {
         if let Some(slot) = self.free.pop() {
@@ -98,6 +113,8 @@ impl<T> Table<T> {
 pub struct Local {
     /// Its id; none while it waits for one.
     pub id: Option<u8>,
+    /// Which of our streams it is, once it has an id.
+    pub ordinal: u64,
     pub acked: bool,
     pub ended: bool,
 }

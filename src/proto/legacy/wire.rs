@@ -19,16 +19,19 @@
 //!
 //! May not decide when bytes are sent, nor what is read.
 
-use super::super::config::Config;
+use super::super::config::{Config, Side};
 use super::super::error::ProtocolError;
-use super::super::event::{Event, Handle, Payload, PeerKind, Sink};
+use super::super::event::{Event, Handle, Payload, PeerKind, Sink, Wires};
 use super::super::json;
+use super::super::marks::Marks;
 use super::super::negotiate::{self, Negotiation};
 use super::super::outbox::Outbox;
 use super::super::pace::Pace;
+use super::super::qmux::{self, Carried, Parameters, Qmux};
 use super::frame::{self, Decoder, Piece};
 use super::streams::{Local, Remote, Table};
 use std::collections::VecDeque;
+use std::time::Instant;
 
 /// Longest payload of a data frame we write, so that what is encoded ahead stays bounded.
 const MAX_DATA: usize = 64 << 10;
@@ -39,6 +42,12 @@ pub struct Context<'a, S> {
     pub negotiation: &'a mut Negotiation,
     pub outbox: &'a mut Outbox,
     pub pace: &'a mut Pace,
+    pub marks: &'a mut Marks,
+    /// The other wire, once we have switched to it.
+    pub qmux: &'a mut Option<Box<Qmux>>,
+    pub side: Side,
+    pub seed: u64,
+    pub now: Instant,
     pub sink: &'a mut S,
 }
 
@@ -72,6 +81,10 @@ pub struct Legacy {
     waiting: VecDeque<(u32, Vec<u8>)>,
     /// Bytes of meta of the streams in `remote`.
     meta_total: usize,
+    /// Streams that we opened, those that ended included.
+    opened: u64,
+    /// The peer's switch was read.
+    is_over: bool,
 }
 
 impl<S: Sink> Context<'_, S> {
@@ -84,9 +97,26 @@ impl<S: Sink> Context<'_, S> {
 
     /// Writes our offer where one is due: before anything else, or not at all.
     pub fn write_offer(&mut self) {
-        if let Some(payload) = self.negotiation.offer() {
+        let config = self.config;
+        if let Some(payload) = self.negotiation.offer(|| Parameters::encode(config)) {
             self.write(negotiate::OFFER, 0, &payload);
         }
+    }
+
+    /// Works on the other wire, if we have switched to it.
+    fn with_qmux<R>(
+        &mut self,
+        work: impl FnOnce(&mut Qmux, &mut qmux::Context<'_, S>) -> R,
+    ) -> Option<R> {
+        let qmux = self.qmux.as_mut()?;
+        let cx = &mut qmux::Context {
+            config: self.config,
+            outbox: self.outbox,
+            marks: self.marks,
+            sink: self.sink,
+            now: self.now,
+        };
+        Some(work(qmux, cx))
     }
 
     fn unknown_type_is_skipped(&self) -> bool {
@@ -95,17 +125,20 @@ impl<S: Sink> Context<'_, S> {
 }
 
 impl Legacy {
-    /// Decodes `input`.
+    /// Decodes `input`, up to the peer's switch if that comes. Gives where it stopped.
     pub fn receive<S: Sink>(
         &mut self,
         input: &[u8],
         cx: &mut Context<'_, S>,
-    ) -> Result<(), ProtocolError> {
+    ) -> Result<usize, ProtocolError> {
         let mut at = 0;
         loop {
+            if self.is_over {
+                return Ok(at);
+            }
             self.receive_messages(input, &mut at, cx);
             let Some(piece) = self.decoder.next(input, &mut at)? else {
-                return Ok(());
+                return Ok(at);
             };
             if piece.first {
                 self.target = self.recv_header(&piece, cx)?;
@@ -199,7 +232,8 @@ impl Legacy {
             frame::OPEN => {
                 let target = text(cx.config.max_meta_size)?;
                 let limit = cx.config.max_meta_total;
-                if self.meta_total + length > limit {
+                let carried = cx.qmux.as_ref().map_or(0, |qmux| qmux.meta_total());
+                if self.meta_total + carried + length > limit {
                     return Err(ProtocolError::MetaTotal(limit));
                 }
                 Ok(target)
@@ -210,7 +244,10 @@ impl Legacy {
                     .ok_or(ProtocolError::UnknownStream { kind, id })?;
                 Ok(Target::Nothing)
             }
-            negotiate::SWITCH if !cx.unknown_type_is_skipped() => Err(ProtocolError::Switch),
+            negotiate::SWITCH if !cx.unknown_type_is_skipped() => {
+                cx.negotiation.check_switch(length)?;
+                Ok(Target::Text)
+            }
             _ => Ok(Target::Nothing),
         }
     }
@@ -229,29 +266,16 @@ impl Legacy {
         }
         let &Piece { kind, id, .. } = piece;
         if kind == negotiate::OFFER {
-            cx.negotiation.recv_offer(text)?;
-            cx.pace.lift();
-            cx.sink.emit(Event::Peer(PeerKind::New), Payload::Empty);
-            cx.write_offer();
+            return self.recv_offer(text, cx);
+        }
+        if kind == negotiate::SWITCH {
+            cx.negotiation.recv_switch(text)?;
+            self.is_over = true;
             return Ok(());
         }
         json::check(text, cx.config.max_json_depth)?;
         if kind == frame::OPEN {
-            self.meta_total += text.len();
-            let slot = self.remote.insert(Remote {
-                id,
-                meta: text.len(),
-                ended: false,
-                discarded: false,
-            });
-            self.remote.bind(id, slot);
-            cx.sink.emit(
-                Event::Stream {
-                    stream: Handle::remote(slot),
-                    id: id.into(),
-                },
-                payload,
-            );
+            self.recv_open(id, text.len(), payload, cx);
             return Ok(());
         }
         let slot = self
@@ -277,10 +301,108 @@ impl Legacy {
             );
         }
         self.remote.unbind(id);
+        if cx
+            .with_qmux(|qmux, cx| qmux.carry_end(stream, cx))
+            .is_some()
+        {
+            // Its slot is the other wire's to give.
+            self.remote.take_at(slot);
+            return Ok(());
+        }
         cx.sink.emit(Event::Closed(stream), Payload::Empty);
         // Its id was perhaps the one that an open of ours waits for.
         self.open_waiting(cx);
         Ok(())
+    }
+
+    fn recv_open<S: Sink>(
+        &mut self,
+        id: u8,
+        meta: usize,
+        payload: Payload<'_>,
+        cx: &mut Context<'_, S>,
+    ) {
+        let stream = Remote {
+            id,
+            meta,
+            ended: false,
+            discarded: false,
+        };
+        let config = cx.config;
+        let (slot, id_there) = match cx.with_qmux(|qmux, _| qmux.carry_open(config, meta)) {
+            Some((handle, id_there)) => {
+                let slot = handle.slot() as u32;
+                self.remote.put_at(slot, stream);
+                (slot, id_there as u32)
+            }
+            None => {
+                self.meta_total += meta;
+                (self.remote.insert(stream), id.into())
+            }
+        };
+        self.remote.bind(id, slot);
+        cx.sink.emit(
+            Event::Stream {
+                stream: Handle::remote(slot),
+                id: id_there,
+            },
+            payload,
+        );
+    }
+
+    /// The peer is new, and where it speaks the other wire too, we switch to it before anything else is read.
+    fn recv_offer<S: Sink>(
+        &mut self,
+        payload: &[u8],
+        cx: &mut Context<'_, S>,
+    ) -> Result<(), ProtocolError> {
+        let agreed = cx.negotiation.recv_offer(payload)?;
+        cx.pace.lift();
+        cx.sink.emit(Event::Peer(PeerKind::New), Payload::Empty);
+        cx.write_offer();
+        let Some(agreed) = agreed else { return Ok(()) };
+        let peer = Parameters::decode(&agreed.parameters)?;
+        if !peer.is_ours {
+            return Err(ProtocolError::Offer("its parameters lack our mapping"));
+        }
+        cx.write(negotiate::SWITCH, 0, &agreed.switch);
+        let carried = self.carried();
+        let qmux = Qmux::carried(
+            cx.config,
+            cx.side,
+            cx.seed,
+            cx.now,
+            (peer, agreed.parameters),
+            (&carried, self.opened),
+        );
+        *cx.qmux = Some(Box::new(qmux));
+        let wires = Wires {
+            sending: true,
+            ..Wires::default()
+        };
+        cx.sink.emit(Event::Wires(wires), Payload::Empty);
+        let waiting = std::mem::take(&mut self.waiting);
+        self.local = Table::default();
+        cx.with_qmux(|qmux, cx| {
+            qmux.write_parameters(cx);
+            for (slot, meta) in waiting {
+                qmux.open(Handle::local(slot), &meta, cx);
+            }
+        });
+        Ok(())
+    }
+
+    /// Our streams, as the other wire goes on with them.
+    fn carried(&mut self) -> Vec<Carried> {
+        let streams = self.local.iter().filter_map(|(slot, stream)| {
+            stream.id?;
+            Some(Carried {
+                handle: Handle::local(slot),
+                ordinal: stream.ordinal,
+                is_ended: stream.ended,
+            })
+        });
+        streams.collect()
     }
 
     fn recv_ack<S: Sink>(&mut self, id: u8, cx: &mut Context<'_, S>) -> Result<(), ProtocolError> {
@@ -334,6 +456,8 @@ impl Legacy {
             return true;
         };
         stream.id = Some(id);
+        stream.ordinal = self.opened;
+        self.opened += 1;
         self.local.bind(id, slot);
         // A listening end whose peer has not spoken yet tells it now what we are.
         cx.write_offer();
@@ -426,6 +550,11 @@ impl Legacy {
             self.meta_total -= meta;
             self.remote.remove(slot);
         }
+    }
+
+    /// Whether the peer has switched to the other wire.
+    pub fn is_over(&self) -> bool {
+        self.is_over
     }
 
     /// Whether the peer may finish here.

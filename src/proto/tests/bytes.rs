@@ -258,7 +258,7 @@ fn discarded_streams_give_nothing_but_their_close() {
         end.receive(&hex("00000008 07 02 7b7d 00000009 07 00 61")),
         Ok(())
     );
-    end.session.discard(REMOTE);
+    end.session.discard(REMOTE, &mut end.log);
     assert_eq!(
         end.receive(&hex(
             "6263 00000007 07 00 64 00000007 07 01 31 00000007 07 03 31"
@@ -287,7 +287,7 @@ fn ids_go_from_255_downward_and_wait_when_none_is_free() {
     end.seen();
     // The peer ends its stream 0: its id is free.
     assert_eq!(end.receive(&hex("0000000a 00 03 6e756c6c")), Ok(()));
-    end.session.look(now + Duration::from_secs(1), 0);
+    assert_eq!(end.session.timeout(now + Duration::from_secs(1), 0), Ok(()));
     end.send(now, usize::MAX);
     assert_eq!(end.wire, hex("00000007 00 02 31"));
 }
@@ -381,7 +381,7 @@ fn the_offer_is_the_first_frame_or_is_never_sent() {
         Side::Connecting,
         1,
         Config {
-            offer: false,
+            protocol: Protocol::Legacy,
             ..Config::default()
         },
     );
@@ -403,7 +403,7 @@ fn the_offer_is_the_first_frame_or_is_never_sent() {
 #[test]
 fn towards_an_old_peer_sends_are_whole_frames_with_a_rest_behind_each_burst() {
     let old = Config {
-        offer: false,
+        protocol: Protocol::Legacy,
         ..Config::default()
     };
     let mut pair = Pair::new(old.clone(), old);
@@ -475,10 +475,10 @@ fn nothing_is_sent_behind_the_end() {
 fn a_mark_comes_when_all_before_it_is_sent() {
     let mut end = server();
     let log = &mut super::pair::Log::default();
-    end.session.mark(1, log);
+    end.session.mark(None, 1, log);
     assert_eq!(log.seen, [Seen::Mark(1)]);
     end.open(0, "1");
-    end.session.mark(2, &mut end.log);
+    end.session.mark(None, 2, &mut end.log);
     assert_eq!(end.seen(), []);
     end.send(Instant::now(), 3);
     assert_eq!(end.seen(), [Seen::Mark(2)]);
@@ -494,12 +494,12 @@ fn what_is_held_stops_the_reading() {
             ..Config::default()
         },
     );
-    end.session.hold(100);
-    assert!(end.session.wants_read());
-    end.session.hold(1);
-    assert!(!end.session.wants_read());
-    end.session.release(51);
-    assert!(end.session.wants_read());
+    end.session.hold(Handle(1), 100);
+    assert!(end.session.wants_read(false));
+    end.session.hold(Handle(1), 1);
+    assert!(!end.session.wants_read(false));
+    end.session.release(Handle(1), 51, &mut end.log);
+    assert!(end.session.wants_read(false));
 }
 
 #[test]
@@ -510,6 +510,6 @@ fn commands_for_streams_that_have_closed_are_dropped() {
     end.session
         .accept(Handle(7), &mut super::pair::Log::default());
     end.session.forget(Handle(7));
-    end.session.discard(Handle(7));
+    end.session.discard(Handle(7), &mut end.log);
     assert_eq!((end.session.queued(), end.seen()), (0, vec![]));
 }

@@ -1,5 +1,19 @@
-//! Tests of whole sessions: literal bytes, and pairs of sessions under a virtual clock.
+//! Tests of whole sessions: literal bytes, pairs of sessions under a virtual clock, simulated connections, and what the
+//! fuzzer runs.
 
+use crate::proto;
+
+mod application;
+// What the fuzz targets run is compiled here as well, so that the stable compiler and CI run it.
+#[path = "../../../fuzz/bodies/mod.rs"]
+mod bodies;
 mod bytes;
+mod choices;
+mod corpus;
+mod judge;
+mod ledger;
+mod network;
 mod pair;
 mod random;
+mod sim;
+mod world;

@@ -1,6 +1,6 @@
 //! Two sessions joined by pipes that a test moves bytes through, under a clock that only a test advances.
 
-use crate::proto::*;
+use super::proto::*;
 use std::io::IoSlice;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,43 @@ pub enum Seen {
     Closed(Handle),
     Mark(u32),
     Peer(PeerKind),
+    Reset(Handle, u64),
+    Stopped(Handle, u64),
+    Refused(Handle, u64),
+    GoAway(Option<Handle>),
+    Blocked(Handle),
+    Unblocked(Handle),
+    Credit(Option<Handle>),
+    Pong(u32, Duration),
+    Wires(Wires),
+}
+
+impl Seen {
+    /// What kind of event it is.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Stream(..) => "stream",
+            Self::Opened(..) => "opened",
+            Self::Data(..) => "data",
+            Self::Json(..) => "json",
+            Self::End(_, None) => "end",
+            Self::End(_, Some(_)) => "end with value",
+            Self::Closed(_) => "closed",
+            Self::Mark(_) => "mark",
+            Self::Peer(_) => "peer",
+            Self::Reset(..) => "reset",
+            Self::Stopped(..) => "stopped",
+            Self::Refused(..) => "refused",
+            Self::GoAway(None) => "go-away",
+            Self::GoAway(Some(_)) => "go-away of a stream",
+            Self::Blocked(_) => "blocked",
+            Self::Unblocked(_) => "unblocked",
+            Self::Credit(None) => "credit of the connection",
+            Self::Credit(Some(_)) => "credit",
+            Self::Pong(..) => "pong",
+            Self::Wires(_) => "wires",
+        }
+    }
 }
 
 /// A sink that copies what it is told of.
@@ -32,6 +69,7 @@ impl Sink for Log {
             Payload::Owned(bytes) => bytes.to_vec(),
         };
         let text = || String::from_utf8_lossy(&bytes).into_owned();
+        let code = || text().parse().expect("a code is a decimal number");
         self.seen.push(match event {
             Event::Stream { stream, id } => Seen::Stream(stream, id, text()),
             Event::Opened { stream, id } => Seen::Opened(stream, id),
@@ -41,6 +79,15 @@ impl Sink for Log {
             Event::Closed(stream) => Seen::Closed(stream),
             Event::Mark(id) => Seen::Mark(id),
             Event::Peer(peer) => Seen::Peer(peer),
+            Event::Wires(wires) => Seen::Wires(wires),
+            Event::Reset(stream) => Seen::Reset(stream, code()),
+            Event::Stopped(stream) => Seen::Stopped(stream, code()),
+            Event::Refused(stream) => Seen::Refused(stream, code()),
+            Event::GoAway(stream) => Seen::GoAway(stream),
+            Event::Blocked(stream) => Seen::Blocked(stream),
+            Event::Unblocked(stream) => Seen::Unblocked(stream),
+            Event::Credit(stream) => Seen::Credit(stream),
+            Event::Pong { id, rtt } => Seen::Pong(id, rtt),
         });
     }
 }
@@ -51,14 +98,24 @@ pub struct End {
     pub session: Session,
     pub log: Log,
     pub wire: Vec<u8>,
+    pub now: Instant,
+    /// Events of the log whose `Credit` has been answered.
+    answered: usize,
 }
 
 impl End {
     pub fn new(side: Side, nonce: u8, config: Config) -> Self {
+        Self::at(Instant::now(), side, nonce, config)
+    }
+
+    /// An end whose clock starts at `now`.
+    pub fn at(now: Instant, side: Side, nonce: u8, config: Config) -> Self {
         Self {
-            session: Session::new(config, side, [nonce; 8]),
+            session: Session::new(config, side, [nonce; 8], now),
             log: Log::default(),
             wire: Vec::new(),
+            now,
+            answered: 0,
         }
     }
 
@@ -68,24 +125,39 @@ impl End {
     }
 
     pub fn data(&mut self, slot: u32, payload: &[u8]) {
-        self.session
-            .data(Handle::local(slot), payload, &mut self.log);
+        self.write(Handle::local(slot), payload);
     }
 
     pub fn end(&mut self, slot: u32, value: Option<&str>) {
+        self.finish(Handle::local(slot), value);
+    }
+
+    /// Sends on a stream of either side.
+    pub fn write(&mut self, stream: Handle, payload: &[u8]) {
+        self.session.data(stream, payload, &mut self.log);
+    }
+
+    /// Ends the sending half of a stream of either side.
+    pub fn finish(&mut self, stream: Handle, value: Option<&str>) {
         self.session
-            .end(Handle::local(slot), value.map(str::as_bytes), &mut self.log);
+            .end(stream, value.map(str::as_bytes), &mut self.log);
+    }
+
+    pub fn accept(&mut self, stream: Handle) {
+        self.session.accept(stream, &mut self.log);
     }
 
     pub fn receive(&mut self, bytes: &[u8]) -> Result<(), ProtocolError> {
-        self.log.input = bytes.to_vec();
-        self.session.receive(bytes, &mut self.log)
+        self.log.input.clear();
+        self.log.input.extend_from_slice(bytes);
+        self.session.receive(bytes, self.now, &mut self.log)
     }
 
     /// Moves what may be sent now to the wire, at most so many bytes in one send. Gives the bursts.
     pub fn send(&mut self, now: Instant, at_most: usize) -> Vec<usize> {
+        self.now = self.now.max(now);
         let mut bursts = Vec::new();
-        while let Some(mut transmit) = self.session.take_transmit() {
+        while let Some(mut transmit) = self.session.take_transmit(now, &mut self.log) {
             bursts.push(transmit.len());
             while !transmit.is_empty() {
                 let mut slices = [IoSlice::new(&[]); 16];
@@ -104,9 +176,37 @@ impl End {
         bursts
     }
 
-    /// Takes what was seen so far.
+    /// Does what is due at `now`; the socket's send queue holds `unsent` bytes.
+    pub fn timeouts(&mut self, now: Instant, unsent: usize) -> Result<(), ProtocolError> {
+        self.now = self.now.max(now);
+        match self.session.deadline() {
+            Some(deadline) if deadline <= now => self.session.timeout(now, unsent),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes what was seen so far, as an application does that consumes everything at once.
     pub fn seen(&mut self) -> Vec<Seen> {
+        self.answer();
+        let mut seen = self.seen_unanswered();
+        seen.retain(|event| !matches!(event, Seen::Credit(_)));
+        seen
+    }
+
+    /// Takes what was seen so far: who calls this answers each `Seen::Credit` in its place.
+    pub fn seen_unanswered(&mut self) -> Vec<Seen> {
+        self.answered = 0;
         std::mem::take(&mut self.log.seen)
+    }
+
+    /// Answers what the session asked about credit, as an application does that consumes everything at once.
+    pub fn answer(&mut self) {
+        while let Some(event) = self.log.seen.get(self.answered) {
+            self.answered += 1;
+            if let &Seen::Credit(stream) = event {
+                self.session.credit(stream, &mut self.log);
+            }
+        }
     }
 }
 
@@ -120,10 +220,11 @@ pub struct Pair {
 
 impl Pair {
     pub fn new(client: Config, server: Config) -> Self {
+        let now = Instant::now();
         Self {
-            client: End::new(Side::Connecting, 1, client),
-            server: End::new(Side::Listening, 2, server),
-            now: Instant::now(),
+            client: End::at(now, Side::Connecting, 1, client),
+            server: End::at(now, Side::Listening, 2, server),
+            now,
         }
     }
 
@@ -137,16 +238,22 @@ impl Pair {
                 std::mem::take(&mut self.server.wire),
             );
             if up.is_empty() && down.is_empty() {
+                // Other deadlines are for a peer that is silent for long, which this one is not.
                 let waits = [&self.client, &self.server]
                     .iter()
+                    .filter(|end| end.session.wants_look())
                     .filter_map(|end| end.session.deadline())
                     .min();
                 let Some(deadline) = waits else { return };
-                self.advance(deadline - self.now);
+                self.advance(deadline.saturating_duration_since(self.now));
                 continue;
             }
-            assert_eq!(self.server.receive(&up), Ok(()));
-            assert_eq!(self.client.receive(&down), Ok(()));
+            for (end, bytes) in [(&mut self.server, up), (&mut self.client, down)] {
+                if !bytes.is_empty() {
+                    assert_eq!(end.receive(&bytes), Ok(()));
+                }
+                end.answer();
+            }
         }
         panic!("the pair does not settle");
     }
@@ -154,7 +261,8 @@ impl Pair {
     /// Advances the clock; the wires count as empty.
     pub fn advance(&mut self, time: Duration) {
         self.now += time;
-        self.client.session.look(self.now, 0);
-        self.server.session.look(self.now, 0);
+        for end in [&mut self.client, &mut self.server] {
+            assert_eq!(end.timeouts(self.now, 0), Ok(()));
+        }
     }
 }

@@ -1,0 +1,325 @@
+'use strict'
+
+// The reading half of a stream: what the engine delivers, past Node's buffer where it can be, and what programs ask.
+//
+// This file may not: send anything but what tells native code what is held, or know how a stream ends.
+
+const { Duplex } = require('node:stream')
+const context = require('./context')
+const { Charges, Early, Pages, PARSED, PER_CHUNK, warnOfDiscard } = require('./early')
+const engine = require('./engine')
+const { decodeBuffered, flowOn } = require('./node-buffer')
+const { BOTH, UNCLAIMED, CLAIMED, DROPPING, NO_READS } = require('./stream-state')
+
+// Taken out once: looking them up in the module for each message is a tenth of the time.
+const { cut, op } = engine
+
+// An end value from this size on counts as held until it was emitted.
+const LARGE_VALUE = 4096
+
+/** The fields are those of MuxStream, which sets them all. */
+class Reader extends Duplex {
+  // ---- called by the engine ----
+
+  _data (offset, length) {
+    if (this._in === CLAIMED) {
+      const state = this._readableState
+      if (state.flowing === true && state.length === 0) this._deliver(state, cut(offset, length))
+      else this._buffer(cut(offset, length), length + PER_CHUNK, false)
+    } else if (this._in === UNCLAIMED) {
+      this._keep(cut(offset, length), length, length + PER_CHUNK)
+    } else if (this._in === DROPPING) {
+      this._connection._discarded(0, length)
+    }
+  }
+
+  /** Whether a value of type 1 is wanted: what nobody will see need not be parsed. */
+  _wantsValue (length) {
+    if (this._in === DROPPING) this._connection._discarded(0, length)
+    return this._in === CLAIMED || this._in === UNCLAIMED
+  }
+
+  // Data of type 1: a parsed value. No version we know of sends it.
+  _onValue (value, length) {
+    const charge = length * PARSED + PER_CHUNK
+    if (this._in === CLAIMED) {
+      const state = this._readableState
+      if (state.flowing === true && state.length === 0) this._emitData(state, value)
+      else this._buffer(value, charge, false)
+    } else if (this._in === UNCLAIMED) {
+      this._keep(value, length, charge)
+    }
+  }
+
+  _deliver (state, chunk) {
+    if (state.decoder !== null) {
+      const text = state.decoder.write(chunk)
+      // Part of a character: it comes with the next chunk.
+      if (text === '' && chunk.length > 0) return
+      chunk = text
+    }
+    this._emitData(state, chunk)
+  }
+
+  // What Readable does when it flows and nothing is buffered, without the rest of what Readable does.
+  _emitData (state, chunk) {
+    if (state.awaitDrainWriters !== null) {
+      if (state.multiAwaitDrain) state.awaitDrainWriters.clear()
+      else state.awaitDrainWriters = null
+    }
+    if (!this._emitted) {
+      this._emitted = true
+      state.dataEmitted = true
+    }
+    if (this._context === null) this.emit('data', chunk)
+    else this._context.runInAsyncScope(this.emit, this, 'data', chunk)
+  }
+
+  // Nobody takes it now: into Node's buffer, and native code learns that it is not consumed, unless it knows already.
+  _buffer (chunk, charge, isHeld) {
+    const state = this._readableState
+    let encoding
+    if (state.decoder !== null) {
+      if (ArrayBuffer.isView(chunk)) {
+        const text = state.decoder.write(chunk)
+        if (text === '' && chunk.length > 0) {
+          if (isHeld) this._consume(charge)
+          return
+        }
+        chunk = text
+      }
+      encoding = state.encoding // already decoded
+    }
+    // A null would be the end of the stream to Node: JSON data `null` waits as its text.
+    if (chunk === null) chunk = Buffer.from('null')
+    if (this._charges === null) {
+      this._charges = new Charges()
+      this._pages = new Pages()
+    }
+    if (ArrayBuffer.isView(chunk)) chunk = this._pages.keep(chunk, chunk.byteLength)
+    this._charges.push(charge)
+    if (!isHeld) this._hold(charge)
+    context.run(this._context, this.push, this, chunk, encoding)
+  }
+
+  _hold (charge) {
+    this._held += charge
+    this._connection._command(op.HOLD, this._number, charge)
+  }
+
+  // Nobody has asked for it yet. With credit the sender is stopped by what is held; without it there is a limit.
+  _keep (chunk, length, charge) {
+    const hasCredit = this._halves === BOTH
+    if (this._early === null) {
+      this._early = new Early(hasCredit ? Infinity : this._connection._settings.unclaimedLimit)
+    }
+    if (this._early.add(chunk, length, charge)) {
+      if (hasCredit) this._hold(charge)
+      return
+    }
+    this._connection._discarded(1, this._dropEarly() + length)
+    this._in = DROPPING
+    warnOfDiscard()
+  }
+
+  // @returns {number} the bytes dropped
+  _dropEarly () {
+    const early = this._early
+    this._early = null
+    return early === null ? 0 : early.bytes
+  }
+
+  // ---- the peer's end ----
+
+  _onEnd (value) {
+    if (this._peerEnded) return
+    this._peerEnded = true
+    if ((this._number & 1) === 1) this._uncount()
+    this._endValue = value
+    if (this._in === NO_READS) return
+    if (this._in === UNCLAIMED) {
+      if (this._halves === BOTH) this._endsUnclaimed()
+      else if (this.listenerCount('end') > 0) setImmediate(endUnclaimed, this)
+      return
+    }
+    if (value !== undefined && value.length >= LARGE_VALUE) {
+      // It waits for the reader as data does: a peer could pile such values up on streams that are paused.
+      this._endHeld = value.length
+      this._connection._command(op.HOLD, this._number, value.length)
+    }
+    context.run(this._context, this._pushEnd, this)
+  }
+
+  // Of our own streams programs need not know that they have a reading half; of the peer's they need not know that
+  // they have a writing half, which then ends by itself.
+  _endsUnclaimed () {
+    if ((this._number & 1) === 1 || this.listenerCount('end') > 0) setImmediate(endUnclaimed, this)
+    else this._endUnread()
+  }
+
+  /** Nobody asked what the peer might say to a stream of ours; it said nothing, and our half is done: it is over. */
+  _endUnread () {
+    if (this._finished && this._isSilent()) this._drop()
+  }
+
+  /** Whether the peer ended a half that nobody reads without having said anything. */
+  _isSilent () {
+    return this._peerEnded && this._in === UNCLAIMED && this._early === null && this._endValue === undefined &&
+      this._halves === BOTH && (this._number & 1) === 0
+  }
+
+  // Drops what was kept for a reader; 'end' follows.
+  _drop () {
+    const dropped = this._dropEarly()
+    if (dropped > 0) this._connection._discarded(1, dropped)
+    if (this._halves === BOTH) this._consume(this._held)
+    this._in = DROPPING
+    context.run(this._context, this._pushEnd, this)
+  }
+
+  _pushEnd () {
+    this.emit = emitEnd
+    this.push(null)
+    // Nobody reads what was dropped, yet those who wait for the end are to see it.
+    if (this._in === DROPPING && this.readableFlowing === null) super.resume()
+  }
+
+  _releaseEnd () {
+    const bytes = this._endHeld
+    if (bytes === 0) return
+    this._endHeld = 0
+    this._connection._command(op.RELEASE, this._number, bytes)
+    this._released()
+  }
+
+  // ---- called by programs and by Node ----
+
+  on (event, listener) {
+    if (this._in === UNCLAIMED) this._interest(event)
+    return super.on(event, listener)
+  }
+
+  addListener (event, listener) {
+    if (this._in === UNCLAIMED) this._interest(event)
+    return super.on(event, listener)
+  }
+
+  read (n) {
+    // read(0) is Node's own look at the buffer.
+    if (this._in === UNCLAIMED && n !== 0) this._claim()
+    if (this._readableState.length === 0) return super.read(n)
+    let thrown = true
+    try {
+      const chunk = super.read(n)
+      thrown = false
+      return chunk
+    } finally {
+      this._release()
+      // A 'data' listener threw, which ended Node's loop over the buffer.
+      if (thrown) setImmediate(flowOn, this)
+    }
+  }
+
+  pause () {
+    if (this._in === UNCLAIMED) this._claim()
+    return super.pause()
+  }
+
+  resume () {
+    if (this._in === UNCLAIMED) this._claim()
+    return super.resume()
+  }
+
+  // Node joins what is buffered into one string; messages stay apart here.
+  setEncoding (encoding) {
+    const state = this._readableState
+    if (!state.objectMode || state.length === 0) return super.setEncoding(encoding)
+    const charges = this._charges || new Charges()
+    const ahead = state.length - charges.length // put there by unshift()
+    let consumed = 0
+    for (const at of decodeBuffered(state, encoding).reverse()) {
+      if (at >= ahead) consumed += charges.take(at - ahead)
+    }
+    this._consume(consumed)
+    return this
+  }
+
+  _read () {} // data comes when it comes
+
+  _interest (event) {
+    if (event === 'data' || event === 'readable') this._claim()
+    else if (event === 'end' && this._peerEnded) setImmediate(endUnclaimed, this)
+  }
+
+  _claim () {
+    this._in = CLAIMED
+    const early = this._early
+    if (early !== null) {
+      this._early = null
+      const { entries } = early
+      // With credit it is held since it came, until the stream closed.
+      for (let i = 0; i < entries.length; i += 3) {
+        this._buffer(entries[i], this._over ? 0 : entries[i + 2], this._halves === BOTH)
+      }
+    }
+    if (this._peerEnded) this._pushEnd()
+  }
+
+  // Chunks left Node's buffer: what they were charged with is consumed.
+  _release () {
+    const charges = this._charges
+    if (charges === null) return
+    const state = this._readableState
+    if (state.length === 0) this._consume(charges.dropTo(0))
+    else if (state.objectMode) this._consume(charges.dropTo(state.length))
+    else if (state.decoder === null) this._consume(charges.dropToBytes(state.length))
+  }
+
+  _consume (bytes) {
+    if (bytes === 0) return
+    this._held -= bytes
+    this._connection._command(op.RELEASE, this._number, bytes)
+    this._released()
+  }
+
+  // Native code keeps a closed stream's handle until nothing of it is held.
+  _released () {
+    if (this._over && this._held + this._endHeld === 0) this._connection._free(this._number)
+  }
+}
+
+// Stands in for `emit` from the peer's end on, until Node emits 'end': that event carries the end value, if there is
+// one, and a listener of it that throws must not keep the stream from being closed.
+function emitEnd (event, ...rest) {
+  if (event !== 'end') return Reader.prototype.emit.call(this, event, ...rest)
+  const value = this._endValue
+  this._endValue = undefined
+  this._releaseEnd()
+  delete this.emit
+  let thrown = true
+  try {
+    const heard = value === undefined ? this.emit(event) : this.emit(event, value)
+    thrown = false
+    return heard
+  } finally {
+    if (thrown) this.destroy()
+  }
+}
+
+// The end came to a stream whose data nobody asked for.
+function endUnclaimed (stream) {
+  if (stream._in !== UNCLAIMED) return
+  const isHeard = stream.listenerCount('end') > 0
+  if (stream._halves === BOTH) {
+    const isOurs = (stream._number & 1) === 0
+    // Who writes without reading ends the stream when it is done: the peer's end is no reason to cut it off.
+    if (isOurs || stream._isWritten()) stream.allowHalfOpen = true
+    else if (!stream.allowHalfOpen && !isHeard) stream.end()
+    if (isOurs && !isHeard) stream._endUnread()
+    // What was said on a stream of ours is an answer: it waits for who asked.
+    if (isOurs && stream._early !== null) return
+  }
+  if (isHeard) stream._drop()
+}
+
+module.exports = { Reader }

@@ -1,0 +1,28 @@
+'use strict'
+
+// The states of a stream's halves.
+//
+// This file may not: hold anything else.
+
+// What a stream has. On the legacy wire only its creator writes.
+const READS = 1
+const WRITES = 2
+const BOTH = 3
+
+// The writing half. From WRITING on it takes writes.
+const NO_WRITES = 0 // there is none
+const ENDED = 1
+const WRITING = 2
+const ANSWERING = 3 // open, on a stream of the peer's, and not used yet
+const BLOCKED = 4 // open, and what was written waits for the peer's reader
+const MUTED = 5 // open, and the peer wants nothing of it: what is written is dropped
+
+// The reading half.
+const UNCLAIMED = 0 // nobody has shown interest yet: data is kept for a while
+const CLAIMED = 1
+const DROPPING = 2 // nobody will read it: only the end is still awaited
+const NO_READS = 3 // there is none, or the stream is destroyed
+
+module.exports = {
+  READS, WRITES, BOTH, NO_WRITES, ENDED, WRITING, ANSWERING, BLOCKED, MUTED, UNCLAIMED, CLAIMED, DROPPING, NO_READS
+}

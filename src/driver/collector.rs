@@ -1,0 +1,214 @@
+//! One connection's events as records, until they are queued.
+//!
+//! May not know what an event means to the application.
+
+use super::events::{COPIED, Flow, Record};
+use crate::proto::{Event, Handle, Payload, PeerKind, Sink, Wires};
+use std::sync::Arc;
+
+/// Kinds of records; `lib/engine.js` has the same table.
+pub mod kind {
+    pub const DATA: u32 = 1;
+    pub const JSON: u32 = 2;
+    pub const STREAM: u32 = 3;
+    pub const OPENED: u32 = 4;
+    pub const END: u32 = 5;
+    pub const CLOSED: u32 = 6;
+    pub const DRAIN: u32 = 7;
+    pub const MARK: u32 = 8;
+    pub const PEER: u32 = 9;
+    pub const RESET: u32 = 10;
+    pub const STOPPED: u32 = 11;
+    pub const REFUSED: u32 = 12;
+    pub const GOAWAY: u32 = 13;
+    pub const BLOCKED: u32 = 14;
+    pub const UNBLOCKED: u32 = 15;
+    pub const CONNECTION: u32 = 16;
+    pub const CONNECTED: u32 = 17;
+    pub const CONN_END: u32 = 18;
+    pub const CONN_ERROR: u32 = 19;
+    pub const CONN_CLOSE: u32 = 20;
+    pub const PONG: u32 = 21;
+    pub const WIRES: u32 = 22;
+    pub const CREDIT: u32 = 23;
+    pub const SERVER_CLOSED: u32 = 24;
+    pub const SERVER_ERROR: u32 = 25;
+}
+
+/// Marks an offset into `extra`, until the batch is put together.
+pub const EXTRA: u32 = 1 << 31;
+
+/// Which wires are in use, as the application reads it: 1 we send QMux, 2 we receive it, 4 the peer is foreign.
+pub fn wire_bits(wires: Wires) -> u8 {
+    u8::from(wires.sending) | u8::from(wires.receiving) << 1 | u8::from(wires.foreign) << 2
+}
+
+/// A handle as it crosses the boundary, or what stands for the whole connection.
+fn stream_or_all(stream: Option<Handle>) -> u32 {
+    stream.map_or(u32::MAX, |stream| stream.0)
+}
+
+/// Collects one connection's events.
+#[derive(Debug, Default)]
+pub struct Collector {
+    connection: u32,
+    /// Where the slice being parsed stands in the read it is part of.
+    pub base: usize,
+    pub(super) records: Vec<Record>,
+    pub(super) extra: Vec<u8>,
+    pub(super) paid: Option<(Arc<Flow>, usize)>,
+}
+
+impl Collector {
+    /// Starts over, for events of `connection`.
+    pub fn start(&mut self, connection: u32) {
+        self.connection = connection;
+        self.base = 0;
+        self.records.clear();
+        self.extra.clear();
+        self.paid = None;
+        // One that once held a large text does not keep its size.
+        self.extra.shrink_to(COPIED);
+    }
+
+    /// What another flow was charged comes off it when the application has these records.
+    pub fn pays(&mut self, flow: Arc<Flow>, cost: usize) {
+        self.paid = Some((flow, cost));
+    }
+
+    /// Adds a record with a text.
+    pub fn text(&mut self, kind: u32, stream: u32, text: &str, aux: u32) {
+        let start = EXTRA | self.extra.len() as u32;
+        self.extra.extend_from_slice(text.as_bytes());
+        self.records.push([
+            kind << 24 | self.connection,
+            stream,
+            start,
+            text.len() as u32,
+            aux,
+        ]);
+    }
+
+    /// Adds a record without one.
+    pub fn plain(&mut self, kind: u32, stream: u32, aux: u32) {
+        self.records
+            .push([kind << 24 | self.connection, stream, 0, 0, aux]);
+    }
+
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+}
+
+impl Sink for Collector {
+    fn emit(&mut self, event: Event, payload: Payload<'_>) {
+        let (kind, stream, aux) = match event {
+            Event::Data(stream) => (kind::DATA, stream.0, 0),
+            Event::Json(stream) => (kind::JSON, stream.0, 0),
+            Event::Stream { stream, id } => (kind::STREAM, stream.0, id),
+            Event::Opened { stream, id } => (kind::OPENED, stream.0, id),
+            Event::End { stream, has_value } => (kind::END, stream.0, has_value.into()),
+            Event::Closed(stream) => (kind::CLOSED, stream.0, 0),
+            Event::Mark(id) => (kind::MARK, 0, id),
+            Event::Peer(peer) => (kind::PEER, 0, (peer == PeerKind::New).into()),
+            Event::Wires(wires) => (kind::WIRES, 0, wire_bits(wires).into()),
+            Event::Reset(stream) => (kind::RESET, stream.0, 0),
+            Event::Stopped(stream) => (kind::STOPPED, stream.0, 0),
+            Event::Refused(stream) => (kind::REFUSED, stream.0, 0),
+            Event::GoAway(stream) => (kind::GOAWAY, stream_or_all(stream), 0),
+            Event::Blocked(stream) => (kind::BLOCKED, stream.0, 0),
+            Event::Unblocked(stream) => (kind::UNBLOCKED, stream.0, 0),
+            Event::Credit(stream) => (kind::CREDIT, stream_or_all(stream), 0),
+            Event::Pong { id, rtt } => {
+                let micros = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX);
+                (kind::PONG, micros, id)
+            }
+        };
+        let (start, length) = match payload {
+            Payload::Empty => (0, 0),
+            Payload::Input(range) => ((self.base + range.start) as u32, range.len()),
+            Payload::Owned(bytes) => {
+                let start = EXTRA | self.extra.len() as u32;
+                self.extra.extend_from_slice(bytes);
+                (start, bytes.len())
+            }
+        };
+        self.records.push([
+            kind << 24 | self.connection,
+            stream,
+            start,
+            length as u32,
+            aux,
+        ]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn every_event_has_a_record_of_its_own() {
+        let mut collector = Collector::default();
+        collector.start(5);
+        let wires = Wires {
+            sending: true,
+            receiving: false,
+            foreign: true,
+        };
+        let rtt = Duration::from_micros(1500);
+        for (event, payload) in [
+            (Event::Wires(wires), ""),
+            (Event::Reset(Handle(3)), "7"),
+            (Event::Stopped(Handle(2)), "18446744073709551615"),
+            (Event::Refused(Handle(2)), "0"),
+            (Event::GoAway(Some(Handle(2))), ""),
+            (Event::GoAway(None), ""),
+            (Event::Blocked(Handle(4)), ""),
+            (Event::Unblocked(Handle(4)), ""),
+            (Event::Credit(Some(Handle(1))), ""),
+            (Event::Credit(None), ""),
+            (Event::Pong { id: 9, rtt }, ""),
+            (
+                Event::Pong {
+                    id: 10,
+                    rtt: Duration::MAX,
+                },
+                "",
+            ),
+        ] {
+            collector.emit(event, Payload::Owned(payload.as_bytes()));
+        }
+        let seen: Vec<_> = collector
+            .records
+            .iter()
+            .map(|&[word, stream, at, length, aux]| {
+                assert_eq!(word & 0x00ff_ffff, 5);
+                let at = (at & !EXTRA) as usize;
+                let text = &collector.extra[at..at + length as usize];
+                (word >> 24, stream, String::from_utf8_lossy(text), aux)
+            })
+            .collect();
+        let all = u32::MAX;
+        let expected = [
+            (kind::WIRES, 0, "", 5),
+            (kind::RESET, 3, "7", 0),
+            (kind::STOPPED, 2, "18446744073709551615", 0),
+            (kind::REFUSED, 2, "0", 0),
+            (kind::GOAWAY, 2, "", 0),
+            (kind::GOAWAY, all, "", 0),
+            (kind::BLOCKED, 4, "", 0),
+            (kind::UNBLOCKED, 4, "", 0),
+            (kind::CREDIT, 1, "", 0),
+            (kind::CREDIT, all, "", 0),
+            (kind::PONG, 1500, "", 9),
+            (kind::PONG, all, "", 10),
+        ];
+        assert_eq!(
+            seen,
+            expected.map(|(kind, stream, text, aux)| (kind, stream, text.into(), aux))
+        );
+    }
+}

@@ -1,0 +1,160 @@
+//! Sending a connection's bytes: from the application's thread where it is little, at the end whatever is left; and the
+//! counts of what waits.
+//!
+//! May not wait, but for a moment at the process's exit.
+
+use super::connection::{Connection, SLICES};
+use super::events::{Collector, kind};
+use super::inner::{Failure, Inner};
+use super::transport::Transport;
+use crate::proto::ProtocolError;
+use std::io::{self, IoSlice};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// Most bytes sent from the application's thread: for more, the copy into the kernel costs that thread more than the
+/// hop to the task.
+const DIRECT: u64 = 16 << 10;
+
+/// How long the process may wait at its exit for the task to leave the kernel: it does so at once, its socket being
+/// non-blocking, unless the machine is stalled.
+const EXIT_PATIENCE: Duration = Duration::from_millis(100);
+
+impl Connection {
+    /// Sends from this thread what commands, or bytes that came `now`, have brought about, if it is little. Gives the bytes
+    /// queued.
+    pub fn send_after(
+        &self,
+        inner: &mut Inner,
+        now: Option<Instant>,
+        collector: &mut Collector,
+    ) -> u64 {
+        self.send_directly(inner, now, collector);
+        let queued = self.update_queued(inner);
+        if queued > self.options.low_water as u64 {
+            self.drain_wanted.store(true, Ordering::SeqCst);
+        }
+        queued
+    }
+
+    /// Sends what is queued from this thread, if it is little and nobody else is at it.
+    fn send_directly(&self, inner: &mut Inner, now: Option<Instant>, collector: &mut Collector) {
+        let idle = !inner.writing && inner.in_flight.is_empty() && inner.backlog.len() == 0;
+        if !idle || !inner.session.wants_write() || inner.session.queued() > DIRECT {
+            return;
+        }
+        let Some(socket) = inner.socket.clone() else {
+            return;
+        };
+        let now = now.unwrap_or_else(Instant::now);
+        match inner.look(&socket, now) {
+            // Whether nothing came for too long is not known before the socket has been read: the task does, being due.
+            Ok(()) | Err(ProtocolError::IdleTimeout) => {}
+            Err(error) => {
+                inner.failure.get_or_insert(Failure::Protocol(error));
+                return;
+            }
+        }
+        if let Some(transmit) = inner.session.take_transmit(now, collector) {
+            inner.in_flight = transmit;
+            self.send_now(inner, &socket, collector);
+        }
+    }
+
+    /// Sends what is in flight without Tokio's help, as far as it goes.
+    fn send_now(&self, inner: &mut Inner, socket: &Transport, collector: &mut Collector) {
+        while !inner.in_flight.is_empty() {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let filled = inner.in_flight.fill(&mut slices);
+            match socket.send(&slices[..filled]) {
+                Ok(sent) => {
+                    inner.in_flight.advance(sent);
+                    self.sent(inner, sent, collector);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    if error.kind() != io::ErrorKind::WouldBlock {
+                        inner.failure.get_or_insert(Failure::System(error, "write"));
+                    }
+                    return;
+                }
+            }
+        }
+        let transmit = std::mem::take(&mut inner.in_flight);
+        inner.session.transmit_done(transmit, Instant::now());
+    }
+
+    /// Counts bytes that the kernel took.
+    pub fn sent(&self, inner: &mut Inner, bytes: usize, collector: &mut Collector) {
+        self.bytes_written
+            .fetch_add(bytes as u64, Ordering::Relaxed);
+        inner.session.transmitted(bytes, collector);
+    }
+
+    /// Brings the count of queued bytes up to date, which other threads read without the lock.
+    pub fn update_queued(&self, inner: &Inner) -> u64 {
+        let queued = match inner.ended {
+            true => 0,
+            false => inner.session.queued() + inner.backlog.len() as u64,
+        };
+        let before = self.queued.swap(queued, Ordering::AcqRel);
+        self.events.add_held(queued, before);
+        queued + self.deferred_len.load(Ordering::Acquire) as u64
+    }
+
+    /// After sending: tells an application that waits for it that the queue has drained.
+    pub fn tell_drained(&self, inner: &Inner, collector: &mut Collector) {
+        let queued = self.update_queued(inner);
+        if queued <= self.options.low_water as u64
+            && self.drain_wanted.swap(false, Ordering::SeqCst)
+        {
+            collector.plain(kind::DRAIN, 0, 0);
+        }
+    }
+
+    /// Whether all that the application wanted sent before its half-close is with the kernel.
+    pub fn is_flushed(&self, inner: &Inner) -> bool {
+        inner.session.is_flushed()
+            && inner.backlog.len() == 0
+            && self.deferred_len.load(Ordering::Acquire) == 0
+    }
+
+    /// Whether an application waits to be told that the queue has drained.
+    pub fn wants_drain(&self) -> bool {
+        self.drain_wanted.load(Ordering::SeqCst)
+    }
+
+    /// The process exits: sends all that is queued as far as the kernel takes it at once. The one place where the
+    /// application's thread may wait for the lock.
+    pub fn flush_at_exit(&self, collector: &mut Collector) {
+        let started = Instant::now();
+        let mut inner = self.lock();
+        while inner.writing && started.elapsed() < EXIT_PATIENCE {
+            drop(inner);
+            std::thread::yield_now();
+            inner = self.lock();
+        }
+        collector.start(self.id);
+        self.send_rest(&mut inner, collector);
+    }
+
+    /// Sends all that is queued, whatever the pace, as far as the kernel takes it at once.
+    pub fn send_rest(&self, inner: &mut Inner, collector: &mut Collector) {
+        let Some(socket) = inner.socket.clone() else {
+            return;
+        };
+        loop {
+            self.absorb(inner, collector);
+            if inner.in_flight.is_empty() {
+                match inner.session.take_rest(collector) {
+                    Some(transmit) => inner.in_flight = transmit,
+                    None => return,
+                }
+            }
+            self.send_now(inner, &socket, collector);
+            if !inner.in_flight.is_empty() {
+                return;
+            }
+        }
+    }
+}

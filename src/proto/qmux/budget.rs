@@ -1,0 +1,71 @@
+//! Budgets for what is harmless once and an attack a million times.
+//!
+//! A bucket holds as many tokens as may come at once, and gets as many each second.
+//!
+//! May not decide what a token is for.
+
+use super::super::error::ProtocolError;
+use std::time::Instant;
+
+/// One budget.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    what: &'static str,
+    size: u32,
+    left: u32,
+    filled: Option<Instant>,
+}
+
+impl Budget {
+    /// `what` the peer sent too many of, when it is used up.
+    pub fn new(size: u32, what: &'static str) -> Self {
+        Self {
+            what,
+            size,
+            left: size,
+            filled: None,
+        }
+    }
+
+    /// Takes a token.
+    pub fn spend(&mut self, now: Instant) -> Result<(), ProtocolError> {
+        if self.left == 0 {
+            self.fill(now);
+        }
+        self.filled.get_or_insert(now);
+        self.left = self
+            .left
+            .checked_sub(1)
+            .ok_or(ProtocolError::Flood(self.what))?;
+        Ok(())
+    }
+
+    fn fill(&mut self, now: Instant) {
+        let Some(filled) = self.filled else { return };
+        let passed = now.saturating_duration_since(filled).as_millis();
+        let fresh = passed.saturating_mul(self.size.into()) / 1000;
+        if fresh > 0 {
+            self.left = u32::try_from(fresh).unwrap_or(u32::MAX).min(self.size);
+            self.filled = Some(now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn so_many_at_once_and_so_many_each_second() {
+        let mut budget = Budget::new(10, "pings");
+        let now = Instant::now();
+        let spend =
+            |budget: &mut Budget, now| (0..100).take_while(|_| budget.spend(now).is_ok()).count();
+        assert_eq!(spend(&mut budget, now), 10);
+        assert_eq!(budget.spend(now), Err(ProtocolError::Flood("pings")));
+        assert_eq!(spend(&mut budget, now + Duration::from_millis(500)), 5);
+        assert_eq!(spend(&mut budget, now + Duration::from_secs(50)), 10);
+        assert_eq!(spend(&mut Budget::new(0, "pings"), now), 0);
+    }
+}

@@ -1,0 +1,104 @@
+//! Streams that began on the legacy wire and go on here.
+//!
+//! The n-th stream that a side opened there is its n-th here. Its first half is over with its open frame; offset 0 is
+//! the next byte. What an acceptor sends is wholly of this wire.
+//!
+//! May not read or write a legacy frame.
+
+use super::super::config::{Config, Side};
+use super::super::event::{Handle, Sink};
+use super::parameters::Parameters;
+use super::stream::{RecvState, SendState, Stream};
+use super::window::RecvWindow;
+use super::wire::{Context, Qmux};
+use std::time::Instant;
+
+/// A stream of ours that was opened there.
+#[derive(Clone, Copy, Debug)]
+pub struct Carried {
+    pub handle: Handle,
+    /// Which of our streams it is, counted from 0.
+    pub ordinal: u64,
+    /// Its end was sent.
+    pub is_ended: bool,
+}
+
+impl Qmux {
+    /// What comes behind our switch. `offered`: the peer's parameters as they stood in its offer; `opened`: how many
+    /// streams we opened before.
+    pub fn carried(
+        config: &Config,
+        side: Side,
+        seed: u64,
+        now: Instant,
+        (peer, offered): (Parameters, Vec<u8>),
+        (streams, opened): (&[Carried], u64),
+    ) -> Self {
+        let mut qmux = Self::new(config, side, seed, now);
+        let credit = peer.max_stream_data_remote;
+        // Those that ended before the switch take no place of those the peer allows.
+        let ended = streams.iter().filter(|stream| stream.is_ended).count() as u64;
+        let limit = peer.max_streams.saturating_add(ended);
+        qmux.set_peer(peer);
+        qmux.outgoing.carry(opened, limit);
+        qmux.streams.opened = opened;
+        qmux.offered = Some(offered);
+        qmux.can_allow = false;
+        for carried in streams {
+            let id = qmux.streams.id(carried.ordinal, true);
+            let send = match carried.is_ended {
+                true => SendState::Done,
+                false => SendState::Open,
+            };
+            let window = RecvWindow::new(config.qmux.stream_window, config.qmux.max_stream_window);
+            let stream = Stream::new(id, send, RecvState::Accept, credit, window);
+            if qmux.streams.insert_local(carried.handle, stream) {
+                qmux.streams.bind(id, carried.handle);
+            }
+        }
+        qmux
+    }
+
+    /// The peer opened a stream on the legacy wire, before its switch.
+    pub fn carry_open(&mut self, config: &Config, meta: usize) -> (Handle, u64) {
+        let credit = self
+            .peer
+            .as_ref()
+            .map_or(0, |peer| peer.max_stream_data_local);
+        let id = self.streams.id(self.streams.opened_by_peer, false);
+        let window = RecvWindow::new(config.qmux.stream_window, config.qmux.max_stream_window);
+        let mut stream = Stream::new(id, SendState::Open, RecvState::Data, credit, window);
+        stream.is_known = true;
+        stream.meta = meta;
+        self.meta_total += meta;
+        self.streams.opened_by_peer += 1;
+        self.incoming.receive_one();
+        (self.streams.insert_remote(stream), id)
+    }
+
+    /// Meta of the streams that live.
+    pub fn meta_total(&self) -> usize {
+        self.meta_total
+    }
+
+    /// The peer ended a stream on the legacy wire, before its switch.
+    pub fn carry_end<S: Sink>(&mut self, handle: Handle, cx: &mut Context<'_, S>) {
+        if let Some(stream) = self.streams.get(handle) {
+            stream.recv.state = RecvState::Done;
+            stream.is_counted = true;
+            self.carried_ends += 1;
+        }
+        self.settle(handle, cx);
+    }
+
+    /// The peer's switch was read: both know by now how many streams ended before it.
+    pub fn end_carrying(&mut self, config: &Config) {
+        let qmux = &config.qmux;
+        let allowed = qmux.max_incoming_streams.min(qmux.max_pending_streams);
+        let limit = allowed.saturating_add(self.carried_ends);
+        let window = qmux.max_incoming_streams.saturating_add(self.carried_ends);
+        self.incoming
+            .carry(self.streams.opened_by_peer, limit, window);
+        self.can_allow = true;
+    }
+}

@@ -1,0 +1,289 @@
+//! What the application wants of its streams.
+//!
+//! May not encode a frame: `send` and `control` do.
+
+use super::super::event::{Event, Handle, Payload, Sink};
+use super::super::varint;
+use super::frame;
+use super::queue::Kind;
+use super::scheduler;
+use super::stream::{NO_MARK, RecvState, SendState, Stream};
+use super::window::RecvWindow;
+use super::wire::{Context, Qmux};
+
+impl Qmux {
+    /// Opens a stream, at once or when the peer allows another one.
+    pub fn open<S: Sink>(&mut self, handle: Handle, meta: &[u8], cx: &mut Context<'_, S>) {
+        let qmux = &cx.config.qmux;
+        let window = RecvWindow::new(qmux.stream_window, qmux.max_stream_window);
+        let mut stream = Stream::new(u64::MAX, SendState::Waiting, RecvState::Accept, 0, window);
+        let mut text = Vec::with_capacity(meta.len() + varint::MAX_SIZE);
+        varint::put(meta.len() as u64, &mut text);
+        text.extend_from_slice(meta);
+        stream.send.push(Kind::Bytes, &text);
+        stream.send.meta = text.len() as u64;
+        if !self.streams.insert_local(handle, stream) {
+            debug_assert!(
+                false,
+                "the application opens a stream in a slot that is in use"
+            );
+            return;
+        }
+        self.ready += text.len() as u64;
+        self.opens.push_back(handle);
+        self.open_waiting(cx);
+    }
+
+    /// Lets streams that wait for a place begin, in order.
+    pub(super) fn open_waiting<S: Sink>(&mut self, cx: &mut Context<'_, S>) {
+        while self.opening.is_none()
+            && let Some(&handle) = self.opens.front()
+        {
+            let Some(peer) = &self.peer else { return };
+            let (is_ours, credit) = (peer.is_ours, peer.max_stream_data_remote);
+            let ordinal = self.streams.opened;
+            if ordinal >= self.peer_serves {
+                self.opens.pop_front();
+                if let Some(stream) = self.streams.get(handle) {
+                    stream.recv.state = RecvState::Done;
+                }
+                cx.sink.emit(Event::GoAway(Some(handle)), Payload::Empty);
+                self.give_up(handle, 0, cx);
+                self.settle(handle, cx);
+                continue;
+            }
+            if self.outgoing.available() == 0 {
+                let limit = self.outgoing.limit();
+                self.control.tell_streams_blocked(limit);
+                return;
+            }
+            self.outgoing.take(1);
+            self.opens.pop_front();
+            let id = self.streams.id(ordinal, true);
+            self.streams.opened += 1;
+            self.streams.bind(id, handle);
+            self.begin_local(handle, id, is_ours, credit, cx);
+        }
+    }
+
+    fn begin_local<S: Sink>(
+        &mut self,
+        handle: Handle,
+        id: u64,
+        is_ours: bool,
+        credit: u64,
+        cx: &mut Context<'_, S>,
+    ) {
+        let Some(stream) = self.streams.get(handle) else {
+            return;
+        };
+        stream.id = id;
+        stream.send.window.raise(credit);
+        stream.send.state = match stream.send.is_ending {
+            true => SendState::Ending,
+            false => SendState::Open,
+        };
+        if is_ours {
+            self.opening = Some((handle, stream.send.meta));
+            self.schedule(handle);
+            self.fill(cx);
+            return;
+        }
+        // A foreign peer knows no meta; an empty frame lets it see the stream.
+        let meta = stream.send.meta;
+        if let Some(queue) = &mut stream.send.queue {
+            queue.advance(meta as usize);
+            if queue.is_empty() {
+                stream.send.queue = None;
+            }
+        }
+        stream.recv.state = RecvState::Data;
+        stream.is_known = true;
+        self.ready -= meta;
+        let header = frame::StreamHeader::new(id, Some(0), Some(0), false);
+        self.records
+            .push(header.as_slice(), header.length_field, &[], cx.outbox);
+        cx.sink.emit(
+            Event::Opened {
+                stream: handle,
+                id: id as u32,
+            },
+            Payload::Empty,
+        );
+        self.schedule(handle);
+        self.fill(cx);
+    }
+
+    /// Ends the sending half, with a value (a JSON text) or without.
+    pub fn end<S: Sink>(&mut self, handle: Handle, value: Option<&[u8]>, cx: &mut Context<'_, S>) {
+        let is_ours = self.is_ours();
+        let Some(stream) = self.streams.get(handle) else {
+            return;
+        };
+        let is_open = matches!(stream.send.state, SendState::Open | SendState::Waiting);
+        if !is_open || stream.send.is_ending {
+            return;
+        }
+        if let Some(value) = value.filter(|value| value.trim_ascii() != b"null") {
+            if is_ours {
+                self.put(handle, Kind::EndValue, &[], cx);
+            }
+            self.put(handle, Kind::Bytes, value, cx);
+        }
+        self.put_fin(handle, cx);
+    }
+
+    /// Accepts a stream of the peer's.
+    pub fn accept<S: Sink>(&mut self, handle: Handle, cx: &mut Context<'_, S>) {
+        if self.streams.get(handle).is_none() {
+            return;
+        }
+        self.accepted += 1;
+        if self.is_ours() {
+            self.put(handle, Kind::Bytes, &[0], cx);
+        }
+    }
+
+    /// Refuses a stream of the peer's.
+    pub fn refuse<S: Sink>(&mut self, handle: Handle, code: u64, cx: &mut Context<'_, S>) {
+        if self.streams.get(handle).is_none() {
+            return;
+        }
+        self.accepted += 1;
+        if !self.is_ours() {
+            self.give_up(handle, code, cx);
+        } else {
+            let mut answer = vec![1];
+            varint::put(code, &mut answer);
+            self.put(handle, Kind::Bytes, &answer, cx);
+            self.put_fin(handle, cx);
+        }
+        self.stop(handle, code, cx);
+    }
+
+    /// Wants no more of a stream.
+    pub fn stop<S: Sink>(&mut self, handle: Handle, code: u64, cx: &mut Context<'_, S>) {
+        let Some(stream) = self.streams.get(handle) else {
+            return;
+        };
+        let has_begun = stream.send.state != SendState::Waiting;
+        let recv = &mut stream.recv;
+        match recv.state {
+            RecvState::Data | RecvState::EndValue => {
+                recv.state = RecvState::Discard;
+                let dropped = std::mem::take(&mut recv.text).len();
+                let id = stream.id;
+                self.text_total -= dropped;
+                if has_begun {
+                    self.control.stop(id, code);
+                }
+            }
+            // What its first bytes say is still wanted, and then nothing can be sent that would be in the way.
+            RecvState::Meta | RecvState::Accept | RecvState::Refusal => {}
+            RecvState::Discard | RecvState::Done => {}
+        }
+        self.settle(handle, cx);
+    }
+
+    /// Gives the rest of a stream up.
+    pub fn reset<S: Sink>(&mut self, handle: Handle, code: u64, cx: &mut Context<'_, S>) {
+        let Some(stream) = self.streams.get(handle) else {
+            return;
+        };
+        if stream.send.state == SendState::Waiting {
+            stream.recv.state = RecvState::Done;
+        }
+        if stream.send.state != SendState::Done {
+            self.give_up(handle, code, cx);
+            self.settle(handle, cx);
+        }
+    }
+
+    /// The application has seen `Closed` of a stream of the peer's.
+    pub fn forget(&mut self, handle: Handle) {
+        self.streams.forget(handle);
+    }
+
+    /// `bytes` of what was delivered are not consumed.
+    pub fn hold(&mut self, handle: Handle, bytes: u32) {
+        self.credit.held += u64::from(bytes);
+        if let Some(stream) = self.streams.get(handle) {
+            stream.recv.held += u64::from(bytes);
+        }
+    }
+
+    /// `bytes` of what was held are.
+    pub fn release<S: Sink>(&mut self, handle: Handle, bytes: u32, cx: &mut Context<'_, S>) {
+        let bytes = u64::from(bytes);
+        self.credit.held = self.credit.held.saturating_sub(bytes);
+        self.consume_connection(cx.config.qmux.max_held);
+        if let Some(stream) = self.streams.get(handle) {
+            stream.recv.held = stream.recv.held.saturating_sub(bytes);
+            self.consume(handle);
+        }
+    }
+
+    /// The application has seen all before an `Event::Credit`.
+    pub fn credit<S: Sink>(&mut self, stream: Option<Handle>, cx: &mut Context<'_, S>) {
+        match stream {
+            Some(handle) => {
+                if let Some(stream) = self.streams.get(handle)
+                    && stream.recv.marked != NO_MARK
+                {
+                    stream.recv.seen = stream.recv.seen.max(stream.recv.marked);
+                    stream.recv.marked = NO_MARK;
+                    self.consume(handle);
+                    // More has come meanwhile.
+                    self.mark(handle, cx);
+                }
+            }
+            None => {
+                let credit = &mut self.credit;
+                if credit.marked != NO_MARK {
+                    credit.seen = credit.seen.max(credit.marked);
+                    credit.marked = NO_MARK;
+                    self.consume_connection(cx.config.qmux.max_held);
+                    self.mark_connection(cx);
+                }
+            }
+        }
+    }
+
+    /// How urgent a stream is.
+    pub fn set_priority(&mut self, handle: Handle, urgency: u8, is_incremental: bool) {
+        let urgency = urgency.min(scheduler::LEVELS as u8 - 1);
+        let Some(stream) = self.streams.get(handle) else {
+            return;
+        };
+        let before = std::mem::replace(&mut stream.send.urgency, urgency);
+        stream.send.is_incremental = is_incremental;
+        if stream.send.is_scheduled && before != urgency {
+            self.scheduler.remove(handle, before);
+            self.scheduler.add(handle, urgency);
+        }
+    }
+
+    /// Asks for `Event::Mark(id)` when what was commanded on a stream is with the kernel.
+    pub fn add_mark<S: Sink>(&mut self, handle: Handle, id: u32, cx: &mut Context<'_, S>) {
+        match self.streams.get(handle) {
+            Some(stream) if stream.send.queue.is_some() => {
+                stream.send.push(Kind::Mark, &id.to_le_bytes());
+            }
+            _ => cx.marks.add(cx.outbox.total(), id, cx.sink),
+        }
+    }
+
+    /// Serves no more streams of the peer's than the application knows of.
+    pub fn go_away(&mut self) {
+        if self.served.is_none() && self.can_allow && self.is_ours() {
+            let served = self.streams.opened_by_peer;
+            self.served = Some(served);
+            self.control.go_away(served);
+        }
+    }
+
+    /// Asks the peer for a sign of life.
+    pub fn ping(&mut self, id: u32) {
+        self.ping.ask(id);
+    }
+}

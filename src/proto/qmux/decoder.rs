@@ -1,0 +1,305 @@
+//! Records and the frames in them, decoded incrementally under any segmentation.
+//!
+//! ```text
+//!            size                 header                     body complete
+//!   Between ──────▶ In a record ──────────▶ In a body ────────────────────────▶ In a record
+//!      ◀───────── the record is used up ──────┴───────────── the record is used up
+//! ```
+//!
+//! Bodies are passed on in the pieces they arrive in; what is kept is at most a header that was cut short. So a size,
+//! whatever it says, costs nothing. What a frame means is not its business.
+
+use super::super::error::{ProtocolError, Violation};
+use super::super::varint;
+use super::frame::{self, COMPACT, Frame, LENGTH_BIT, MAX_HEADER};
+use std::ops::Range;
+
+/// What comes next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    Header(Frame),
+    /// A part of the body that was started: a range of the input, and whether it is the last.
+    Body(Range<usize>, bool),
+}
+
+/// The decoder.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    /// What there is of a size or header that was cut short.
+    cut: [u8; MAX_HEADER],
+    cut_length: usize,
+    /// What is left of the record; 0: between records.
+    record: u64,
+    /// What is left of the body, in one.
+    body: Option<u64>,
+    /// Records that arrived whole.
+    pub records: u64,
+}
+
+fn encoding(what: &'static str) -> ProtocolError {
+    ProtocolError::Qmux(Violation::FrameEncoding, what)
+}
+
+/// What a reader of the front of some bytes finds: a value and its length, or that it is cut short.
+type Found<T> = Result<Option<(T, usize)>, ProtocolError>;
+
+impl Decoder {
+    /// The next step in `input` from `*at` on, or `None` when it is used up.
+    pub fn next(
+        &mut self,
+        input: &[u8],
+        at: &mut usize,
+        max_record: u64,
+        ours: bool,
+    ) -> Result<Option<Step>, ProtocolError> {
+        if let Some(left) = self.body {
+            let now = usize::try_from(left)
+                .unwrap_or(usize::MAX)
+                .min(input.len() - *at);
+            if now == 0 && left > 0 {
+                return Ok(None);
+            }
+            let range = *at..*at + now;
+            *at += now;
+            let left = left - now as u64;
+            self.body = (left > 0).then_some(left);
+            self.used(now as u64);
+            return Ok(Some(Step::Body(range, left == 0)));
+        }
+        if self.record == 0 {
+            let size = self.read(input, at, u64::MAX, |bytes| {
+                Ok(varint::read(bytes).map(|(size, rest)| (size, bytes.len() - rest.len())))
+            })?;
+            let Some(size) = size else { return Ok(None) };
+            if size == 0 {
+                return Err(ProtocolError::Qmux(
+                    Violation::Protocol,
+                    "sent an empty record",
+                ));
+            }
+            if size > max_record {
+                return Err(encoding("sent a record longer than we accept"));
+            }
+            self.record = size;
+        }
+        let (before, left) = (*at, self.record);
+        let header = self.read(input, at, left, |bytes| frame::read(bytes, ours))?;
+        let taken = (*at - before) as u64;
+        match header {
+            Some(header) => {
+                self.used(taken);
+                Ok(Some(Step::Header(header)))
+            }
+            None if taken == left => Err(encoding("cut a frame short at the end of a record")),
+            None => {
+                self.record -= taken;
+                Ok(None)
+            }
+        }
+    }
+
+    fn used(&mut self, bytes: u64) {
+        self.record -= bytes;
+        if self.record == 0 && self.body.is_none() {
+            self.records += 1;
+        }
+    }
+
+    /// Reads something from the front of the input, or what was kept of it and the input, of which it may take so much.
+    fn read<T>(
+        &mut self,
+        input: &[u8],
+        at: &mut usize,
+        limit: u64,
+        parse: impl Fn(&[u8]) -> Found<T>,
+    ) -> Result<Option<T>, ProtocolError> {
+        let rest = &input[*at..];
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let available = &rest[..rest.len().min(limit)];
+        if self.cut_length == 0
+            && let Some((value, used)) = parse(available)?
+        {
+            *at += used;
+            return Ok(Some(value));
+        }
+        let had = self.cut_length;
+        let more = available.len().min(MAX_HEADER - had);
+        self.cut[had..had + more].copy_from_slice(&available[..more]);
+        match parse(&self.cut[..had + more])? {
+            Some((value, used)) => {
+                // What was kept did not suffice, so this is beyond it.
+                *at += used.saturating_sub(had);
+                self.cut_length = 0;
+                Ok(Some(value))
+            }
+            None => {
+                *at += more;
+                self.cut_length = had + more;
+                Ok(None)
+            }
+        }
+    }
+
+    /// A body follows the header just read: so long, or to the end of the record. Gives its length.
+    pub fn start_body(&mut self, length: Option<u64>) -> Result<u64, ProtocolError> {
+        let length = length.unwrap_or(self.record);
+        if length > self.record {
+            return Err(encoding("sent a frame longer than its record"));
+        }
+        if self.record == 0 {
+            // Counted when its header was read, and again when the empty body will have been.
+            self.records -= 1;
+        }
+        self.body = Some(length);
+        Ok(length)
+    }
+
+    /// Skips padding behind a frame of it.
+    pub fn skip_padding(&mut self, input: &[u8], at: &mut usize) {
+        let left = usize::try_from(self.record).unwrap_or(usize::MAX);
+        let rest = &input[*at..];
+        let run = rest
+            .iter()
+            .take(left)
+            .take_while(|&&byte| byte == 0)
+            .count();
+        if run > 0 {
+            *at += run;
+            self.used(run as u64);
+        }
+    }
+
+    /// The next frame, if it stands whole at the front of the input and is one of ours with a message, not the last of
+    /// its stream: the stream's id and the payload. What most frames are, found with least work.
+    #[inline]
+    pub fn whole(&self, input: &[u8], at: usize) -> Option<(u64, Range<usize>)> {
+        if self.cut_length != 0 || self.body.is_some() || self.record == 0 {
+            return None;
+        }
+        let rest = &input[at..];
+        let (&kind, after) = rest.split_first()?;
+        let has_length = kind == COMPACT as u8 | LENGTH_BIT;
+        if !has_length && kind != COMPACT as u8 {
+            return None;
+        }
+        let (id, after) = varint::read(after)?;
+        let (length, after) = match has_length {
+            true => varint::read(after)?,
+            false => (self.record - (rest.len() - after.len()) as u64, after),
+        };
+        let header = rest.len() - after.len();
+        let fits = length <= after.len() as u64 && header as u64 + length <= self.record;
+        let start = at + header;
+        fits.then(|| (id, start..start + length as usize))
+    }
+
+    /// The frame that [`Decoder::whole`] found is taken, with so many bytes.
+    #[inline]
+    pub fn take_whole(&mut self, bytes: usize) {
+        self.used(bytes as u64);
+    }
+
+    /// Whether the peer may finish here.
+    pub fn is_between_records(&self) -> bool {
+        self.record == 0 && self.cut_length == 0 && self.body.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Decodes chunks; bodies are put together. Gives what there was, and how many records.
+    fn decode(chunks: &[&[u8]]) -> Result<(Vec<(Frame, Vec<u8>)>, u64), ProtocolError> {
+        let mut decoder = Decoder::default();
+        let mut frames = Vec::new();
+        for chunk in chunks {
+            let mut at = 0;
+            while let Some(step) = decoder.next(chunk, &mut at, 1 << 16, true)? {
+                match step {
+                    Step::Header(frame) => {
+                        let length = match frame {
+                            Frame::Stream { length, .. } => Some(length),
+                            Frame::Close { reason, .. } => Some(Some(reason)),
+                            _ => None,
+                        };
+                        if let Some(length) = length {
+                            decoder.start_body(length)?;
+                        }
+                        frames.push((frame, Vec::new()));
+                    }
+                    Step::Body(range, _) => {
+                        let last = frames.last_mut().expect("a body has a header");
+                        last.1.extend(&chunk[range]);
+                    }
+                }
+            }
+            assert_eq!(at, chunk.len());
+        }
+        Ok((frames, decoder.records))
+    }
+
+    fn record(body: &[u8]) -> Vec<u8> {
+        let mut record = Vec::new();
+        varint::put(body.len() as u64, &mut record);
+        record.extend_from_slice(body);
+        record
+    }
+
+    proptest! {
+        #[test]
+        fn any_segmentation_gives_the_same_frames(
+            messages in prop::collection::vec((0u64..1 << 20, prop::collection::vec(any::<u8>(), 0..80), any::<bool>()), 1..20),
+            cuts in prop::collection::vec(0usize..2000, 0..30),
+        ) {
+            let (mut wire, mut body) = (Vec::new(), Vec::new());
+            for (id, payload, last) in &messages {
+                let header = frame::StreamHeader::new(*id, None, (!last).then_some(payload.len()), *last);
+                body.extend_from_slice(header.as_slice());
+                body.extend_from_slice(payload);
+                if *last {
+                    wire.extend(record(&std::mem::take(&mut body)));
+                }
+            }
+            if !body.is_empty() {
+                wire.extend(record(&body));
+            }
+            let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut % (wire.len() + 1)).chain([0, wire.len()]).collect();
+            cuts.sort_unstable();
+            let chunks: Vec<_> = cuts.windows(2).map(|pair| &wire[pair[0]..pair[1]]).collect();
+            let whole = decode(&[&wire]).expect("frames");
+            let payloads: Vec<_> = whole.0.iter().map(|(_, payload)| payload.clone()).collect();
+            prop_assert_eq!(payloads, messages.into_iter().map(|(_, payload, _)| payload).collect::<Vec<_>>());
+            prop_assert_eq!(decode(&chunks).expect("frames"), whole.clone());
+            prop_assert_eq!(decode(&wire.chunks(1).collect::<Vec<_>>()).expect("frames"), whole);
+        }
+    }
+
+    #[test]
+    fn what_is_no_record_is_refused() {
+        for bytes in [
+            &[0][..],                        // empty
+            &[0x80, 1, 0, 1],                // of 65537 bytes
+            &[2, 0x3a, 4],                   // a header cut short
+            &[4, 0x3a, 4, 5, 0],             // a body longer than the record
+            &[3, 0x10, 0x40, 0x05, 1, 0x40], // a number that would end behind the record
+        ] {
+            assert!(decode(&[bytes]).is_err(), "{bytes:?}");
+            assert!(
+                decode(&bytes.chunks(1).collect::<Vec<_>>()).is_err(),
+                "{bytes:?} in pieces"
+            );
+        }
+    }
+
+    #[test]
+    fn a_huge_size_costs_nothing() {
+        let mut decoder = Decoder::default();
+        let mut at = 0;
+        let huge = [0xff; 8];
+        let result = decoder.next(&huge, &mut at, varint::MAX, true);
+        assert_eq!((result, at), (Ok(None), 8));
+        assert!(!decoder.is_between_records());
+    }
+}

@@ -1,0 +1,379 @@
+//! The headers of frames, in and out. What a frame carries behind its header (bytes of a stream, a reason, parameters) is
+//! the decoder's business.
+//!
+//! May not know a stream, nor whether a frame is allowed where it stands.
+
+use super::super::error::{ProtocolError, Violation};
+use super::super::varint;
+
+/// Types of frames, as numbers.
+pub const PADDING: u64 = 0x00;
+pub const RESET_STREAM: u64 = 0x04;
+pub const STOP_SENDING: u64 = 0x05;
+pub const STREAM: u64 = 0x08;
+pub const MAX_DATA: u64 = 0x10;
+pub const MAX_STREAM_DATA: u64 = 0x11;
+pub const MAX_STREAMS_BIDI: u64 = 0x12;
+pub const MAX_STREAMS_UNI: u64 = 0x13;
+pub const DATA_BLOCKED: u64 = 0x14;
+pub const STREAM_DATA_BLOCKED: u64 = 0x15;
+pub const STREAMS_BLOCKED_BIDI: u64 = 0x16;
+pub const STREAMS_BLOCKED_UNI: u64 = 0x17;
+pub const CLOSE: u64 = 0x1c;
+pub const CLOSE_APPLICATION: u64 = 0x1d;
+pub const DATAGRAM: u64 = 0x30;
+pub const DATAGRAM_LENGTH: u64 = 0x31;
+/// Ours: STREAM without an offset.
+pub const COMPACT: u64 = 0x38;
+/// Ours: what is left of the stream is its end value.
+pub const END_VALUE: u64 = 0x3c;
+/// Ours: how many streams are served.
+pub const GO_AWAY: u64 = 0x3d;
+pub const PARAMETERS: u64 = 0x3f51_5330_0d0a_0d0a;
+pub const PING_REQUEST: u64 = 0x348c_6752_9ef8_c7bd;
+pub const PING_RESPONSE: u64 = 0x348c_6752_9ef8_c7be;
+
+/// Bits of STREAM, and but for the offset of ours.
+pub const OFFSET_BIT: u8 = 4;
+pub const LENGTH_BIT: u8 = 2;
+pub const FIN_BIT: u8 = 1;
+
+/// Most bytes of a header: a type and three numbers.
+pub const MAX_HEADER: usize = 4 * varint::MAX_SIZE;
+
+/// Highest count of streams there can be.
+pub const MAX_STREAMS: u64 = 1 << 60;
+
+/// A frame's header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frame {
+    Padding,
+    Parameters {
+        length: u64,
+    },
+    Reset {
+        id: u64,
+        code: u64,
+        final_size: u64,
+    },
+    Stop {
+        id: u64,
+        code: u64,
+    },
+    Stream {
+        id: u64,
+        /// None: where the stream stands.
+        offset: Option<u64>,
+        /// None: the rest of the record.
+        length: Option<u64>,
+        fin: bool,
+    },
+    EndValue {
+        id: u64,
+    },
+    GoAway {
+        streams: u64,
+    },
+    MaxData(u64),
+    MaxStreamData {
+        id: u64,
+        limit: u64,
+    },
+    MaxStreams {
+        limit: u64,
+        uni: bool,
+    },
+    /// The peer has no credit: nothing that we would not see ourselves.
+    Blocked,
+    StreamBlocked {
+        id: u64,
+    },
+    Close {
+        application: bool,
+        code: u64,
+        reason: u64,
+    },
+    PingRequest(u64),
+    PingResponse(u64),
+}
+
+fn encoding(what: &'static str) -> ProtocolError {
+    ProtocolError::Qmux(Violation::FrameEncoding, what)
+}
+
+/// Reads the header at the front of `input`, which is part of one record. `None`: it is cut short. With `ours`, frames of
+/// our mapping are understood.
+pub fn read(input: &[u8], ours: bool) -> Result<Option<(Frame, usize)>, ProtocolError> {
+    let Some((kind, rest)) = varint::read(input) else {
+        return Ok(None);
+    };
+    if input.len() - rest.len() != varint::size(kind) {
+        return Err(encoding("wrote a frame type in more bytes than it needs"));
+    }
+    let mut fields = Fields { rest };
+    let Some(frame) = fields.frame(kind, ours)? else {
+        return Ok(None);
+    };
+    Ok(Some((frame, input.len() - fields.rest.len())))
+}
+
+struct Fields<'a> {
+    rest: &'a [u8],
+}
+
+/// Gives up, for now, where a field is cut short.
+macro_rules! field {
+    ($self:ident) => {
+        match varint::read($self.rest) {
+            Some((value, rest)) => {
+                $self.rest = rest;
+                value
+            }
+            None => return Ok(None),
+        }
+    };
+}
+
+impl Fields<'_> {
+    fn frame(&mut self, kind: u64, ours: bool) -> Result<Option<Frame>, ProtocolError> {
+        Ok(Some(match kind {
+            PADDING => Frame::Padding,
+            RESET_STREAM => Frame::Reset {
+                id: field!(self),
+                code: field!(self),
+                final_size: field!(self),
+            },
+            STOP_SENDING => Frame::Stop {
+                id: field!(self),
+                code: field!(self),
+            },
+            STREAM..=0x0f => {
+                let bits = kind as u8;
+                let id = field!(self);
+                let offset = match bits & OFFSET_BIT {
+                    0 => 0,
+                    _ => field!(self),
+                };
+                let length = match bits & LENGTH_BIT {
+                    0 => None,
+                    _ => Some(field!(self)),
+                };
+                Frame::Stream {
+                    id,
+                    offset: Some(offset),
+                    length,
+                    fin: bits & FIN_BIT != 0,
+                }
+            }
+            MAX_DATA => Frame::MaxData(field!(self)),
+            MAX_STREAM_DATA => Frame::MaxStreamData {
+                id: field!(self),
+                limit: field!(self),
+            },
+            MAX_STREAMS_BIDI | MAX_STREAMS_UNI => {
+                let limit = field!(self);
+                if limit > MAX_STREAMS {
+                    return Err(encoding("allows more streams than there can be"));
+                }
+                Frame::MaxStreams {
+                    limit,
+                    uni: kind == MAX_STREAMS_UNI,
+                }
+            }
+            DATA_BLOCKED => {
+                field!(self);
+                Frame::Blocked
+            }
+            STREAM_DATA_BLOCKED => {
+                let id = field!(self);
+                field!(self);
+                Frame::StreamBlocked { id }
+            }
+            STREAMS_BLOCKED_BIDI | STREAMS_BLOCKED_UNI => {
+                if field!(self) > MAX_STREAMS {
+                    return Err(encoding("wants more streams than there can be"));
+                }
+                Frame::Blocked
+            }
+            CLOSE => {
+                let code = field!(self);
+                field!(self);
+                Frame::Close {
+                    application: false,
+                    code,
+                    reason: field!(self),
+                }
+            }
+            CLOSE_APPLICATION => Frame::Close {
+                application: true,
+                code: field!(self),
+                reason: field!(self),
+            },
+            DATAGRAM | DATAGRAM_LENGTH => {
+                return Err(ProtocolError::Qmux(
+                    Violation::Protocol,
+                    "sent a datagram, which was not announced",
+                ));
+            }
+            COMPACT..END_VALUE if ours => {
+                let bits = kind as u8;
+                Frame::Stream {
+                    id: field!(self),
+                    offset: None,
+                    length: match bits & LENGTH_BIT {
+                        0 => None,
+                        _ => Some(field!(self)),
+                    },
+                    fin: bits & FIN_BIT != 0,
+                }
+            }
+            END_VALUE if ours => Frame::EndValue { id: field!(self) },
+            GO_AWAY if ours => Frame::GoAway {
+                streams: field!(self),
+            },
+            PARAMETERS => Frame::Parameters {
+                length: field!(self),
+            },
+            PING_REQUEST => Frame::PingRequest(field!(self)),
+            PING_RESPONSE => Frame::PingResponse(field!(self)),
+            _ => return Err(encoding("sent a frame of an unknown type")),
+        }))
+    }
+}
+
+/// The header of a frame with bytes of a stream, put together without an allocation.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamHeader {
+    bytes: [u8; MAX_HEADER],
+    length: usize,
+    /// How many of the last bytes are the length field.
+    pub length_field: usize,
+}
+
+impl StreamHeader {
+    /// With `offset`, a STREAM frame; else one of ours. With `length`, one that need not be the last of its record.
+    #[inline]
+    pub fn new(id: u64, offset: Option<u64>, length: Option<usize>, fin: bool) -> Self {
+        let mut header = Self {
+            bytes: [0; MAX_HEADER],
+            length: 1,
+            length_field: 0,
+        };
+        header.bytes[0] = match offset {
+            None => COMPACT as u8,
+            Some(0) => STREAM as u8,
+            Some(_) => STREAM as u8 | OFFSET_BIT,
+        } | u8::from(fin);
+        header.push(id);
+        if let Some(offset @ 1..) = offset {
+            header.push(offset);
+        }
+        if let Some(length) = length {
+            header.bytes[0] |= LENGTH_BIT;
+            let before = header.length;
+            header.push(length as u64);
+            header.length_field = header.length - before;
+        }
+        header
+    }
+
+    #[inline]
+    fn push(&mut self, value: u64) {
+        self.length += varint::write(value, &mut self.bytes[self.length..]);
+    }
+
+    /// Its bytes.
+    #[inline]
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+/// A whole frame of a type and so many numbers.
+pub fn numbers<const N: usize>(kind: u64, values: [u64; N]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(varint::MAX_SIZE * (N + 1));
+    varint::put(kind, &mut bytes);
+    for value in values {
+        varint::put(value, &mut bytes);
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_read_whole_or_not_at_all() {
+        let cases = [
+            (numbers(PADDING, []), Frame::Padding),
+            (
+                numbers(RESET_STREAM, [4, 7, 100_000]),
+                Frame::Reset {
+                    id: 4,
+                    code: 7,
+                    final_size: 100_000,
+                },
+            ),
+            (
+                numbers(MAX_STREAM_DATA, [8, varint::MAX]),
+                Frame::MaxStreamData {
+                    id: 8,
+                    limit: varint::MAX,
+                },
+            ),
+            (numbers(PING_REQUEST, [3]), Frame::PingRequest(3)),
+            (numbers(GO_AWAY, [3]), Frame::GoAway { streams: 3 }),
+            (
+                StreamHeader::new(4, None, Some(300), true)
+                    .as_slice()
+                    .to_vec(),
+                Frame::Stream {
+                    id: 4,
+                    offset: None,
+                    length: Some(300),
+                    fin: true,
+                },
+            ),
+            (
+                StreamHeader::new(4, Some(70_000), None, false)
+                    .as_slice()
+                    .to_vec(),
+                Frame::Stream {
+                    id: 4,
+                    offset: Some(70_000),
+                    length: None,
+                    fin: false,
+                },
+            ),
+        ];
+        for (bytes, frame) in cases {
+            assert_eq!(read(&bytes, true), Ok(Some((frame, bytes.len()))));
+            for cut in 0..bytes.len() {
+                assert_eq!(read(&bytes[..cut], true), Ok(None), "{frame:?} at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_frame_looks_as_peers_send_it() {
+        assert_eq!(
+            numbers(PARAMETERS, []),
+            [0xff, 0x51, 0x53, 0x30, 0x0d, 0x0a, 0x0d, 0x0a]
+        );
+    }
+
+    #[test]
+    fn what_is_unknown_or_too_long_is_refused() {
+        for bytes in [
+            &[0x40, 0x04][..], // RESET_STREAM in two bytes
+            &[0x01],
+            &[0x24],
+            &[0x12, 0xd0, 0, 0, 0, 0, 0, 0, 1],
+        ] {
+            assert!(read(bytes, true).is_err(), "{bytes:?}");
+        }
+        assert!(read(&[0x3a, 4, 1], false).is_err(), "not of a foreign peer");
+        assert!(read(&[0x30, 1], true).is_err());
+    }
+}

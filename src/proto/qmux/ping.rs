@@ -1,0 +1,240 @@
+//! Pings both ways, the round trip time, and the two timers: keep-alive and idle timeout.
+//!
+//! ```text
+//!   ask ──▶ due ──taken──▶ sent (number, when, who asked) ──response with this number or a later one──▶ rtt
+//! ```
+//!
+//! May not send anything.
+
+use super::super::config::QmuxConfig;
+use super::super::error::{ProtocolError, Violation};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Requests under way. More wait for the next one: each answer answers all before it.
+const MAX_SENT: usize = 16;
+
+/// How long a measured round trip time is good for.
+const SAMPLE: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+struct Sent {
+    number: u64,
+    at: Instant,
+    asked: Vec<u32>,
+}
+
+/// One connection's pings.
+#[derive(Debug)]
+pub struct Ping {
+    /// Who asked for the request that is due.
+    asked: Vec<u32>,
+    due: bool,
+    sent: VecDeque<Sent>,
+    next: u64,
+    /// The peer's last request, and whether it is to be answered.
+    request: Option<u64>,
+    answer: bool,
+    rtt: Option<Duration>,
+    measured: Option<Instant>,
+    interval: Duration,
+    idle_timeout: Duration,
+    /// When a record last came, and when one last came or went.
+    heard: Instant,
+    active: Instant,
+}
+
+impl Ping {
+    pub fn new(config: &QmuxConfig, now: Instant) -> Self {
+        Self {
+            asked: Vec::new(),
+            due: false,
+            sent: VecDeque::new(),
+            next: 0,
+            request: None,
+            answer: false,
+            rtt: None,
+            measured: None,
+            interval: config.ping_interval,
+            idle_timeout: config.idle_timeout,
+            heard: now,
+            active: now,
+        }
+    }
+
+    /// The peer declared its idle timeout: the smaller one counts.
+    pub fn set_peer_timeout(&mut self, timeout: Duration) {
+        if !timeout.is_zero() && (self.idle_timeout.is_zero() || timeout < self.idle_timeout) {
+            self.idle_timeout = timeout;
+        }
+    }
+
+    /// The round trip time, once it is known.
+    pub fn rtt(&self) -> Option<Duration> {
+        self.rtt
+    }
+
+    /// The application asks.
+    pub fn ask(&mut self, id: u32) {
+        self.asked.push(id);
+        self.due = true;
+    }
+
+    /// Credit is about to go back: its windows want to know the round trip time.
+    pub fn sample(&mut self, now: Instant) {
+        let is_fresh = self.measured.is_some_and(|at| now < at + SAMPLE);
+        if self.sent.is_empty() && !is_fresh {
+            self.due = true;
+        }
+    }
+
+    /// Whether a request or an answer is to be sent.
+    pub fn is_due(&self) -> bool {
+        self.answer || (self.due && self.sent.len() < MAX_SENT)
+    }
+
+    /// The number of a request to send now.
+    pub fn take_request(&mut self, now: Instant) -> Option<u64> {
+        if !self.due || self.sent.len() >= MAX_SENT {
+            return None;
+        }
+        self.due = false;
+        let number = self.next;
+        self.next += 1;
+        self.sent.push_back(Sent {
+            number,
+            at: now,
+            asked: std::mem::take(&mut self.asked),
+        });
+        Some(number)
+    }
+
+    /// The number of an answer to send now: only the latest request needs one.
+    pub fn take_answer(&mut self) -> Option<u64> {
+        std::mem::take(&mut self.answer).then_some(self.request?)
+    }
+
+    /// The peer asks.
+    pub fn recv_request(&mut self, number: u64) -> Result<(), ProtocolError> {
+        if self.request.is_some_and(|last| number <= last) {
+            return Err(violation("sent a ping whose number does not grow"));
+        }
+        self.request = Some(number);
+        self.answer = true;
+        Ok(())
+    }
+
+    /// The peer answers. Gives who asked, and how long it took.
+    pub fn recv_response(
+        &mut self,
+        number: u64,
+        now: Instant,
+    ) -> Result<Vec<(u32, Duration)>, ProtocolError> {
+        if number >= self.next {
+            return Err(violation("answered a ping that was never sent"));
+        }
+        let mut answered = Vec::new();
+        while let Some(sent) = self.sent.pop_front_if(|sent| sent.number <= number) {
+            let rtt = now.saturating_duration_since(sent.at);
+            if sent.number == number {
+                self.rtt = Some(rtt);
+                self.measured = Some(now);
+            }
+            answered.extend(sent.asked.into_iter().map(|id| (id, rtt)));
+        }
+        Ok(answered)
+    }
+
+    /// A record came.
+    pub fn heard(&mut self, now: Instant) {
+        self.heard = now;
+        self.active = now;
+    }
+
+    /// A record went.
+    pub fn sent(&mut self, now: Instant) {
+        self.active = now;
+    }
+
+    /// When to look at the timers.
+    pub fn deadline(&self) -> Option<Instant> {
+        let idle = (!self.idle_timeout.is_zero()).then(|| self.active + self.idle_timeout);
+        let keep_alive =
+            (!self.interval.is_zero() && self.sent.is_empty()).then(|| self.heard + self.interval);
+        match (idle, keep_alive) {
+            (Some(idle), Some(keep_alive)) => Some(idle.min(keep_alive)),
+            (idle, keep_alive) => idle.or(keep_alive),
+        }
+    }
+
+    /// The deadline may have come.
+    pub fn timeout(&mut self, now: Instant) -> Result<(), ProtocolError> {
+        if !self.idle_timeout.is_zero() && now >= self.active + self.idle_timeout {
+            return Err(ProtocolError::IdleTimeout);
+        }
+        if !self.interval.is_zero() && self.sent.is_empty() && now >= self.heard + self.interval {
+            self.due = true;
+        }
+        Ok(())
+    }
+}
+
+fn violation(what: &'static str) -> ProtocolError {
+    ProtocolError::Qmux(Violation::Protocol, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_answers_all_before_it() {
+        let now = Instant::now();
+        let mut ping = Ping::new(&QmuxConfig::default(), now);
+        ping.ask(7);
+        assert_eq!(ping.take_request(now), Some(0));
+        ping.ask(8);
+        ping.ask(9);
+        let later = now + Duration::from_millis(5);
+        assert_eq!(ping.take_request(later), Some(1));
+        assert_eq!(ping.take_request(later), None);
+        let end = now + Duration::from_millis(20);
+        let answered = ping
+            .recv_response(1, end)
+            .map(|all| all.iter().map(|one| one.0).collect::<Vec<_>>());
+        assert_eq!(answered, Ok(vec![7, 8, 9]));
+        assert_eq!(ping.rtt(), Some(Duration::from_millis(15)));
+        assert!(ping.recv_response(2, end).is_err());
+        assert_eq!(ping.recv_response(0, end), Ok(vec![]));
+    }
+
+    #[test]
+    fn only_the_latest_request_is_answered() {
+        let mut ping = Ping::new(&QmuxConfig::default(), Instant::now());
+        assert_eq!(ping.recv_request(0), Ok(()));
+        assert_eq!(ping.recv_request(5), Ok(()));
+        assert!(ping.recv_request(5).is_err());
+        assert_eq!((ping.take_answer(), ping.take_answer()), (Some(5), None));
+    }
+
+    #[test]
+    fn the_smaller_idle_timeout_counts_and_pings_keep_it_from_coming() {
+        let now = Instant::now();
+        let config = QmuxConfig {
+            ping_interval: Duration::from_secs(2),
+            ..QmuxConfig::default()
+        };
+        let mut ping = Ping::new(&config, now);
+        ping.set_peer_timeout(Duration::from_secs(5));
+        assert_eq!(ping.deadline(), Some(now + Duration::from_secs(2)));
+        let at = now + Duration::from_secs(2);
+        assert_eq!(ping.timeout(at), Ok(()));
+        assert_eq!(ping.take_request(at), Some(0));
+        ping.sent(at);
+        assert_eq!(ping.deadline(), Some(at + Duration::from_secs(5)));
+        assert_eq!(
+            ping.timeout(at + Duration::from_secs(5)),
+            Err(ProtocolError::IdleTimeout)
+        );
+    }
+}

@@ -1,0 +1,414 @@
+//! What the peer's frames mean.
+//!
+//! May not encode a frame.
+
+use super::super::error::{ProtocolError, Violation};
+use super::super::event::{Event, Handle, Payload, Sink};
+use super::bodies::{MAX_PARAMETERS, MAX_WHOLE, Target};
+use super::decoder::Step;
+use super::frame::Frame;
+use super::stream::{NO_MARK, RecvState, SendState, Stream};
+use super::streams::Found;
+use super::window::RecvWindow;
+use super::wire::{Context, Qmux};
+
+fn violation(what: &'static str) -> ProtocolError {
+    ProtocolError::Qmux(Violation::Protocol, what)
+}
+
+fn state(what: &'static str) -> ProtocolError {
+    ProtocolError::Qmux(Violation::StreamState, what)
+}
+
+fn flow(what: &'static str) -> ProtocolError {
+    ProtocolError::Qmux(Violation::FlowControl, what)
+}
+
+impl Qmux {
+    /// Decodes `input` from `at` on.
+    pub fn receive<S: Sink>(
+        &mut self,
+        input: &[u8],
+        mut at: usize,
+        cx: &mut Context<'_, S>,
+    ) -> Result<(), ProtocolError> {
+        let before = self.decoder.records;
+        let max_record = cx.config.qmux.max_record_size;
+        loop {
+            self.receive_messages(input, &mut at, cx);
+            let ours = self.is_ours();
+            match self.decoder.next(input, &mut at, max_record, ours)? {
+                Some(Step::Header(frame)) => self.recv_frame(frame, input, &mut at, cx)?,
+                Some(Step::Body(range, is_last)) => self.recv_body(input, range, is_last, cx)?,
+                None => break,
+            }
+        }
+        if self.decoder.records != before {
+            self.ping.heard(cx.now);
+        }
+        self.flush(cx);
+        Ok(())
+    }
+
+    /// Takes the messages that stand whole at the front: what a busy connection receives, and the same as the way
+    /// through `recv_frame` and `recv_body` for them.
+    fn receive_messages<S: Sink>(&mut self, input: &[u8], at: &mut usize, cx: &mut Context<'_, S>) {
+        if !self.is_ours() {
+            return;
+        }
+        while let Some((id, payload)) = self.decoder.whole(input, *at) {
+            let length = payload.len() as u64;
+            let Found::Live(handle) = self.streams.find(id) else {
+                return;
+            };
+            let Some(stream) = self.streams.get(handle) else {
+                return;
+            };
+            let recv = &mut stream.recv;
+            // Anything out of the ordinary takes the long way.
+            if recv.state != RecvState::Data
+                || length == 0
+                || length > MAX_WHOLE
+                || length > recv.window.available()
+                || self.credit.window.receive(length).is_none()
+            {
+                return;
+            }
+            // It was just looked at.
+            let _ = recv.window.receive(length);
+            let received = recv.window.received();
+            let is_due = recv.marked == NO_MARK && recv.window.would_be_due(received);
+            self.decoder.take_whole(payload.end - *at);
+            *at = payload.end;
+            cx.sink.emit(Event::Data(handle), Payload::Input(payload));
+            if is_due {
+                self.mark(handle, cx);
+            } else {
+                self.mark_connection(cx);
+            }
+        }
+    }
+
+    fn recv_frame<S: Sink>(
+        &mut self,
+        frame: Frame,
+        input: &[u8],
+        at: &mut usize,
+        cx: &mut Context<'_, S>,
+    ) -> Result<(), ProtocolError> {
+        if !self.has_begun {
+            let Frame::Parameters { length } = frame else {
+                return Err(violation("does not start with its parameters"));
+            };
+            self.has_begun = true;
+            if length > MAX_PARAMETERS {
+                return Err(ProtocolError::Qmux(
+                    Violation::TransportParameter,
+                    "declared parameters of over 4096 bytes",
+                ));
+            }
+            self.decoder.start_body(Some(length))?;
+            self.bodies.start(Target::Parameters);
+            return Ok(());
+        }
+        match frame {
+            Frame::Parameters { .. } => Err(violation("declared its parameters twice")),
+            Frame::Padding => {
+                self.decoder.skip_padding(input, at);
+                self.useless.spend(cx.now)
+            }
+            Frame::Stream {
+                id,
+                offset,
+                length,
+                fin,
+            } => self.recv_stream(id, offset, length, fin, cx),
+            Frame::EndValue { id } => self.recv_end_value_frame(id),
+            Frame::Reset {
+                id,
+                code,
+                final_size,
+            } => self.recv_reset(id, code, final_size, cx),
+            Frame::Stop { id, code } => self.recv_stop(id, code, cx),
+            Frame::MaxData(limit) => match self.send.raise(limit) {
+                true => Ok(()),
+                false => self.useless.spend(cx.now),
+            },
+            Frame::MaxStreamData { id, limit } => self.recv_max_stream_data(id, limit, cx),
+            Frame::MaxStreams { uni: true, .. } => self.useless.spend(cx.now),
+            Frame::MaxStreams { limit, uni: false } => match self.outgoing.raise(limit) {
+                true => {
+                    self.open_waiting(cx);
+                    Ok(())
+                }
+                false => self.useless.spend(cx.now),
+            },
+            Frame::Blocked => self.useless.spend(cx.now),
+            Frame::StreamBlocked { id } => {
+                self.stream_of(id, cx)?;
+                self.useless.spend(cx.now)
+            }
+            Frame::Close {
+                application,
+                code,
+                reason,
+            } => {
+                self.decoder.start_body(Some(reason))?;
+                self.bodies.start(Target::Reason { application, code });
+                Ok(())
+            }
+            Frame::PingRequest(number) => {
+                self.pings.spend(cx.now)?;
+                self.ping.recv_request(number)
+            }
+            Frame::PingResponse(number) => {
+                for (id, rtt) in self.ping.recv_response(number, cx.now)? {
+                    cx.sink.emit(Event::Pong { id, rtt }, Payload::Empty);
+                }
+                Ok(())
+            }
+            Frame::GoAway { streams } => self.recv_go_away(streams, cx),
+        }
+    }
+
+    /// The stream that a frame speaks of; it begins with it, if it is one of the peer's that may. `None`: it is over.
+    fn stream_of<S: Sink>(
+        &mut self,
+        id: u64,
+        cx: &mut Context<'_, S>,
+    ) -> Result<Option<Handle>, ProtocolError> {
+        match self.streams.find(id) {
+            Found::Live(handle) => Ok(Some(handle)),
+            Found::Past => Ok(None),
+            Found::Never => Err(state("named a stream that we never opened")),
+            Found::OneWay => Err(ProtocolError::Qmux(
+                Violation::StreamLimit,
+                "named a stream of one direction",
+            )),
+            Found::New(ordinal) if ordinal >= self.incoming.limit() => Err(ProtocolError::Qmux(
+                Violation::StreamLimit,
+                "opened more streams than it may",
+            )),
+            Found::New(ordinal) => {
+                let mut handle = None;
+                // Those before it begin with it. They are few: the limit allows no more.
+                while self.streams.opened_by_peer <= ordinal {
+                    handle = Some(self.begin(cx));
+                }
+                Ok(handle)
+            }
+        }
+    }
+
+    /// The peer's next stream begins.
+    fn begin<S: Sink>(&mut self, cx: &mut Context<'_, S>) -> Handle {
+        let qmux = &cx.config.qmux;
+        let (is_ours, credit) = self.peer.as_ref().map_or((false, 0), |peer| {
+            (peer.is_ours, peer.max_stream_data_local)
+        });
+        let ordinal = self.streams.opened_by_peer;
+        let id = self.streams.id(ordinal, false);
+        let first = match is_ours {
+            true => RecvState::Meta,
+            false => RecvState::Data,
+        };
+        let window = RecvWindow::new(qmux.stream_window, qmux.max_stream_window);
+        let mut stream = Stream::new(id, SendState::Open, first, credit, window);
+        stream.is_known = !is_ours;
+        // A stream that is not served gets no answer, and what comes of it is dropped.
+        if self.served.is_some_and(|served| ordinal >= served) {
+            stream.recv.state = RecvState::Discard;
+            stream.send.state = SendState::Done;
+            stream.is_known = false;
+        }
+        let is_known = stream.is_known;
+        let handle = self.streams.insert_remote(stream);
+        self.streams.opened_by_peer += 1;
+        self.incoming.receive_one();
+        if is_known {
+            let id = id as u32;
+            cx.sink
+                .emit(Event::Stream { stream: handle, id }, Payload::Empty);
+        }
+        handle
+    }
+
+    fn recv_stream<S: Sink>(
+        &mut self,
+        id: u64,
+        offset: Option<u64>,
+        length: Option<u64>,
+        fin: bool,
+        cx: &mut Context<'_, S>,
+    ) -> Result<(), ProtocolError> {
+        let length = self.decoder.start_body(length)?;
+        let over = || state("sent on a stream that has ended");
+        let handle = self.stream_of(id, cx)?.ok_or_else(over)?;
+        let stream = self.streams.get(handle).ok_or_else(over)?;
+        let recv = &mut stream.recv;
+        if recv.state == RecvState::Done {
+            return Err(over());
+        }
+        if offset.is_some_and(|offset| offset != recv.window.received()) {
+            return Err(violation(
+                "left a gap in a stream, or sent a part of it twice",
+            ));
+        }
+        if recv.window.receive(length).is_none() {
+            return Err(flow("sent more on a stream than it had credit for"));
+        }
+        if self.credit.window.receive(length).is_none() {
+            return Err(flow("sent more than it had credit for"));
+        }
+        if length == 0 && !fin {
+            self.empties.spend(cx.now)?;
+        }
+        let is_whole = recv.state == RecvState::Data && length <= MAX_WHOLE;
+        self.bodies.start(Target::Stream {
+            handle,
+            fin,
+            is_whole,
+        });
+        Ok(())
+    }
+
+    fn recv_end_value_frame(&mut self, id: u64) -> Result<(), ProtocolError> {
+        let wrong = || state("announced an end value on a stream that cannot have one");
+        let Found::Live(handle) = self.streams.find(id) else {
+            return Err(wrong());
+        };
+        let stream = self.streams.get(handle).ok_or_else(wrong)?;
+        match stream.recv.state {
+            RecvState::Data => stream.recv.state = RecvState::EndValue,
+            RecvState::Discard => {}
+            _ => return Err(wrong()),
+        }
+        Ok(())
+    }
+
+    fn recv_reset<S: Sink>(
+        &mut self,
+        id: u64,
+        code: u64,
+        final_size: u64,
+        cx: &mut Context<'_, S>,
+    ) -> Result<(), ProtocolError> {
+        self.resets.spend(cx.now)?;
+        let Some(handle) = self.stream_of(id, cx)? else {
+            return Ok(());
+        };
+        let Some(stream) = self.streams.get(handle) else {
+            return Ok(());
+        };
+        let recv = &mut stream.recv;
+        if recv.state == RecvState::Done {
+            return Ok(());
+        }
+        let missing = final_size
+            .checked_sub(recv.window.received())
+            .ok_or(ProtocolError::Qmux(
+                Violation::FinalSize,
+                "reset a stream before its end",
+            ))?;
+        if recv.window.receive(missing).is_none() || self.credit.window.receive(missing).is_none() {
+            return Err(flow("reset a stream behind what it had credit for"));
+        }
+        let before = std::mem::replace(&mut recv.state, RecvState::Done);
+        let dropped = std::mem::take(&mut recv.text).len();
+        let is_known = stream.is_known;
+        self.text_total -= dropped;
+        let code_text = code.to_string();
+        let payload = Payload::Owned(code_text.as_bytes());
+        match before {
+            RecvState::Data | RecvState::EndValue if is_known => {
+                cx.sink.emit(Event::Reset(handle), payload);
+            }
+            RecvState::Accept | RecvState::Refusal => {
+                cx.sink.emit(Event::Refused(handle), payload);
+            }
+            _ => {}
+        }
+        if !is_known {
+            // Nobody here knows of it who could end our half.
+            self.give_up(handle, code, cx);
+        }
+        self.mark_connection(cx);
+        self.settle(handle, cx);
+        Ok(())
+    }
+
+    fn recv_stop<S: Sink>(
+        &mut self,
+        id: u64,
+        code: u64,
+        cx: &mut Context<'_, S>,
+    ) -> Result<(), ProtocolError> {
+        self.resets.spend(cx.now)?;
+        let Some(handle) = self.stream_of(id, cx)? else {
+            return Ok(());
+        };
+        let Some(stream) = self.streams.get(handle) else {
+            return Ok(());
+        };
+        if stream.send.state == SendState::Done {
+            return Ok(());
+        }
+        let is_known = stream.is_known;
+        self.give_up(handle, code, cx);
+        if is_known {
+            let code = code.to_string();
+            cx.sink
+                .emit(Event::Stopped(handle), Payload::Owned(code.as_bytes()));
+        }
+        self.settle(handle, cx);
+        Ok(())
+    }
+
+    fn recv_max_stream_data<S: Sink>(
+        &mut self,
+        id: u64,
+        limit: u64,
+        cx: &mut Context<'_, S>,
+    ) -> Result<(), ProtocolError> {
+        let Some(handle) = self.stream_of(id, cx)? else {
+            // It crossed the end of the stream.
+            return self.useless.spend(cx.now);
+        };
+        let Some(stream) = self.streams.get(handle) else {
+            return Ok(());
+        };
+        match stream.send.window.raise(limit) {
+            true => {
+                self.schedule(handle);
+                Ok(())
+            }
+            false => self.useless.spend(cx.now),
+        }
+    }
+
+    fn recv_go_away<S: Sink>(
+        &mut self,
+        streams: u64,
+        cx: &mut Context<'_, S>,
+    ) -> Result<(), ProtocolError> {
+        if streams > self.peer_serves {
+            return Err(violation("came back from going away"));
+        }
+        self.peer_serves = streams;
+        cx.sink.emit(Event::GoAway(None), Payload::Empty);
+        for handle in self.streams.local_handles() {
+            let Some(stream) = self.streams.get(handle) else {
+                continue;
+            };
+            let is_waiting = stream.send.state == SendState::Waiting;
+            if !is_waiting && stream.id >> 2 < streams {
+                continue;
+            }
+            stream.recv.state = RecvState::Done;
+            cx.sink.emit(Event::GoAway(Some(handle)), Payload::Empty);
+            self.give_up(handle, 0, cx);
+            self.settle(handle, cx);
+        }
+        Ok(())
+    }
+}

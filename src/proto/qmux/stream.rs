@@ -1,0 +1,166 @@
+//! One stream: its two halves, each with the states of RFC 9000, section 3. Over an ordered transport nothing is lost,
+//! so what is sent counts as received.
+//!
+//! Sending half:
+//!
+//! ```text
+//!            the peer has room       FIN commanded        FIN encoded
+//!   Waiting ──────────────▶ Open ──────────────▶ Ending ────────────▶ Done
+//!      │  └── ended before it began ──────────────▲ │
+//!      │                     └──── reset, or the peer's stop ───────▶ Done
+//!      └───────────────────────────── given up before it began ─────▶ Done
+//! ```
+//!
+//! Receiving half, of a stream of the peer's (Meta) or of our own (Accept); a foreign peer's start at Data:
+//!
+//! ```text
+//!   Meta ───meta complete────▶ Data ──END_VALUE frame──▶ EndValue ──FIN──▶ Done
+//!   Accept ──byte 0──▶ Data     ├──────────FIN──────────────────────────▶ Done
+//!      └──byte 1──▶ Refusal ────│───────────────FIN─────────────────────▶ Done
+//!                               ├──the application wants no more──▶ Discard ──FIN, reset──▶ Done
+//!   any ──────────────────────────────────reset─────────────────────────▶ Done
+//! ```
+//!
+//! May not know other streams, nor the connection's credit.
+
+use super::queue::{Kind, SendQueue};
+use super::scheduler;
+use super::window::{RecvWindow, SendWindow};
+
+/// Where a sending half stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendState {
+    Waiting,
+    Open,
+    Ending,
+    Done,
+}
+
+/// Where a receiving half stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecvState {
+    Meta,
+    Accept,
+    Refusal,
+    Data,
+    EndValue,
+    Discard,
+    Done,
+}
+
+/// No mark is under way.
+pub const NO_MARK: u64 = u64::MAX;
+
+/// What we send.
+#[derive(Debug)]
+pub struct SendHalf {
+    pub state: SendState,
+    /// It was ended while it waited to begin.
+    pub is_ending: bool,
+    pub window: SendWindow,
+    /// Length of what goes before everything: the meta and its length.
+    pub meta: u64,
+    /// None: nothing waits.
+    pub queue: Option<Box<SendQueue>>,
+    /// It waits for its turn.
+    pub is_scheduled: bool,
+    /// The application knows that it waits for the peer's reader.
+    pub is_blocked: bool,
+    /// The limit at which the peer was last told that we wait; 0: never.
+    pub told_blocked: u64,
+    pub urgency: u8,
+    /// It takes turns with others of its urgency.
+    pub is_incremental: bool,
+}
+
+/// What we receive.
+#[derive(Debug)]
+pub struct RecvHalf {
+    pub state: RecvState,
+    pub window: RecvWindow,
+    /// Up to where the application is known to have seen the stream.
+    pub seen: u64,
+    /// Up to where it will have when it answers; [`NO_MARK`]: it was not asked.
+    pub marked: u64,
+    /// What it holds of that, as it counts.
+    pub held: u64,
+    /// It waits for its credit to be sent.
+    pub is_due: bool,
+    /// A text that is put together.
+    pub text: Vec<u8>,
+}
+
+/// A stream.
+#[derive(Debug)]
+pub struct Stream {
+    pub id: u64,
+    pub send: SendHalf,
+    pub recv: RecvHalf,
+    /// The application knows of it: it was announced, or acknowledged.
+    pub is_known: bool,
+    /// It ended before the peer's switch: its place was given back then.
+    pub is_counted: bool,
+    /// Length of its meta, while it counts.
+    pub meta: usize,
+}
+
+impl Stream {
+    pub fn new(id: u64, send: SendState, recv: RecvState, credit: u64, window: RecvWindow) -> Self {
+        Self {
+            id,
+            send: SendHalf {
+                state: send,
+                is_ending: false,
+                window: SendWindow::new(credit),
+                meta: 0,
+                queue: None,
+                is_scheduled: false,
+                is_blocked: false,
+                told_blocked: 0,
+                urgency: scheduler::DEFAULT,
+                is_incremental: true,
+            },
+            recv: RecvHalf {
+                state: recv,
+                window,
+                seen: 0,
+                marked: NO_MARK,
+                held: 0,
+                is_due: false,
+                text: Vec::new(),
+            },
+            is_known: false,
+            is_counted: false,
+            meta: 0,
+        }
+    }
+
+    /// Whether both halves are over.
+    pub fn is_over(&self) -> bool {
+        self.send.state == SendState::Done && self.recv.state == RecvState::Done
+    }
+}
+
+impl SendHalf {
+    /// Bytes that wait.
+    pub fn queued(&self) -> u64 {
+        self.queue.as_ref().map_or(0, |queue| queue.len())
+    }
+
+    /// Puts something behind what waits.
+    pub fn push(&mut self, kind: Kind, bytes: &[u8]) {
+        self.queue.get_or_insert_default().push(kind, bytes);
+    }
+}
+
+impl RecvHalf {
+    /// What the peer may be told is consumed: what was seen and is not held.
+    pub fn consume(&mut self) {
+        self.window.consume_to(self.seen.saturating_sub(self.held));
+    }
+
+    /// Whether the peer is still to send, and may need credit for it.
+    pub fn wants_credit(&self) -> bool {
+        !matches!(self.state, RecvState::Discard | RecvState::Done)
+    }
+}

@@ -1,0 +1,293 @@
+//! The table of streams: by handle, as both sides of the boundary name them, and by id, as the wire does.
+//!
+//! May not know what happens on a stream.
+
+use super::super::config::Side;
+use super::super::event::Handle;
+use super::stream::Stream;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher};
+
+/// Slots further than this behind the last one are a mistake of the caller's, not a table.
+const MAX_GAP: usize = 1 << 16;
+
+#[derive(Debug, Default)]
+enum Slot {
+    #[default]
+    Free,
+    Live(Box<Stream>),
+    /// Over; the application has not seen that yet.
+    Closed,
+}
+
+/// Hashes ids. They are chosen by the peer, but only in sequence, and a seed keeps places from being foretold.
+#[derive(Clone, Copy, Debug)]
+struct Seeded(u64);
+
+impl BuildHasher for Seeded {
+    type Hasher = IdHasher;
+
+    fn build_hasher(&self) -> IdHasher {
+        IdHasher(self.0)
+    }
+}
+
+#[derive(Debug)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(byte.into());
+        }
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        // Both halves of the product: the table uses its highest and its lowest bits.
+        let product = u128::from(value ^ self.0) * 0x9e37_79b9_7f4a_7c15;
+        self.0 = (product >> 64) as u64 ^ product as u64;
+    }
+}
+
+/// The streams of one connection.
+#[derive(Debug)]
+pub struct Streams {
+    /// Bit 0 of the ids of our streams.
+    ours: u64,
+    local: Vec<Slot>,
+    remote: Vec<Slot>,
+    free: Vec<u32>,
+    ids: HashMap<u64, Handle, Seeded>,
+    /// The last one looked up: most frames are for the stream of the frame before.
+    last: (u64, Handle),
+    /// How many streams each side has opened.
+    pub opened: u64,
+    pub opened_by_peer: u64,
+}
+
+/// What an id of the peer's frame stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    Live(Handle),
+    /// It lived once.
+    Past,
+    /// The peer may open it: it is the so-manieth of its streams, counted from 0.
+    New(u64),
+    /// We never opened it.
+    Never,
+    /// Of one direction: none of those is allowed.
+    OneWay,
+}
+
+impl Streams {
+    pub fn new(side: Side, seed: u64) -> Self {
+        Self {
+            ours: match side {
+                Side::Connecting => 0,
+                Side::Listening => 1,
+            },
+            local: Vec::new(),
+            remote: Vec::new(),
+            free: Vec::new(),
+            ids: HashMap::with_hasher(Seeded(seed)),
+            last: (u64::MAX, Handle(0)),
+            opened: 0,
+            opened_by_peer: 0,
+        }
+    }
+
+    /// The id of the `ordinal`-th stream of one side.
+    pub fn id(&self, ordinal: u64, is_ours: bool) -> u64 {
+        ordinal << 2 | if is_ours { self.ours } else { 1 - self.ours }
+    }
+
+    /// The stream that a frame speaks of.
+    #[inline]
+    pub fn find(&mut self, id: u64) -> Found {
+        if self.last.0 == id {
+            return Found::Live(self.last.1);
+        }
+        if let Some(&handle) = self.ids.get(&id) {
+            self.last = (id, handle);
+            return Found::Live(handle);
+        }
+        if id & 2 != 0 {
+            return Found::OneWay;
+        }
+        let (ordinal, is_ours) = (id >> 2, id & 1 == self.ours);
+        match (
+            is_ours,
+            ordinal
+                < if is_ours {
+                    self.opened
+                } else {
+                    self.opened_by_peer
+                },
+        ) {
+            (_, true) => Found::Past,
+            (true, false) => Found::Never,
+            (false, false) => Found::New(ordinal),
+        }
+    }
+
+    fn slots(&mut self, handle: Handle) -> &mut Vec<Slot> {
+        match handle.is_local() {
+            true => &mut self.local,
+            false => &mut self.remote,
+        }
+    }
+
+    /// A live stream.
+    #[inline]
+    pub fn get(&mut self, handle: Handle) -> Option<&mut Stream> {
+        match self.slots(handle).get_mut(handle.slot()) {
+            Some(Slot::Live(stream)) => Some(stream),
+            _ => None,
+        }
+    }
+
+    /// Puts a stream of ours where the application wants it. It has no id yet. Gives whether the slot was free.
+    pub fn insert_local(&mut self, handle: Handle, stream: Stream) -> bool {
+        let slot = handle.slot();
+        if slot > self.local.len() + MAX_GAP {
+            return false;
+        }
+        if slot >= self.local.len() {
+            self.local.resize_with(slot + 1, Slot::default);
+        }
+        let is_free = matches!(self.local[slot], Slot::Free);
+        if is_free {
+            self.local[slot] = Slot::Live(Box::new(stream));
+        }
+        is_free
+    }
+
+    /// Puts a stream of the peer's into a free slot.
+    pub fn insert_remote(&mut self, stream: Stream) -> Handle {
+        let id = stream.id;
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => {
+                self.remote.push(Slot::Free);
+                (self.remote.len() - 1) as u32
+            }
+        };
+        self.remote[slot as usize] = Slot::Live(Box::new(stream));
+        let handle = Handle::remote(slot);
+        self.bind(id, handle);
+        handle
+    }
+
+    /// Lets an id stand for a stream.
+    pub fn bind(&mut self, id: u64, handle: Handle) {
+        self.ids.insert(id, handle);
+    }
+
+    /// A stream is over. One of the peer's keeps its slot until [`Streams::forget`].
+    pub fn remove(&mut self, handle: Handle) -> Option<Box<Stream>> {
+        let slot = self.slots(handle).get_mut(handle.slot())?;
+        let Slot::Live(stream) = std::mem::replace(
+            slot,
+            match handle.is_local() {
+                true => Slot::Free,
+                false => Slot::Closed,
+            },
+        ) else {
+            return None;
+        };
+        self.ids.remove(&stream.id);
+        self.last = (u64::MAX, Handle(0));
+        Some(stream)
+    }
+
+    /// The application has seen the end of a stream of the peer's.
+    pub fn forget(&mut self, handle: Handle) {
+        if let Some(slot @ Slot::Closed) = self.remote.get_mut(handle.slot()) {
+            *slot = Slot::Free;
+            self.free.push(handle.slot() as u32);
+        }
+    }
+
+    /// The handles of all live streams of ours.
+    pub fn local_handles(&self) -> Vec<Handle> {
+        let live = self.local.iter().enumerate();
+        live.filter(|(_, slot)| matches!(slot, Slot::Live(_)))
+            .map(|(slot, _)| Handle::local(slot as u32))
+            .collect()
+    }
+
+    /// Gives spare memory back.
+    pub fn shrink(&mut self) {
+        if self.ids.is_empty() && self.ids.capacity() > 64 {
+            self.ids.shrink_to_fit();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::stream::{RecvState, SendState};
+    use super::super::window::RecvWindow;
+    use super::*;
+
+    fn stream(id: u64) -> Stream {
+        Stream::new(
+            id,
+            SendState::Open,
+            RecvState::Data,
+            10,
+            RecvWindow::new(10, 10),
+        )
+    }
+
+    #[test]
+    fn ids_are_told_apart() {
+        let mut streams = Streams::new(Side::Connecting, 7);
+        let handle = streams.insert_remote(stream(1));
+        streams.opened_by_peer = 2;
+        streams.opened = 1;
+        assert_eq!(streams.find(1), Found::Live(handle));
+        assert_eq!(streams.find(5), Found::Past);
+        assert_eq!(streams.find(9), Found::New(2));
+        assert_eq!(streams.find(0), Found::Past);
+        assert_eq!(streams.find(4), Found::Never);
+        assert_eq!(
+            (streams.find(2), streams.find(3)),
+            (Found::OneWay, Found::OneWay)
+        );
+        assert_eq!((streams.id(3, true), streams.id(3, false)), (12, 13));
+    }
+
+    #[test]
+    fn a_slot_of_the_peers_is_reused_only_after_it_was_forgotten() {
+        let mut streams = Streams::new(Side::Listening, 7);
+        let first = streams.insert_remote(stream(0));
+        assert_eq!(streams.find(0), Found::Live(first));
+        streams.forget(first);
+        assert!(streams.remove(first).is_some() && streams.remove(first).is_none());
+        streams.opened_by_peer = 1;
+        assert_eq!(streams.find(0), Found::Past);
+        let second = streams.insert_remote(stream(4));
+        assert_ne!(first, second);
+        streams.forget(first);
+        streams.forget(first);
+        assert_eq!(streams.insert_remote(stream(8)), first);
+        assert_ne!(streams.insert_remote(stream(12)), first);
+    }
+
+    #[test]
+    fn a_slot_of_ours_is_free_at_once_and_none_is_far_out() {
+        let mut streams = Streams::new(Side::Connecting, 7);
+        let handle = Handle::local(3);
+        assert!(streams.insert_local(handle, stream(0)));
+        assert!(!streams.insert_local(handle, stream(0)));
+        assert!(!streams.insert_local(Handle::local(1 << 30), stream(0)));
+        assert_eq!(streams.local_handles(), [handle]);
+        streams.remove(handle);
+        assert!(streams.insert_local(handle, stream(4)));
+    }
+}

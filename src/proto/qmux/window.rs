@@ -1,0 +1,246 @@
+//! Credit, as absolute offsets: of a stream, of a connection, and of a count of streams. One pair of types for all.
+//!
+//! ```text
+//!   0 ──────── consumed ──────── received ──────── limit          limit = consumed + window, as last told
+//! ```
+//!
+//! A window doubles when half of it was consumed within two round trips: then the sender was likely waiting for us.
+//!
+//! May not know what is counted, nor send anything.
+
+use super::super::varint;
+use std::time::{Duration, Instant};
+
+/// What we may send.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SendWindow {
+    limit: u64,
+    used: u64,
+}
+
+impl SendWindow {
+    pub fn new(limit: u64) -> Self {
+        Self { limit, used: 0 }
+    }
+
+    /// What is known from before counts too: so much was sent, perhaps more than the limit.
+    pub fn carry(&mut self, used: u64, limit: u64) {
+        self.used = used;
+        self.limit = limit;
+    }
+
+    /// How much may be sent now.
+    #[inline]
+    pub fn available(&self) -> u64 {
+        self.limit.saturating_sub(self.used)
+    }
+
+    /// How much was sent.
+    pub fn used(&self) -> u64 {
+        self.used
+    }
+
+    /// Up to where may be sent.
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Sends so much, which must be available.
+    #[inline]
+    pub fn take(&mut self, amount: u64) {
+        debug_assert!(
+            amount <= self.available(),
+            "no more is sent than there is credit for"
+        );
+        self.used += amount.min(self.available());
+    }
+
+    /// The peer tells a limit. Gives whether that is any good.
+    pub fn raise(&mut self, limit: u64) -> bool {
+        let is_more = limit > self.limit;
+        if is_more {
+            self.limit = limit;
+        }
+        is_more
+    }
+}
+
+/// What the peer may send.
+#[derive(Clone, Copy, Debug)]
+pub struct RecvWindow {
+    limit: u64,
+    received: u64,
+    consumed: u64,
+    window: u64,
+    max: u64,
+    /// When the limit was last told.
+    told: Option<Instant>,
+}
+
+impl RecvWindow {
+    /// The peer knows of `window` at first; it may grow to `max`.
+    pub fn new(window: u64, max: u64) -> Self {
+        Self {
+            limit: window,
+            received: 0,
+            consumed: 0,
+            window,
+            max: max.max(window),
+            told: None,
+        }
+    }
+
+    /// Takes so much from the peer. `None`: it had no credit for it.
+    #[inline]
+    pub fn receive(&mut self, amount: u64) -> Option<()> {
+        if amount > self.available() {
+            return None;
+        }
+        self.received += amount;
+        Some(())
+    }
+
+    /// How much was received.
+    #[inline]
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Up to where the peer may send.
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Everything up to here is consumed. What was once said to be so stays so.
+    pub fn consume_to(&mut self, offset: u64) {
+        debug_assert!(
+            offset <= self.received,
+            "no more is consumed than was received"
+        );
+        self.consumed = self.consumed.max(offset.min(self.received));
+    }
+
+    /// Whether the peer would be told a new limit if everything up to `offset` were consumed: at half a window.
+    #[inline]
+    pub fn would_be_due(&self, offset: u64) -> bool {
+        // limit ≤ consumed + window at all times, so nothing here overflows: limits stay under 2^62.
+        offset + self.window >= self.limit + self.window.div_ceil(2).max(1)
+    }
+
+    /// Whether the peer should be told a new limit.
+    pub fn is_due(&self) -> bool {
+        self.would_be_due(self.consumed)
+    }
+
+    /// What is known from before counts too: so much was received, and the peer may go on to `limit`. For counts of
+    /// streams, some of which were opened on another wire.
+    pub fn carry(&mut self, received: u64, limit: u64, window: u64) {
+        self.received = received;
+        self.limit = limit;
+        self.window = window;
+    }
+
+    /// For counts: takes one, which may be over the limit if it began on another wire.
+    pub fn receive_one(&mut self) {
+        self.received += 1;
+    }
+
+    /// How much more the peer may send.
+    #[inline]
+    pub fn available(&self) -> u64 {
+        self.limit.saturating_sub(self.received)
+    }
+
+    /// For counts: the limit to tell, if there is more to allow (up to `bound`) and the peer has less than half of
+    /// `room` left. Other than with bytes it is not what is over that counts: whoever may have so many at once must be
+    /// able to.
+    pub fn due_soon(&self, bound: u64, room: u64) -> Option<u64> {
+        let target = self.consumed.saturating_add(self.window).min(bound);
+        (self.available() <= room / 2 && target > self.limit).then_some(target)
+    }
+
+    /// For counts: the peer is told this limit.
+    pub fn tell_limit(&mut self, limit: u64) {
+        self.limit = limit;
+    }
+
+    /// For counts: one is over.
+    pub fn consume_one(&mut self) {
+        self.consumed += 1;
+    }
+
+    /// The limit to tell. `rtt`: the round trip time, once it is known.
+    pub fn tell(&mut self, now: Instant, rtt: Option<Duration>) -> u64 {
+        if let (Some(told), Some(rtt)) = (self.told, rtt)
+            && now.saturating_duration_since(told) < 2 * rtt
+        {
+            self.window = self.window.saturating_mul(2).min(self.max);
+        }
+        self.told = Some(now);
+        self.limit = self
+            .limit
+            .max(self.consumed.saturating_add(self.window))
+            .min(varint::MAX);
+        self.limit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_window_doubles_while_half_of_it_is_used_up_within_two_round_trips() {
+        let (mut window, mut now) = (RecvWindow::new(100, 300), Instant::now());
+        let rtt = Some(Duration::from_millis(10));
+        let mut limits = Vec::new();
+        for _ in 0..4 {
+            let offset = window.limit();
+            assert_eq!(window.receive(offset - window.received()), Some(()));
+            assert!(window.would_be_due(offset) && !window.is_due());
+            window.consume_to(offset);
+            assert!(window.is_due());
+            limits.push(window.tell(now, rtt));
+            assert!(!window.is_due());
+            now += Duration::from_millis(19);
+        }
+        assert_eq!(limits, [200, 400, 700, 1000], "100, 200, 300, 300");
+        now += Duration::from_millis(2);
+        assert_eq!(window.receive(301), None);
+    }
+
+    #[test]
+    fn nothing_overflows_near_the_largest_number() {
+        let mut window = RecvWindow::new(varint::MAX, varint::MAX);
+        assert_eq!(window.receive(varint::MAX), Some(()));
+        assert_eq!(window.receive(1), None);
+        window.consume_to(varint::MAX);
+        assert!(window.is_due());
+        assert_eq!(window.tell(Instant::now(), None), varint::MAX);
+        let mut window = SendWindow::new(varint::MAX);
+        window.take(varint::MAX);
+        assert!(!window.raise(varint::MAX) && window.available() == 0);
+    }
+
+    proptest! {
+        #[test]
+        fn a_sender_within_its_credit_is_never_refused(
+            size in 1u64..1000, steps in prop::collection::vec((any::<u64>(), any::<u64>()), 1..100),
+        ) {
+            let (mut recv, mut send) = (RecvWindow::new(size, size * 4), SendWindow::new(size));
+            let now = Instant::now();
+            for (amount, consumed) in steps {
+                let amount = amount % (send.available() + 1);
+                send.take(amount);
+                prop_assert_eq!(recv.receive(amount), Some(()));
+                prop_assert_eq!(recv.receive(recv.limit() - recv.received() + 1), None);
+                recv.consume_to(consumed % (recv.received() + 1));
+                if recv.is_due() {
+                    prop_assert!(send.raise(recv.tell(now, Some(Duration::from_millis(1)))));
+                }
+                prop_assert!(recv.limit() <= recv.consumed + recv.max);
+            }
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! One connection's state on this wire.
+//!
+//! The way of one byte out: `send` → a frame in the record at the end of the outbox, or, without credit or behind others,
+//! the stream's queue → `fill`, when credit or room comes. In: `receive` → `Sink::emit` with a range of what was read
+//! → the application answers `Event::Credit` → `control` tells the peer how far it may go on.
+//!
+//! May not know the legacy wire, nor how the two ends came to speak this one.
+
+use super::super::config::{Config, Side};
+use super::super::error::ProtocolError;
+use super::super::event::{Event, Handle, Sink};
+use super::super::marks::Marks;
+use super::super::outbox::Outbox;
+use super::bodies::Bodies;
+use super::budget::Budget;
+use super::control::Control;
+use super::decoder::Decoder;
+use super::frame;
+use super::parameters::Parameters;
+use super::ping::Ping;
+use super::record::{MAX_GATHERED, Records};
+use super::scheduler::Scheduler;
+use super::stream::NO_MARK;
+use super::streams::Streams;
+use super::window::{RecvWindow, SendWindow};
+use std::collections::VecDeque;
+use std::time::Instant;
+
+/// The parts of a session that its wire works on.
+pub struct Context<'a, S> {
+    pub config: &'a Config,
+    pub outbox: &'a mut Outbox,
+    pub marks: &'a mut Marks,
+    pub sink: &'a mut S,
+    pub now: Instant,
+}
+
+/// What all streams of the peer's may send together.
+#[derive(Debug)]
+pub struct Credit {
+    pub window: RecvWindow,
+    /// As for a stream.
+    pub seen: u64,
+    pub marked: u64,
+    pub held: u64,
+}
+
+/// One connection's state.
+#[derive(Debug)]
+pub struct Qmux {
+    /// What the peer declared; none yet: what needs it waits.
+    pub(super) peer: Option<Parameters>,
+    /// The parameters in the peer's offer, which it has to repeat.
+    pub(super) offered: Option<Vec<u8>>,
+    /// The peer's first frame has come.
+    pub(super) has_begun: bool,
+    pub(super) decoder: Decoder,
+    pub(super) bodies: Bodies,
+    pub(super) streams: Streams,
+    pub(super) records: Records,
+    pub(super) scheduler: Scheduler,
+    pub(super) control: Control,
+    pub(super) ping: Ping,
+    /// What the peer may send on all streams, and what we may.
+    pub(super) credit: Credit,
+    pub(super) send: SendWindow,
+    /// How many streams the peer may open, and how many we may.
+    pub(super) incoming: RecvWindow,
+    pub(super) outgoing: SendWindow,
+    /// Streams of the peer's that the application has accepted or refused.
+    pub(super) accepted: u64,
+    /// Streams of ours that wait for a place.
+    pub(super) opens: VecDeque<Handle>,
+    /// The stream whose meta is not all sent, and where that ends: others begin behind it, so that the peer learns of them
+    /// in their order.
+    pub(super) opening: Option<(Handle, u64)>,
+    /// Bytes that wait on streams: those the application knows to be blocked, and the others.
+    pub(super) blocked: u64,
+    pub(super) ready: u64,
+    /// Longest message that is always sent whole.
+    pub(super) whole: usize,
+    /// Longest payload of one frame.
+    pub(super) longest: usize,
+    /// Meta of the streams that live, and texts under way.
+    pub(super) meta_total: usize,
+    pub(super) text_total: usize,
+    /// We serve so many of the peer's streams and no more.
+    pub(super) served: Option<u64>,
+    /// The peer serves so many of ours.
+    pub(super) peer_serves: u64,
+    /// The peer may be told how many streams it may open: its switch was read.
+    pub(super) can_allow: bool,
+    /// Streams of the peer's that ended before its switch.
+    pub(super) carried_ends: u64,
+    /// The peer sends nothing more: what has no credit never gets any.
+    pub(super) peer_has_finished: bool,
+    pub(super) resets: Budget,
+    pub(super) pings: Budget,
+    pub(super) empties: Budget,
+    pub(super) useless: Budget,
+}
+
+/// Longest header in front of a payload in one frame: type, id, offset.
+const HEADER_ROOM: usize = 1 + 8 + 8;
+
+/// Longest message that is sent whole although others wait: what fits into a record with its header.
+const WHOLE: usize = MAX_GATHERED - HEADER_ROOM - 8;
+
+/// Longest payload of one frame where the peer takes any length.
+const LONGEST: usize = 64 << 10;
+
+impl Qmux {
+    /// A connection on which nothing was sent or received. `seed` should be random.
+    pub fn new(config: &Config, side: Side, seed: u64, now: Instant) -> Self {
+        let qmux = &config.qmux;
+        let allowed = qmux.max_incoming_streams.min(qmux.max_pending_streams);
+        let mut incoming = RecvWindow::new(allowed, allowed);
+        incoming.carry(0, allowed, qmux.max_incoming_streams);
+        Self {
+            peer: None,
+            offered: None,
+            has_begun: false,
+            decoder: Decoder::default(),
+            bodies: Bodies::default(),
+            streams: Streams::new(side, seed),
+            records: Records::default(),
+            scheduler: Scheduler::default(),
+            control: Control::default(),
+            ping: Ping::new(qmux, now),
+            credit: Credit {
+                window: RecvWindow::new(qmux.connection_window, qmux.max_connection_window),
+                seen: 0,
+                marked: NO_MARK,
+                held: 0,
+            },
+            send: SendWindow::default(),
+            incoming,
+            outgoing: SendWindow::default(),
+            accepted: 0,
+            opens: VecDeque::new(),
+            opening: None,
+            blocked: 0,
+            ready: 0,
+            whole: 0,
+            longest: 0,
+            meta_total: 0,
+            text_total: 0,
+            served: None,
+            peer_serves: u64::MAX,
+            can_allow: true,
+            carried_ends: 0,
+            peer_has_finished: false,
+            resets: Budget::new(qmux.max_resets, "resets"),
+            pings: Budget::new(qmux.max_pings, "pings"),
+            empties: Budget::new(qmux.max_empty_frames, "empty frames"),
+            useless: Budget::new(qmux.max_useless_frames, "frames of no use"),
+        }
+    }
+
+    /// Our first frame: before any other.
+    pub fn write_parameters<S: Sink>(&mut self, cx: &mut Context<'_, S>) {
+        let parameters = Parameters::encode(cx.config);
+        let mut bytes = frame::numbers(frame::PARAMETERS, [parameters.len() as u64]);
+        bytes.extend_from_slice(&parameters);
+        self.records.push(&bytes, 0, &[], cx.outbox);
+        // Alone, so that it is the whole of the first record: what every peer is known to understand.
+        self.close_record(cx);
+    }
+
+    /// The peer's parameters are in force.
+    pub fn set_peer(&mut self, peer: Parameters) {
+        self.send.raise(peer.max_data);
+        self.outgoing.raise(peer.max_streams);
+        self.ping.set_peer_timeout(peer.idle_timeout);
+        // A record takes the header of its frame, too.
+        let record = usize::try_from(peer.max_record).unwrap_or(usize::MAX);
+        self.longest = record.saturating_sub(HEADER_ROOM).min(LONGEST);
+        if peer.is_ours {
+            // At half a window credit goes back, so a message of half a window never waits in vain.
+            let windows = peer.max_data.min(peer.max_stream_data_local);
+            let half = windows.min(peer.max_stream_data_remote) / 2;
+            self.whole = WHOLE.min(usize::try_from(half).unwrap_or(usize::MAX));
+        }
+        self.peer = Some(peer);
+    }
+
+    /// Whether the peer speaks our mapping.
+    #[inline]
+    pub fn is_ours(&self) -> bool {
+        self.peer.as_ref().is_some_and(|peer| peer.is_ours)
+    }
+
+    /// Whether the peer is known to speak plain QMux.
+    pub fn is_foreign(&self) -> bool {
+        self.peer.as_ref().is_some_and(|peer| !peer.is_ours)
+    }
+
+    /// Completes the record at the end of the outbox.
+    pub fn close_record<S: Sink>(&mut self, cx: &mut Context<'_, S>) {
+        self.records.close(cx.outbox);
+        cx.marks.clamp(cx.outbox.total());
+    }
+
+    /// Encodes all that may be sent now, and completes the last record: the outbox is about to be taken from.
+    pub fn prepare<S: Sink>(&mut self, cx: &mut Context<'_, S>) {
+        self.flush(cx);
+        if !cx.outbox.is_empty() {
+            self.ping.sent(cx.now);
+        }
+        self.close_record(cx);
+    }
+
+    /// Encodes what may be sent now, as far as there is room.
+    pub fn flush<S: Sink>(&mut self, cx: &mut Context<'_, S>) {
+        self.flush_control(cx);
+        self.fill(cx);
+    }
+
+    /// Bytes that wait on streams and may be sent as soon as there is room.
+    pub fn ready(&self) -> u64 {
+        self.ready
+    }
+
+    /// Whether nothing waits that can still be sent.
+    pub fn is_flushed(&self) -> bool {
+        let nothing_waits = self.scheduler.is_empty() && self.ready + self.blocked == 0;
+        (nothing_waits && self.opening.is_none() || self.peer_has_finished)
+            && self.control.is_empty()
+    }
+
+    /// The peer sends nothing more.
+    pub fn receive_fin(&mut self) -> Result<(), ProtocolError> {
+        if !self.decoder.is_between_records() {
+            return Err(ProtocolError::FrameTruncated);
+        }
+        self.peer_has_finished = true;
+        Ok(())
+    }
+
+    /// When the timers want a look.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.ping.deadline()
+    }
+
+    /// The timers' deadline may have come.
+    pub fn timeout(&mut self, now: Instant) -> Result<(), ProtocolError> {
+        self.ping.timeout(now)
+    }
+
+    /// The last frame: why the connection ends.
+    pub fn close<S: Sink>(
+        &mut self,
+        code: u64,
+        application: bool,
+        reason: &str,
+        cx: &mut Context<'_, S>,
+    ) {
+        let reason = reason.as_bytes();
+        let mut bytes = match application {
+            true => frame::numbers(frame::CLOSE_APPLICATION, [code, reason.len() as u64]),
+            false => frame::numbers(frame::CLOSE, [code, 0, reason.len() as u64]),
+        };
+        bytes.extend_from_slice(reason);
+        if !cx.outbox.is_closed() {
+            self.records.push(&bytes, 0, &[], cx.outbox);
+            self.close_record(cx);
+            cx.outbox.close();
+        }
+    }
+
+    /// Gives spare memory back: the connection has gone quiet.
+    pub fn shrink(&mut self) {
+        self.scheduler.shrink();
+        self.streams.shrink();
+        self.control.shrink();
+        self.bodies.shrink();
+        self.opens.shrink_to_fit();
+    }
+
+    /// Nothing is held back any more of a stream whose both halves are over: it leaves the table.
+    pub(super) fn settle<S: Sink>(&mut self, handle: Handle, cx: &mut Context<'_, S>) {
+        if !self
+            .streams
+            .get(handle)
+            .is_some_and(|stream| stream.is_over())
+        {
+            return;
+        }
+        let Some(stream) = self.streams.remove(handle) else {
+            return;
+        };
+        self.meta_total -= stream.meta;
+        self.text_total -= stream.recv.text.len();
+        if handle.is_local() {
+            cx.sink
+                .emit(Event::Closed(handle), super::super::event::Payload::Empty);
+            return;
+        }
+        if !stream.is_counted {
+            self.incoming.consume_one();
+        }
+        match stream.is_known {
+            true => cx
+                .sink
+                .emit(Event::Closed(handle), super::super::event::Payload::Empty),
+            // The application never heard of it.
+            false => self.streams.forget(handle),
+        }
+    }
+}

@@ -1,0 +1,461 @@
+//! An application of one end of a simulated connection: does what a program may do, and reacts to events later than they
+//! come, as it is where another thread runs the program.
+
+use super::choices::Choices;
+use super::judge::{EARLY_CAP, Judge, News, Rules, writer};
+use super::ledger::{Answer, Finish, Ledger};
+use super::pair::End;
+use super::proto::*;
+use std::collections::BTreeMap;
+
+/// A stream as the application knows it.
+#[derive(Debug)]
+struct Live {
+    number: usize,
+    is_open: bool,
+    is_unanswered: bool,
+    is_blocked: bool,
+    /// Whether what comes is held.
+    is_paused: bool,
+    held: u64,
+}
+
+/// One application.
+#[derive(Debug)]
+pub struct Application {
+    side: usize,
+    pub judge: Judge,
+    live: BTreeMap<Handle, Live>,
+    free: Vec<u32>,
+    slots: u32,
+    /// Held bytes of streams that have closed.
+    orphans: Vec<(Handle, usize, u64)>,
+    peer_goes: bool,
+    next_ping: u32,
+    next_mark: u32,
+    resets: u32,
+    pub is_paused: bool,
+    /// Payload bytes it may still write.
+    pub budget: usize,
+    /// All it wrote, in bytes and in calls.
+    pub written: u64,
+    pub calls: u64,
+}
+
+impl Application {
+    pub fn new(side: usize, budget: usize) -> Self {
+        Self {
+            side,
+            judge: Judge::new(side),
+            live: BTreeMap::new(),
+            free: Vec::new(),
+            slots: 0,
+            orphans: Vec::new(),
+            peer_goes: false,
+            next_ping: 0,
+            next_mark: 0,
+            resets: 0,
+            is_paused: false,
+            budget,
+            written: 0,
+            calls: 0,
+        }
+    }
+
+    /// Reacts to the next `count` events.
+    pub fn react(&mut self, count: usize, end: &mut End, ledger: &mut Ledger) -> bool {
+        for done in 0..count {
+            let Some(news) = self.judge.news.pop_front() else {
+                return done > 0;
+            };
+            match news {
+                News::Stream(handle, number) => {
+                    let live = Live {
+                        is_unanswered: true,
+                        is_open: true,
+                        ..Live::new(number)
+                    };
+                    let taken = self.live.insert(handle, live);
+                    assert!(taken.is_none(), "{handle:?} was not forgotten");
+                }
+                News::Opened(handle) => {
+                    if let Some(live) = self.live.get_mut(&handle) {
+                        live.is_open = true;
+                    }
+                }
+                News::Data(handle, number, length) => {
+                    let reading = 1 - writer(handle);
+                    let live = self.live.get_mut(&handle).expect("not closed yet");
+                    let wanted = ledger.streams[number].halves[reading].stop.is_none();
+                    if live.is_paused && wanted && length > 0 {
+                        live.held += length as u64;
+                        self.judge.held += length as u64;
+                        end.session.hold(handle, length as u32);
+                    } else {
+                        self.judge.consume(number, reading, length as u64, ledger);
+                    }
+                }
+                News::SendingOver(number, half) => {
+                    ledger.streams[number].halves[half].is_over = true;
+                }
+                News::Failed(number) => ledger.streams[number].halves[0].is_over = true,
+                News::Blocked(handle, blocked) => {
+                    let live = self.live.get_mut(&handle).expect("not closed yet");
+                    assert_ne!(live.is_blocked, blocked, "told twice");
+                    live.is_blocked = blocked;
+                }
+                News::GoAway => self.peer_goes = true,
+                News::Closed(handle) => {
+                    let live = self.live.remove(&handle).expect("closed once");
+                    // An opener that has ended still waits for its answer.
+                    if live.is_unanswered {
+                        ledger.streams[live.number].answer = Some(Answer::Accepted);
+                        end.accept(handle);
+                    }
+                    if live.held > 0 {
+                        self.orphans.push((handle, live.number, live.held));
+                    }
+                    match handle.is_local() {
+                        true => self.free.push(handle.slot() as u32),
+                        false => end.session.forget(handle),
+                    }
+                }
+                News::Credit(stream) => end.session.credit(stream, &mut end.log),
+            }
+        }
+        count > 0
+    }
+
+    fn can_write(&self, handle: Handle, live: &Live, end: &End, rules: &Rules) -> bool {
+        let sending = end.session.wires().sending;
+        match handle.is_local() {
+            true => live.is_open || sending || rules.cap <= EARLY_CAP,
+            false => sending && !live.is_unanswered,
+        }
+    }
+
+    /// The streams that can be written to.
+    fn writable(&self, end: &End, ledger: &Ledger, rules: &Rules) -> Vec<Handle> {
+        let streams = self.live.iter().filter(|(handle, live)| {
+            !ledger.streams[live.number].halves[writer(**handle)].is_over
+                && self.can_write(**handle, live, end, rules)
+        });
+        streams.map(|(&handle, _)| handle).collect()
+    }
+
+    /// Does something that a program may do.
+    pub fn act(
+        &mut self,
+        choices: &mut Choices<'_>,
+        end: &mut End,
+        ledger: &mut Ledger,
+        rules: &Rules,
+    ) {
+        let what = choices.below(42);
+        let ordered = end.session.can_encode();
+        self.calls += 1;
+        match what {
+            0..=4 if ordered => self.open(choices, end, ledger, rules),
+            5..=20 if ordered => {
+                let Some((handle, number)) = self.some_writable(choices, end, ledger, rules) else {
+                    return;
+                };
+                if self.live[&handle].is_blocked && !choices.once_in(8) {
+                    return;
+                }
+                let length = choices.size(rules.longest).min(self.budget);
+                self.budget -= length;
+                self.written += length as u64;
+                let bytes = ledger.streams[number].halves[writer(handle)].write(length);
+                end.write(handle, &bytes);
+            }
+            21..=24 if ordered => {
+                let Some((handle, number)) = self.some_writable(choices, end, ledger, rules) else {
+                    return;
+                };
+                let finish = match what {
+                    21 | 22 => Finish::End(None),
+                    23 => {
+                        let length = choices.size(rules.longest).min(self.budget);
+                        self.budget -= length;
+                        self.written += length as u64;
+                        Finish::End(Some(format!("\"{}\"", "v".repeat(length))))
+                    }
+                    _ if std::env::var("TSM_TOL").is_ok() && !end.session.wires().sending => return,
+                    _ => Finish::Reset(choices.below(1000) as u64),
+                };
+                self.finish(handle, number, finish, end, ledger);
+            }
+            25 => self.stop(choices, end, ledger, rules),
+            26..=29 if ordered => {
+                let code = choices
+                    .once_in(6)
+                    .then(|| choices.below(1 << 14) as u64)
+                    .filter(|_| end.session.wires().sending || rules.legacy);
+                self.answer(code, end, ledger, rules);
+            }
+            30..=33 => {
+                let place = choices.below(self.live.len() + self.orphans.len());
+                let most = choices.size(100_000) as u64;
+                self.release(place, most, end, ledger);
+            }
+            34 | 35 => {
+                let place = choices.below(self.live.len());
+                if let Some(live) = self.live.values_mut().nth(place) {
+                    live.is_paused = !live.is_paused;
+                }
+            }
+            36 if self.next_ping < 60 && self.has_switched(end) => {
+                self.judge.pings.push_back(self.next_ping);
+                end.session.ping(self.next_ping, end.now);
+                self.next_ping += 1;
+            }
+            37 | 38 if ordered => self.mark(choices, end, ledger),
+            39 => {
+                let place = choices.below(self.live.len());
+                let (urgency, incremental) = (choices.below(8) as u8, choices.once_in(2));
+                if let Some(&handle) = self.live.keys().nth(place) {
+                    end.session.set_priority(handle, urgency, incremental);
+                }
+            }
+            40 => self.is_paused = !self.is_paused && choices.once_in(2),
+            41 if choices.once_in(20) => end.session.go_away(),
+            _ => {}
+        }
+    }
+
+    fn has_switched(&self, end: &End) -> bool {
+        let wires = end.session.wires();
+        wires.sending && wires.receiving
+    }
+
+    fn some_writable(
+        &self,
+        choices: &mut Choices<'_>,
+        end: &End,
+        ledger: &Ledger,
+        rules: &Rules,
+    ) -> Option<(Handle, usize)> {
+        let streams = self.writable(end, ledger, rules);
+        let place = choices.below(streams.len());
+        let &handle = streams.get(place)?;
+        Some((handle, self.live[&handle].number))
+    }
+
+    fn open(
+        &mut self,
+        choices: &mut Choices<'_>,
+        end: &mut End,
+        ledger: &mut Ledger,
+        rules: &Rules,
+    ) {
+        let own = self.live.keys().filter(|handle| handle.is_local()).count();
+        let may_open = rules.opens_first[self.side] || end.session.wires().sending;
+        if own >= rules.cap || self.peer_goes || !may_open {
+            return;
+        }
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots += 1;
+            self.slots - 1
+        });
+        let length = match choices.once_in(6) {
+            true => choices.size(rules.longest).min(self.budget),
+            false => 0,
+        };
+        self.budget -= length;
+        let number = ledger.open(self.side, length);
+        let handle = Handle::local(slot);
+        self.live.insert(handle, Live::new(number));
+        self.judge.known.insert(handle, number);
+        self.written += ledger.streams[number].meta.len() as u64;
+        end.open(slot, &ledger.streams[number].meta);
+    }
+
+    fn finish(
+        &mut self,
+        handle: Handle,
+        number: usize,
+        finish: Finish,
+        end: &mut End,
+        ledger: &mut Ledger,
+    ) {
+        let stream = &mut ledger.streams[number];
+        stream.ended_early |= !self.live[&handle].is_open;
+        let half = &mut stream.halves[writer(handle)];
+        half.is_over = true;
+        match &finish {
+            Finish::End(value) => end.finish(handle, value.as_deref()),
+            Finish::Reset(code) => {
+                self.resets += 1;
+                end.session.reset(handle, *code, &mut end.log);
+            }
+        }
+        half.finish = Some(finish);
+    }
+
+    fn stop(
+        &mut self,
+        choices: &mut Choices<'_>,
+        end: &mut End,
+        ledger: &mut Ledger,
+        rules: &Rules,
+    ) {
+        let streams: Vec<Handle> = self
+            .live
+            .iter()
+            .filter(|(handle, live)| {
+                let half = &ledger.streams[live.number].halves[1 - writer(**handle)];
+                let has_half = !handle.is_local() || !rules.legacy;
+                has_half
+                    && !live.is_unanswered
+                    && half.stop.is_none()
+                    && (live.is_open || std::env::var("TSM_TOL").is_err())
+            })
+            .map(|(&handle, _)| handle)
+            .collect();
+        let place = choices.below(streams.len());
+        let Some(handle) = streams.get(place) else {
+            return;
+        };
+        let code = choices.below(3) as u64;
+        ledger.streams[self.live[handle].number].halves[1 - writer(*handle)].stop = Some(code);
+        match code {
+            0 => end.session.discard(*handle, &mut end.log),
+            _ => end.session.stop(*handle, code, &mut end.log),
+        }
+    }
+
+    /// Accepts the first stream that waits for it, or refuses it with a code.
+    fn answer(
+        &mut self,
+        refuse: Option<u64>,
+        end: &mut End,
+        ledger: &mut Ledger,
+        rules: &Rules,
+    ) -> bool {
+        let waiting = self.live.iter_mut().find(|(_, live)| live.is_unanswered);
+        let Some((&handle, live)) = waiting else {
+            return false;
+        };
+        live.is_unanswered = false;
+        let stream = &mut ledger.streams[live.number];
+        match refuse {
+            None => {
+                stream.answer = Some(Answer::Accepted);
+                end.accept(handle);
+            }
+            Some(code) => {
+                stream.answer = Some(Answer::Refused(code));
+                stream.halves[0].stop = Some(code);
+                stream.halves[1].is_over = true;
+                stream.halves[1].saw_finish |= !rules.legacy;
+                end.session.refuse(handle, code, &mut end.log);
+            }
+        }
+        true
+    }
+
+    /// Releases at most so much of a stream that holds something.
+    fn release(&mut self, place: usize, most: u64, end: &mut End, ledger: &mut Ledger) -> bool {
+        let streams = self.live.iter_mut();
+        let held = streams
+            .map(|(&handle, live)| (handle, live.number, &mut live.held))
+            .chain(
+                self.orphans
+                    .iter_mut()
+                    .map(|(handle, number, held)| (*handle, *number, held)),
+            )
+            .nth(place);
+        let Some((handle, number, held)) = held else {
+            return false;
+        };
+        let bytes = (*held).min(most);
+        if bytes == 0 {
+            return false;
+        }
+        *held -= bytes;
+        self.judge.held -= bytes;
+        self.orphans.retain(|&(_, _, held)| held > 0);
+        self.judge
+            .consume(number, 1 - writer(handle), bytes, ledger);
+        end.session.release(handle, bytes as u32, &mut end.log);
+        true
+    }
+
+    fn mark(&mut self, choices: &mut Choices<'_>, end: &mut End, ledger: &Ledger) {
+        let place = choices.below(self.live.len() + 1);
+        let stream = self.live.iter().nth(place);
+        let stream = stream.map(|(&handle, live)| {
+            let half = &ledger.streams[live.number].halves[writer(handle)];
+            (handle, (live.number, half.written))
+        });
+        let handle = stream.map(|(handle, _)| handle);
+        self.judge
+            .marks
+            .insert(self.next_mark, stream.map(|(_, it)| it));
+        end.session.mark(handle, self.next_mark, &mut end.log);
+        self.next_mark += 1;
+    }
+
+    /// Does all that is left to do so that every stream ends. Gives whether it did anything.
+    pub fn wind_up(&mut self, end: &mut End, ledger: &mut Ledger, rules: &Rules) -> bool {
+        self.is_paused = false;
+        let mut acted = false;
+        for live in self.live.values_mut() {
+            live.is_paused = false;
+        }
+        while end.session.can_encode() && self.answer(None, end, ledger, rules) {
+            acted = true;
+        }
+        for place in (0..self.live.len() + self.orphans.len()).rev() {
+            acted |= self.release(place, u32::MAX.into(), end, ledger);
+        }
+        for handle in self.writable(end, ledger, rules) {
+            if end.session.can_encode() {
+                let number = self.live[&handle].number;
+                self.finish(handle, number, Finish::End(None), end, ledger);
+                acted = true;
+            }
+        }
+        acted
+    }
+
+    /// Whether everything it began is done.
+    pub fn is_done(&self, end: &End) -> bool {
+        self.live.is_empty()
+            && self.judge.known.is_empty()
+            && self.judge.news.is_empty()
+            && self.orphans.is_empty()
+            && self.judge.marks.is_empty()
+            && self.judge.pings.is_empty()
+            && end.session.is_flushed()
+    }
+
+    /// What holds it up, for a message.
+    pub fn state(&self, end: &End) -> String {
+        format!(
+            "live {:?}\nknown {:?} news {:?} orphans {:?} marks {:?} pings {:?} flushed {} queued {}",
+            self.live,
+            self.judge.known,
+            self.judge.news,
+            self.orphans,
+            self.judge.marks,
+            self.judge.pings,
+            end.session.is_flushed(),
+            end.session.queued(),
+        )
+    }
+}
+
+impl Live {
+    fn new(number: usize) -> Self {
+        Self {
+            number,
+            is_open: false,
+            is_unanswered: false,
+            is_blocked: false,
+            is_paused: false,
+            held: 0,
+        }
+    }
+}
