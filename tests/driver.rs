@@ -41,18 +41,17 @@ both_ways! {
     a_protocol_error_ends_its_connection_alone
     a_peer_that_opens_and_never_reads_is_not_read_for_ever
     a_reset_by_the_peer_is_a_system_error
-    what_was_written_is_sent_before_a_close
     a_reset_is_noticed_while_nothing_is_read_or_written
     the_next_address_is_tried_and_all_errors_are_told
     closing_while_another_sends_loses_nobody_elses_bytes
     connections_are_told_apart_in_one_buffer_of_commands
     order_is_kept_however_often_reading_changes_hands
     no_more_is_accepted_than_the_application_takes
-    a_close_with_a_code_is_an_orderly_end_behind_what_was_written
     what_is_paced_leaves_by_the_clock_alone
-    what_is_commanded_behind_the_end_counts_for_nothing
 }
 
+#[path = "driver/ends.rs"]
+mod ends;
 #[path = "driver/qmux.rs"]
 mod qmux;
 
@@ -192,6 +191,13 @@ impl Application {
         queued
     }
 
+    /// Executes what was commanded, and asks what a connection then has queued.
+    fn flush_and_ask(&mut self, connection: u32) -> u64 {
+        self.flush();
+        let connection = self.engine.connection(connection).expect("open");
+        connection.queued()
+    }
+
     /// The next record, of any kind but those that ask for credit, which are answered.
     fn next(&mut self) -> Record {
         self.next_within(PATIENCE).expect("a record in time")
@@ -299,6 +305,7 @@ fn what_is_written_arrives_once_and_in_order_and_then_both_close() {
                     server.put(FINISH, far, 0, 0, &[]);
                     server.flush();
                 }
+                kind::CONN_ERROR => panic!("{}", record.text()),
                 kind::CONN_CLOSE => return (got, messages, record.aux),
                 _ => {}
             }
@@ -474,30 +481,6 @@ fn a_reset_by_the_peer_is_a_system_error() {
     assert_eq!(server.wait_for(kind::CONN_CLOSE).aux, 1);
 }
 
-fn what_was_written_is_sent_before_a_close() {
-    for _ in 0..50 {
-        let (mut server, _, mut client, near) = joined();
-        client.put(DATA, near, 0, 60_000, &[7; 60_000]);
-        client.put(DATA, near, 0, 40_000, &[7; 40_000]);
-        client.flush();
-        client
-            .engine
-            .connection(near)
-            .expect("open")
-            .stop(Stop::Close);
-        let mut got = 0;
-        loop {
-            let record = server.next();
-            match record.kind {
-                kind::DATA => got += record.bytes.len(),
-                kind::CONN_END => break,
-                _ => {}
-            }
-        }
-        assert_eq!(got, 100_000);
-    }
-}
-
 fn a_reset_is_noticed_while_nothing_is_read_or_written() {
     let (mut server, far, client, near) = joined();
     server.put(HOLD, far, 0, 1 << 30, &[]);
@@ -630,35 +613,6 @@ fn no_more_is_accepted_than_the_application_takes() {
     }
 }
 
-fn a_close_with_a_code_is_an_orderly_end_behind_what_was_written() {
-    let (mut server, _, mut client, near) = joined_by(&legacy());
-    client.put(DATA, near, 0, 30_000, &[7; 30_000]);
-    let mut payload = 5_u64.to_le_bytes().to_vec();
-    payload.extend(b"enough");
-    client.put(CLOSE, near, 0, payload.len() as u32, &payload);
-    // Nothing follows a close.
-    client.put(DATA, near, 0, 5, b"hello");
-    client.flush();
-    loop {
-        let record = client.next();
-        assert_ne!(record.kind, kind::CONN_ERROR, "{}", record.text());
-        if record.kind == kind::CONN_CLOSE {
-            assert_eq!(record.aux, 0);
-            break;
-        }
-    }
-    let mut got = 0;
-    loop {
-        let record = server.next();
-        match record.kind {
-            kind::DATA => got += record.bytes.len(),
-            kind::CONN_END => break,
-            _ => {}
-        }
-    }
-    assert_eq!(got, 30_000);
-}
-
 fn what_is_paced_leaves_by_the_clock_alone() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let port = listener.local_addr().expect("an address").port();
@@ -678,28 +632,4 @@ fn what_is_paced_leaves_by_the_clock_alone() {
     silent.read_to_end(&mut got).expect("an orderly end");
     assert!(got.len() > 400_000, "{}", got.len());
     client.wait_for(kind::MARK);
-}
-
-fn what_is_commanded_behind_the_end_counts_for_nothing() {
-    let (mut server, far, mut client, near) = joined();
-    client
-        .engine
-        .connection(near)
-        .expect("open")
-        .stop(Stop::Reset);
-    server.wait_for(kind::CONN_CLOSE);
-    client.wait_for(kind::CONN_CLOSE);
-    for (application, connection) in [(&mut server, far), (&mut client, near)] {
-        application.put(DATA, connection, 0, 5, b"hello");
-        assert_eq!(application.flush(), 0);
-        let open = application
-            .engine
-            .connection(connection)
-            .expect("not released");
-        assert_eq!(open.totals().queued, 0);
-        application.engine.release(connection);
-        // What was told of it is all that is held.
-        application.next_within(Duration::from_millis(10));
-        assert_eq!(application.engine.events.held(), 0);
-    }
 }

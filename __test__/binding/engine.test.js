@@ -24,7 +24,7 @@ const ALL = 0xffffffff // in place of a stream: the whole connection
 const KIND = { 1: 'data', 3: 'stream', 4: 'opened', 5: 'end', 6: 'closed', 8: 'mark', 9: 'peer', 16: 'connection', 17: 'connected', 18: 'finished', 19: 'error', 20: 'close', 24: 'server closed' }
 
 const connection = {
-  noDelay: true, keepAlive: false, keepAliveDelay: 0, protocol: 'auto', peerNew: false, lowWater: 65536,
+  noDelay: true, keepAlive: false, keepAliveDelay: 0, protocol: 'legacy', peerNew: false, lowWater: 65536,
   maxMetaSize: 1 << 20, maxMetaTotal: 1 << 20, maxEndValueSize: 1 << 20, maxJsonDepth: 512, holdLimit: 1 << 18,
   streamWindow: 1 << 18, maxStreamWindow: 1 << 24, connectionWindow: 1 << 20, maxConnectionWindow: 1 << 26, maxHeld: 1 << 26,
   maxIncomingStreams: 256, maxPendingStreams: 256, maxRecordSize: 65552, idleTimeout: 0, pingInterval: 0,
@@ -132,7 +132,7 @@ test('a message goes from one engine to another by commands and records', async 
 test('a close with a code ends a connection without an error', async () => {
   const server = new Raw()
   const client = new Raw()
-  const listener = server.engine.listen({ ...listening, connection: { ...connection, protocol: 'legacy' } })
+  const listener = server.engine.listen(listening)
   const { port } = JSON.parse(server.engine.serverAddress(listener))
   const near = client.engine.connect({ addresses: [{ address: '127.0.0.1', port }], attemptTimeout: 250, connection })
   const { number: far } = await server.next('connection')

@@ -1,13 +1,15 @@
 'use strict'
 
-// COMPAT.md, "missing halves", "'data' boundaries" and "write on an accepted stream", on the legacy wire.
+// COMPAT.md, "missing halves", "'data' boundaries" and "write on an accepted stream"; what QMux changes of it.
 
 const test = require('node:test')
 const assert = require('node:assert/strict')
 const { Readable, Writable, PassThrough, finished } = require('node:stream')
 const { pipeline } = require('node:stream/promises')
 const { promisify } = require('node:util')
-const { startServer, connectPair, connectStream, openPair, writeAll } = require('../support/mux.js')
+const {
+  BOTH_LEGACY, startServer, connectPair, connectStream, openPair, writeAll
+} = require('../support/mux.js')
 const { nextEvent, within, collect, take, turn } = require('../support/events.js')
 const { connectWire, frame } = require('../support/wire.js')
 
@@ -22,7 +24,7 @@ const gather = (chunks) => new Writable({
 })
 
 test('a creator closes by itself after end(), without waiting for a readable half', async (t) => {
-  const { creator, acceptor } = await connectStream(t)
+  const { creator, acceptor } = await connectStream(t, BOTH_LEGACY)
   acceptor.resume()
   creator.on('end', () => assert.fail('a creator has nothing to end'))
   const closed = nextEvent(creator, 'close')
@@ -33,13 +35,26 @@ test('a creator closes by itself after end(), without waiting for a readable hal
 })
 
 test('a creator somebody reads from closes the same way and never ends', async (t) => {
-  const { creator, acceptor } = await connectStream(t)
+  const { creator, acceptor } = await connectStream(t, BOTH_LEGACY)
   acceptor.resume()
   creator.on('end', () => assert.fail('a creator has nothing to end'))
   creator.on('data', () => assert.fail('a creator has nothing to read'))
   const closed = nextEvent(creator, 'close')
   creator.end(Buffer.from('x'))
   await closed
+})
+
+test('on QMux a creator closes by itself, too, read or not, though nobody ends the other half', async (t) => {
+  for (const read of [() => {}, (stream) => stream.resume(), (stream) => stream.on('end', () => {})]) {
+    const { creator, acceptor } = await connectStream(t, { client: { protocol: 'auto' }, server: { protocol: 'auto' } })
+    acceptor.resume()
+    creator.on('data', () => assert.fail('nothing was written'))
+    read(creator)
+    const closed = nextEvent(creator, 'close')
+    creator.end()
+    await closed
+    assert.ok(!creator.errored)
+  }
 })
 
 test('an acceptor closes by itself after its end, without waiting for a writable half', async (t) => {
@@ -153,9 +168,16 @@ test('writing on an accepted stream of an old peer is a clear error and disturbs
 })
 
 test('writing on an accepted stream of a new peer is the same error while both speak the legacy wire', async (t) => {
-  const { acceptor } = await connectStream(t)
+  const { acceptor } = await connectStream(t, BOTH_LEGACY)
   const error = await errorOfWriting(acceptor, Buffer.from('back'))
   assert.equal(error.code, 'ERR_MUX_NOT_WRITABLE')
+})
+
+test('on QMux it goes back to the creator', async (t) => {
+  const { creator, acceptor } = await connectStream(t, { client: { protocol: 'auto' }, server: { protocol: 'auto' } })
+  const arrived = nextEvent(creator, 'data')
+  acceptor.write(Buffer.from('back'))
+  assert.equal(String((await arrived)[0]), 'back')
 })
 
 // ---- boundaries ---------------------------------------------------------------------------------------------------

@@ -5,8 +5,10 @@
 const test = require('node:test')
 const assert = require('node:assert/strict')
 const { Writable } = require('node:stream')
-const { connectPair, connectStream, openPair, startServer, writeAll } = require('../support/mux.js')
-const { nextEvent, within, collect, collectBytes, takeBytes, turn, eventually } = require('../support/events.js')
+const {
+  BOTH_LEGACY, LEGACY, connectPair, connectStream, openPair, startServer, writeAll
+} = require('../support/mux.js')
+const { nextEvent, within, collect, collectBytes, takeBytes, turn, eventually, settled } = require('../support/events.js')
 const { connectWire, frame } = require('../support/wire.js')
 const { run } = require('../support/child.js')
 
@@ -77,7 +79,7 @@ for (const [form, claim] of Object.entries(CLAIMS)) {
 
 test('up to unclaimedLimit is kept, and more discards the whole stream and counts it', async (t) => {
   // Ten chunks of 1,000 bytes, and 128 for each.
-  const { con, client } = await connectPair(t, { server: { unclaimedLimit: 11_280 } })
+  const { con, client } = await connectPair(t, { server: { ...LEGACY, unclaimedLimit: 11_280 } })
   const kept = await openPair(client, con)
   const dropped = await openPair(client, con)
   for (let index = 0; index < 10; index++) kept.creator.write(Buffer.alloc(1000, 1))
@@ -95,7 +97,7 @@ test('up to unclaimedLimit is kept, and more discards the whole stream and count
 })
 
 test('62 MiB into a stream nobody reads neither stop the socket nor a second stream', async (t) => {
-  const { con, client, creator, acceptor } = await connectStream(t)
+  const { con, client, creator, acceptor } = await connectStream(t, BOTH_LEGACY)
   await writeAll(creator, 62 * 16, () => Buffer.alloc(65536))
   const second = await openPair(client, con, 'second')
   assert.equal(second.acceptor.meta, 'second')
@@ -109,8 +111,30 @@ test('62 MiB into a stream nobody reads neither stop the socket nor a second str
   assert.deepEqual(await ended, [])
 })
 
+test('on QMux a stream nobody reads stops its own sender, and nothing of it is lost', async (t) => {
+  const auto = { protocol: 'auto' }
+  const { con, client, creator, acceptor } = await connectStream(t, { server: { ...auto, unclaimedLimit: 0 }, client: auto })
+  let written = 0
+  const fill = () => { while (written < 62 * 16 && creator.write(Buffer.alloc(65536, written++))); }
+  creator.on('drain', fill)
+  fill()
+  assert.ok(await settled(() => written) < 62 * 16)
+  for (let index = 0; index < 5; index++) {
+    const second = await openPair(client, con, 'second')
+    const arrived = nextEvent(second.acceptor, 'data')
+    second.creator.write(Buffer.from('goes on'))
+    assert.equal(String((await arrived)[0]), 'goes on')
+  }
+  assert.equal(con.stats().discardedBytes, 0)
+  assert.equal(creator.writableNeedDrain, true)
+  creator.removeListener('drain', fill)
+  const received = collectBytes(acceptor)
+  creator.end()
+  assert.equal((await received).length, written * 65536)
+})
+
 test('a discarded stream still gives its end value', async (t) => {
-  const { con, client, creator, acceptor } = await connectStream(t, { server: { unclaimedLimit: 100 } })
+  const { con, client, creator, acceptor } = await connectStream(t, { server: { ...LEGACY, unclaimedLimit: 100 } })
   for (let index = 0; index < 10; index++) creator.write(Buffer.alloc(1000))
   await overtake(client, con)
   const ended = nextEvent(acceptor, 'end')

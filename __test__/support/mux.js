@@ -12,6 +12,11 @@ const { within, nextEvent } = require('./events.js')
 
 const { MuxServer, MuxClient } = Muxer
 
+// What servers and clients made here speak, unless a test says: the files beside compat/legacy.test.js run both ways.
+const PROTOCOL = process.env.MUX_TEST_PROTOCOL || 'auto'
+const LEGACY = { protocol: 'legacy' }
+const BOTH_LEGACY = { server: LEGACY, client: LEGACY }
+
 // Resolves when `server` listens, and closes it and all it accepted with the test.
 async function watchServer (t, server) {
   const connections = new Set()
@@ -28,7 +33,7 @@ async function watchServer (t, server) {
 }
 
 function startServer (t, options = {}) {
-  return watchServer(t, new MuxServer({ port: 0, host: '127.0.0.1', ...options }))
+  return watchServer(t, new MuxServer({ port: 0, host: '127.0.0.1', protocol: PROTOCOL, ...options }))
 }
 
 async function watchClient (t, client) {
@@ -38,7 +43,7 @@ async function watchClient (t, client) {
 }
 
 function openClient (t, server, options = {}) {
-  return watchClient(t, new MuxClient({ port: server.address().port, host: '127.0.0.1', ...options }))
+  return watchClient(t, new MuxClient({ port: server.address().port, host: '127.0.0.1', protocol: PROTOCOL, ...options }))
 }
 
 // A server, a client of it, and the server's connection object.
@@ -102,6 +107,9 @@ async function writeAll (stream, count, chunkOf) {
 }
 
 module.exports = {
+  BOTH_LEGACY,
+  LEGACY,
+  PROTOCOL,
   Muxer,
   MuxServer,
   MuxClient,

@@ -16,11 +16,24 @@ export const features = {
   duplex: false,
   acks: true,
   backpressure: true,
-  // The id is one byte on the wire.
+  // By default, on either wire.
   maxStreams: 256,
   // Speaks the frames of 0.1.0.
   legacyWire: true,
-  wires: ['legacy']
+  wires: ['qmux', 'legacy']
 }
 
-export const { listen, connect } = muxAdapter(ours)
+// What a workload calls the wire, in options: QMux is what two new ends come to by themselves, and what is measured if
+// nothing is said; 'new' takes the pacing off that protects version 0.1.0.
+const WIRES = {
+  qmux: { protocol: 'auto' },
+  legacy: { protocol: 'legacy', peer: 'new' }
+}
+
+const mux = muxAdapter(ours)
+
+const withWire = ({ wire, ...options } = {}) => ({ ...WIRES[wire], ...options })
+
+export const listen = ({ host, options }, onConnection) => mux.listen({ host, options: withWire(options) }, onConnection)
+
+export const connect = ({ host, port, options }) => mux.connect({ host, port, options: withWire(options) })

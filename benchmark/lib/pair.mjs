@@ -5,6 +5,7 @@ import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 
 const END = fileURLToPath(new URL('end.mjs', import.meta.url))
+const LINK = fileURLToPath(new URL('link.mjs', import.meta.url))
 
 /** On some CPUs only, by taskset: where the scheduler puts two processes can matter more than what they do. */
 function launch (cpus, flags) {
@@ -14,10 +15,11 @@ function launch (cpus, flags) {
 }
 
 /**
- * `server` and `client` are { contestant, options }, `flags` are node's. Resolves with { server, client } or with
+ * `server` and `client` are { contestant, options }, `flags` are node's; `link`, where there is one between them, is
+ * { roundTrip, megabytes } as lib/link.mjs takes it, a third process. Resolves with { server, client } or with
  * { error, partial }; it rejects never, since a death is a result too.
  */
-export function runPair ({ workload, server, client, params, host, timeout, cpus, flags = [], signal }) {
+export function runPair ({ workload, server, client, params, link, host, timeout, cpus, flags = [], signal }) {
   return new Promise((resolve) => {
     const children = {}
     const results = {}

@@ -2,6 +2,7 @@
 // report needs.
 
 import { parameters } from './arguments.mjs'
+import { goalsOf, judge } from './goals.mjs'
 import { runPair } from './pair.mjs'
 
 // What a contestant need not say of itself.
@@ -13,13 +14,31 @@ export function entrants (contestants, wires) {
     const entrant = { id: name, name, title: module.title, module, features: { ...FEATURES, ...module.features } }
     const spoken = entrant.features.wires
     if (wires === undefined || spoken === undefined) return [entrant]
-    return wires.filter((wire) => spoken.includes(wire)).map((wire) => ({
+    const own = wires.filter((wire) => spoken.includes(wire)).map((wire) => ({
       ...entrant,
       id: wires.length > 1 ? `${name}/${wire}` : name,
       title: `${module.title}, ${wire} wire`,
+      features: { ...entrant.features, wire },
       options: { wire }
     }))
+    // The last one named is what the others are held against.
+    const base = own.at(-1)
+    return own.map((one) => one === base ? one : { ...one, base: base.id })
   })
+}
+
+/** A workload whose `variants` are values of one parameter runs once with each of them; the first is their base. */
+function variantsOf ({ variants }, entrant, own = {}) {
+  if (variants === undefined) return [entrant]
+  const { key, values, title } = variants
+  const ids = (key in own ? [own[key]] : values).map((value) => [value, `${entrant.id} ${key}=${value}`])
+  return ids.map(([value, id], index) => ({
+    ...entrant,
+    id,
+    title: `${entrant.title}, ${title(value)}`,
+    params: { [key]: value },
+    base: index === 0 ? undefined : ids[0][1]
+  }))
 }
 
 /** Which entrant is the `turn`th of a round: each begins with another, lest a drift is always the same one's luck. */
@@ -30,11 +49,13 @@ export function turnOf (list, round, turn) {
 /** What is to be run, in order, with nothing started yet. */
 export function schedule ({ workloads, entrants, plan }) {
   return workloads.map(({ name, module }) => {
+    const own = plan.overrides[name]
     const eligible = entrants.filter(({ features }) => module.accepts?.(features) ?? true)
+      .flatMap((entrant) => variantsOf(module, entrant, own))
     return {
       name,
       module,
-      params: parameters(module.defaults, plan.times, plan.overrides[name]),
+      params: parameters(module.defaults, plan.times, own),
       runs: module.isSteady ? plan.steadyRuns : plan.runs,
       eligible
     }
@@ -57,14 +78,16 @@ export async function runJob ({ name, module, params, runs, eligible }, { plan, 
   const outcomes = new Map(eligible.map(({ id }) => [id, []]))
   for (let round = 0; round < runs; round++) {
     for (let turn = 0; turn < eligible.length; turn++) {
-      const { id, name: contestant, options } = turnOf(eligible, round, turn)
+      const { id, name: contestant, features, options, params: own } = turnOf(eligible, round, turn)
       progress.begin({ workload: name, run: round + 1, runs, contestant: id })
-      const client = { contestant, options }
+      const client = { contestant, options: { ...module.optionsFor?.(features), ...options } }
+      const all = { ...params, ...own }
       const raw = await runPair({
         workload: name,
         server: module.receiver ?? client,
         client,
-        params,
+        params: all,
+        link: module.link?.(all),
         host: plan.host,
         timeout: plan.timeout,
         cpus: plan.cpus,
@@ -72,12 +95,12 @@ export async function runJob ({ name, module, params, runs, eligible }, { plan, 
         signal
       })
       if (signal.aborted) return undefined
-      const outcome = outcomeOf(module, raw, params)
+      const outcome = outcomeOf(module, raw, all)
       outcomes.get(id).push(outcome)
       progress.done(outcome, module.metrics[0])
     }
   }
-  return {
+  const record = {
     name,
     title: module.title,
     text: module.describe(params),
@@ -86,6 +109,9 @@ export async function runJob ({ name, module, params, runs, eligible }, { plan, 
     metrics: module.metrics,
     cpu: module.cpu,
     mayFail: module.mayFail ?? false,
+    // With the variants, which the list of contestants does not have.
+    rows: eligible.map(({ id, title, features, base }) => ({ id, title, lossy: features.lossy, base })),
     outcomes: Object.fromEntries(outcomes)
   }
+  return { ...record, goals: judge(record, goalsOf(module, eligible)) }
 }

@@ -95,6 +95,21 @@ impl Collector {
             .push([kind << 24 | self.connection, stream, 0, 0, aux]);
     }
 
+    /// Takes what another has collected of the same connection, behind what is here. None of it may be of a read.
+    pub fn append(&mut self, other: &mut Self) {
+        let extra = self.extra.len() as u32;
+        for &[word, stream, start, length, aux] in &other.records {
+            let start = match start & EXTRA {
+                0 => 0,
+                _ => start + extra,
+            };
+            self.records.push([word, stream, start, length, aux]);
+        }
+        self.extra.extend_from_slice(&other.extra);
+        other.records.clear();
+        other.extra.clear();
+    }
+
     /// Whether there is nothing to tell.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
@@ -148,6 +163,28 @@ impl Sink for Collector {
 mod tests {
     use super::*;
     use std::time::Duration;
+
+    #[test]
+    fn what_another_collected_comes_behind() {
+        let (mut first, mut second) = (Collector::default(), Collector::default());
+        first.start(5);
+        second.start(5);
+        first.text(kind::RESET, 2, "12", 0);
+        second.plain(kind::BLOCKED, 4, 0);
+        second.text(kind::RESET, 6, "345", 0);
+        first.append(&mut second);
+        assert!(second.is_empty());
+        assert_eq!(first.extra, b"12345");
+        let word = |kind| kind << 24 | 5;
+        assert_eq!(
+            first.records,
+            [
+                [word(kind::RESET), 2, EXTRA, 2, 0],
+                [word(kind::BLOCKED), 4, 0, 0, 0],
+                [word(kind::RESET), 6, EXTRA + 2, 3, 0],
+            ]
+        );
+    }
 
     #[test]
     fn every_event_has_a_record_of_its_own() {

@@ -126,10 +126,13 @@ impl Connection {
                 failure: None,
                 quiet: false,
                 finish: false,
+                write_ended: false,
                 paused: false,
                 ended: false,
                 backlog: Backlog::default(),
                 armed: None,
+                is_collecting: false,
+                spilled: Collector::default(),
             }),
             socket: Mutex::default(),
             deferred: Mutex::default(),
@@ -199,6 +202,15 @@ impl Connection {
         self.end_submit(inner, could_read, collector)
     }
 
+    /// Queues events before the lock is let go of: the application must see what both threads find in the order in which
+    /// they held it.
+    pub fn tell(&self, inner: &mut Inner, collector: &mut Collector) {
+        match inner.is_collecting {
+            true => inner.spilled.append(collector),
+            false => self.events.push(&self.flow, collector, None),
+        }
+    }
+
     /// Leaves commands to the task. Gives the bytes then queued.
     fn defer(&self, put: impl FnOnce(&mut Vec<u8>)) -> u64 {
         let mut deferred = self
@@ -229,8 +241,8 @@ impl Connection {
     ) -> u64 {
         let queued = self.send_after(&mut inner, None, collector);
         let task_is_needed = self.needs_task(&inner) || could_read != self.wants_read(&inner);
+        self.tell(&mut inner, collector);
         drop(inner);
-        self.events.push(&self.flow, collector, None);
         if task_is_needed {
             self.wake();
         }
@@ -239,19 +251,20 @@ impl Connection {
 
     /// Whether there is something that only the task does.
     pub fn needs_task(&self, inner: &Inner) -> bool {
-        inner.session.wants_write()
+        inner.wants_write()
             || !inner.in_flight.is_empty()
             || inner.backlog.len() > 0
             || inner.finish
             || inner.failure.is_some()
             || inner.is_due_earlier()
+            || (inner.quiet && inner.lacks_credit())
     }
 
     /// Whether what was read may have brought about something for the task to send, or to tell.
     pub fn needs_write(&self, inner: &Inner) -> bool {
         let can_take = inner.backlog.len() > 0 && inner.session.can_encode();
         inner.in_flight.is_empty()
-            && (inner.session.wants_write() || can_take || inner.finish || self.wants_drain())
+            && (inner.wants_write() || can_take || inner.finish || self.wants_drain())
     }
 
     /// Parses what was read.
@@ -285,6 +298,10 @@ impl Connection {
                 .lock()
                 .unwrap_or_else(|poisoned| poisoned.into_inner());
             let commands = std::mem::take(&mut *deferred);
+            // Those who ask without the lock meanwhile find them counted.
+            let waiting = commands.len() as u64;
+            self.queued.fetch_add(waiting, Ordering::AcqRel);
+            self.events.add_held(waiting, 0);
             self.deferred_len.store(0, Ordering::Release);
             drop(deferred);
             inner.execute(&commands, self.id, collector);

@@ -41,12 +41,18 @@ pub struct Inner {
     pub quiet: bool,
     /// The application wants the connection half-closed behind what is queued, and it is not yet.
     pub finish: bool,
+    /// It is half-closed: what the session would still say, such as how much more the peer may send, is not sent.
+    pub write_ended: bool,
     /// The application wants the socket not to be read.
     pub paused: bool,
     /// It has ended, or was closed: commands are dropped.
     pub ended: bool,
     /// Commands that cannot be executed yet.
     pub backlog: Backlog,
+    /// The task has parsed a part of what it read, and has not queued the events of that yet.
+    pub is_collecting: bool,
+    /// Events that arose on the application's thread meanwhile: they come behind those.
+    pub spilled: Collector,
     /// The deadline that the task waits for, or waited for last.
     pub armed: Option<Instant>,
 }
@@ -76,6 +82,17 @@ impl Inner {
             (Some(deadline), Some(armed)) => deadline < armed,
             (deadline, _) => deadline.is_some(),
         }
+    }
+
+    /// Whether something waits for the peer to allow it. The task then reads what it says: the application's thread has
+    /// nothing to do with it, and may be at other work.
+    pub fn lacks_credit(&self) -> bool {
+        self.session.wires().sending && !self.write_ended && !self.session.is_flushed()
+    }
+
+    /// Whether there is, or may be, something to send.
+    pub fn wants_write(&self) -> bool {
+        self.session.wants_write() && !self.write_ended
     }
 
     /// Executes the commands at the front that are for `target`, this connection: those that are sent in their order,

@@ -7,7 +7,7 @@
 //!           little came, nothing undelivered, nothing blocked
 //!   task reads ─────────────────────────────────────────────▶ application's thread reads
 //!              ◀─────────────────────────────────────────────
-//!           a long read, a full queue, an end, an error, a pause, a blocked write
+//!           a long read, a full queue, an end, an error, a pause, a write that is blocked or lacks credit
 //! ```
 //!
 //! Only the task gives reading away, and only under the connection's lock; whoever takes it back, on either thread,

@@ -40,7 +40,7 @@ impl Connection {
     /// Sends what is queued from this thread, if it is little and nobody else is at it.
     fn send_directly(&self, inner: &mut Inner, now: Option<Instant>, collector: &mut Collector) {
         let idle = !inner.writing && inner.in_flight.is_empty() && inner.backlog.len() == 0;
-        if !idle || !inner.session.wants_write() || inner.session.queued() > DIRECT {
+        if !idle || !inner.wants_write() || inner.session.queued() > DIRECT {
             return;
         }
         let Some(socket) = inner.socket.clone() else {

@@ -177,9 +177,11 @@ impl Task<'_> {
     fn write(&mut self) -> Result<bool, Failure> {
         with_collector(self.connection, |collector| {
             let result = self.write_turn(collector);
-            self.connection
-                .events
-                .push(&self.connection.flow, collector, None);
+            // What is left of a turn that failed.
+            if !collector.is_empty() {
+                let mut inner = self.connection.lock();
+                self.connection.tell(&mut inner, collector);
+            }
             result
         })
     }
@@ -201,17 +203,23 @@ impl Task<'_> {
                 return Err(failure);
             }
             if inner.in_flight.is_empty() {
-                match inner.session.take_transmit(now, collector) {
+                let transmit = match self.write_ended {
+                    true => None,
+                    false => inner.session.take_transmit(now, collector),
+                };
+                match transmit {
                     Some(transmit) => inner.in_flight = transmit,
                     None => {
                         self.finish(&mut inner)?;
                         connection.tell_drained(&inner, collector);
+                        connection.tell(&mut inner, collector);
                         return Ok(false);
                     }
                 }
             }
             inner.writing = true;
             let mut transmit = std::mem::take(&mut inner.in_flight);
+            connection.tell(&mut inner, collector);
             drop(inner);
             let mut slices = [IoSlice::new(&[]); SLICES];
             let filled = transmit.fill(&mut slices);
@@ -233,6 +241,7 @@ impl Task<'_> {
                         inner.in_flight = transmit;
                     }
                     connection.tell_drained(&inner, collector);
+                    connection.tell(&mut inner, collector);
                 }
                 Err(error) => {
                     inner.in_flight = transmit;
@@ -263,6 +272,7 @@ impl Task<'_> {
     fn finish(&mut self, inner: &mut Inner) -> Result<(), Failure> {
         if inner.finish && !self.write_ended && self.connection.is_flushed(inner) {
             self.write_ended = true;
+            inner.write_ended = true;
             inner.finish = false;
             match self.socket.shutdown_write() {
                 // The peer has closed already, which is as good.
@@ -347,28 +357,35 @@ impl Task<'_> {
             for (turn, part) in bytes[..read].chunks(TURN).enumerate() {
                 collector.base = turn * TURN;
                 let mut inner = connection.lock();
+                // What the application's thread brought about between two parts belongs there.
+                collector.append(&mut inner.spilled);
+                inner.is_collecting = true;
                 connection.parse(&mut inner, part, now, collector)?;
                 self.answers |= connection.needs_write(&inner);
             }
             Ok(())
         });
         let result = parsed.unwrap_or(Ok(()));
-        self.connection
+        let mut inner = connection.lock();
+        collector.append(&mut inner.spilled);
+        inner.is_collecting = false;
+        connection
             .events
-            .push(&self.connection.flow, collector, Some((buffer, read)));
+            .push(&connection.flow, collector, Some((buffer, read)));
+        drop(inner);
         result.map_err(Failure::Protocol)
     }
 
     fn take_fin(&mut self, buffer: ReadBuffer, collector: &mut Collector) -> Result<(), Failure> {
         self.connection.events.return_buffer(buffer);
         self.read_ended = true;
-        let result = self.connection.lock().session.receive_fin();
+        let mut inner = self.connection.lock();
+        let result = inner.session.receive_fin();
         if result.is_ok() {
             collector.plain(kind::CONN_END, 0, 0);
         }
-        self.connection
-            .events
-            .push(&self.connection.flow, collector, None);
+        self.connection.tell(&mut inner, collector);
+        drop(inner);
         result.map_err(Failure::Protocol)
     }
 
@@ -377,11 +394,12 @@ impl Task<'_> {
         let connection = self.connection;
         let mut inner = connection.lock();
         let blocked = !inner.in_flight.is_empty();
-        if blocked && inner.quiet {
+        let waits_to_write = blocked || inner.lacks_credit();
+        if waits_to_write && inner.quiet {
             connection.end_quiet(&mut inner);
         }
         let can_read = self.can_read(&inner);
-        if can_read && !blocked && self.short_reads >= SHORT_READS {
+        if can_read && !waits_to_write && self.short_reads >= SHORT_READS {
             connection.start_quiet(&mut inner);
             // What turns out to be busy proves quiet anew.
             self.short_reads = 0;
@@ -400,13 +418,12 @@ impl Task<'_> {
         let deadline = inner.session.deadline();
         inner.armed = deadline;
         let excused = std::mem::take(&mut self.excused);
-        let looked = self.looked.filter(|&looked| deadline <= Some(looked));
         Wait {
             interest,
-            deadline: match looked {
+            deadline: match (deadline, self.looked) {
                 _ if excused => None,
-                Some(looked) => deadline.map(|_| looked + STALLED),
-                None => deadline,
+                (Some(deadline), Some(looked)) if deadline <= looked => Some(looked + STALLED),
+                _ => deadline,
             },
             is_fine: inner.session.wants_look(),
         }

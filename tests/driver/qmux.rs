@@ -14,6 +14,8 @@ both_ways! {
     what_waits_to_be_read_is_no_silence
     pings_keep_a_connection_alive
     a_ping_is_answered
+    what_is_received_behind_our_end_is_no_error
+    a_reader_that_is_slow_stops_its_stream_alone
 }
 
 fn qmux(idle: u64, ping: u64) -> ConnectionOptions {
@@ -297,4 +299,92 @@ fn a_ping_is_answered() {
     assert_eq!((pong.connection, pong.aux), (near, 77));
     assert!((1..5_000_000).contains(&pong.stream), "{} µs", pong.stream);
     answering.join().expect("no panic");
+}
+
+/// Two of ours with one stream between them, from client to server, that goes both ways.
+fn streaming() -> (Application, u32, Application, u32) {
+    let (mut server, far, mut client, near) = both_qmux(0, 0);
+    client.put(OPEN, near, 0, 2, b"{}");
+    client.flush();
+    assert_eq!(server.wait_for(kind::STREAM).stream, 1);
+    server.put(ACCEPT, far, 1, 0, &[]);
+    server.flush();
+    client.wait_for(kind::OPENED);
+    (server, far, client, near)
+}
+
+fn what_is_received_behind_our_end_is_no_error() {
+    let (mut server, far, mut client, near) = streaming();
+    client.put(END, near, 0, 0, &[]);
+    client.put(FINISH, near, 0, 0, &[]);
+    client.flush();
+    server.wait_for(kind::CONN_END);
+    // As much as there is credit for, which would go back if that were possible.
+    for _ in 0..50 {
+        server.put(DATA, far, 1, 5000, &[7; 5000]);
+    }
+    server.put(END, far, 1, 0, &[]);
+    server.flush();
+    let mut got = 0;
+    while got < 250_000 {
+        got += client.wait_for(kind::DATA).bytes.len();
+    }
+    client.put(PING, near, 0, 1, &[]);
+    client.flush();
+    server.wait_for(kind::CLOSED);
+    server.put(FORGET, far, 1, 0, &[]);
+    server.put(FINISH, far, 0, 0, &[]);
+    server.flush();
+    for application in [&mut client, &mut server] {
+        let (kinds, closed) = until_closed(application);
+        assert!(!kinds.contains(&kind::CONN_ERROR));
+        assert_eq!(closed.aux, 0);
+    }
+}
+
+fn a_reader_that_is_slow_stops_its_stream_alone() {
+    let (mut server, far, mut client, near) = streaming();
+    client.put(OPEN, near, 2, 2, b"{}");
+    client.flush();
+    let second = server.wait_for(kind::STREAM).stream;
+    server.put(ACCEPT, far, second, 0, &[]);
+    server.flush();
+    client.wait_for(kind::OPENED);
+    let mut queued = 0;
+    for _ in 0..100 {
+        client.put(DATA, near, 0, 50_000, &[7; 50_000]);
+        queued = client.flush();
+    }
+    client.wait_for(kind::BLOCKED);
+    // Of what waits for a reader nobody else is told.
+    while queued > 0 {
+        std::thread::sleep(LOOK);
+        queued = client.flush_and_ask(near);
+    }
+    // All is delivered that was allowed, and none of it is consumed.
+    let mut held = 0;
+    while let Some(record) = server.next_within(Duration::from_millis(100)) {
+        if record.kind != kind::DATA {
+            continue;
+        }
+        assert_eq!(record.stream, 1);
+        server.put(HOLD, far, 1, record.bytes.len() as u32, &[]);
+        server.flush();
+        held += record.bytes.len();
+    }
+    assert!((100_000..=256 << 10).contains(&held), "{held}");
+    // The other stream goes on.
+    client.put(DATA, near, 2, 5, b"hello");
+    client.put(MARK, near, 2, 9, &[]);
+    client.flush();
+    assert_eq!(client.wait_for(kind::MARK).aux, 9);
+    let record = server.wait_for(kind::DATA);
+    assert_eq!((record.stream, &record.bytes[..]), (second, &b"hello"[..]));
+    // And so does this one, once it is read.
+    server.put(RELEASE, far, 1, held as u32, &[]);
+    server.flush();
+    while held < 5_000_000 {
+        held += server.wait_for(kind::DATA).bytes.len();
+    }
+    client.wait_for(kind::UNBLOCKED);
 }

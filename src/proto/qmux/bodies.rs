@@ -8,7 +8,7 @@ use super::super::event::{Event, Handle, Payload, Sink, Wires};
 use super::super::json;
 use super::super::varint;
 use super::parameters::Parameters;
-use super::stream::{NO_MARK, RecvState};
+use super::stream::{NO_MARK, NO_STOP, RecvState};
 use super::wire::{Context, Qmux};
 use std::ops::Range;
 
@@ -366,9 +366,12 @@ impl Qmux {
             0 => {
                 stream.recv.state = RecvState::Data;
                 stream.is_known = true;
-                let id = stream.id as u32;
+                let (id, stop) = (stream.id as u32, stream.recv.stop);
                 cx.sink
                     .emit(Event::Opened { stream: handle, id }, Payload::Empty);
+                if stop != NO_STOP {
+                    self.stop(handle, stop, cx);
+                }
             }
             1 => stream.recv.state = RecvState::Refusal,
             _ => return Err(violation("answered a stream with neither yes nor no")),

@@ -178,8 +178,8 @@ impl Qmux {
                     self.control.stop(id, code);
                 }
             }
-            // What its first bytes say is still wanted, and then nothing can be sent that would be in the way.
-            RecvState::Meta | RecvState::Accept | RecvState::Refusal => {}
+            // What its first bytes say is still wanted.
+            RecvState::Meta | RecvState::Accept | RecvState::Refusal => recv.stop = code,
             RecvState::Discard | RecvState::Done => {}
         }
         self.settle(handle, cx);

@@ -83,10 +83,15 @@ pub enum Frame {
         limit: u64,
         uni: bool,
     },
-    /// The peer has no credit: nothing that we would not see ourselves.
-    Blocked,
-    StreamBlocked {
+    /// The peer has no credit beyond a limit: nothing that we would not see ourselves.
+    DataBlocked(u64),
+    StreamDataBlocked {
         id: u64,
+        limit: u64,
+    },
+    StreamsBlocked {
+        limit: u64,
+        uni: bool,
     },
     Close {
         application: bool,
@@ -180,20 +185,20 @@ impl Fields<'_> {
                     uni: kind == MAX_STREAMS_UNI,
                 }
             }
-            DATA_BLOCKED => {
-                field!(self);
-                Frame::Blocked
-            }
-            STREAM_DATA_BLOCKED => {
-                let id = field!(self);
-                field!(self);
-                Frame::StreamBlocked { id }
-            }
+            DATA_BLOCKED => Frame::DataBlocked(field!(self)),
+            STREAM_DATA_BLOCKED => Frame::StreamDataBlocked {
+                id: field!(self),
+                limit: field!(self),
+            },
             STREAMS_BLOCKED_BIDI | STREAMS_BLOCKED_UNI => {
-                if field!(self) > MAX_STREAMS {
+                let limit = field!(self);
+                if limit > MAX_STREAMS {
                     return Err(encoding("wants more streams than there can be"));
                 }
-                Frame::Blocked
+                Frame::StreamsBlocked {
+                    limit,
+                    uni: kind == STREAMS_BLOCKED_UNI,
+                }
             }
             CLOSE => {
                 let code = field!(self);

@@ -130,10 +130,10 @@ impl Qmux {
                 final_size,
             } => self.recv_reset(id, code, final_size, cx),
             Frame::Stop { id, code } => self.recv_stop(id, code, cx),
-            Frame::MaxData(limit) => match self.send.raise(limit) {
-                true => Ok(()),
-                false => self.useless.spend(cx.now),
-            },
+            Frame::MaxData(limit) => {
+                let is_more = self.send.raise(limit);
+                self.useless_unless(is_more, cx)
+            }
             Frame::MaxStreamData { id, limit } => self.recv_max_stream_data(id, limit, cx),
             Frame::MaxStreams { uni: true, .. } => self.useless.spend(cx.now),
             Frame::MaxStreams { limit, uni: false } => match self.outgoing.raise(limit) {
@@ -143,10 +143,20 @@ impl Qmux {
                 }
                 false => self.useless.spend(cx.now),
             },
-            Frame::Blocked => self.useless.spend(cx.now),
-            Frame::StreamBlocked { id } => {
-                self.stream_of(id, cx)?;
-                self.useless.spend(cx.now)
+            Frame::DataBlocked(limit) => {
+                let is_news = self.credit.window.hear_blocked(limit);
+                self.useless_unless(is_news, cx)
+            }
+            Frame::StreamDataBlocked { id, limit } => {
+                let is_news = self.stream_of(id, cx)?.is_some_and(|handle| {
+                    let stream = self.streams.get(handle);
+                    stream.is_some_and(|stream| stream.recv.window.hear_blocked(limit))
+                });
+                self.useless_unless(is_news, cx)
+            }
+            Frame::StreamsBlocked { limit, uni } => {
+                let is_news = !uni && self.incoming.hear_blocked(limit);
+                self.useless_unless(is_news, cx)
             }
             Frame::Close {
                 application,
@@ -168,6 +178,18 @@ impl Qmux {
                 Ok(())
             }
             Frame::GoAway { streams } => self.recv_go_away(streams, cx),
+        }
+    }
+
+    /// A frame that says nothing new is harmless, unless there are too many of them.
+    fn useless_unless<S: Sink>(
+        &mut self,
+        is_news: bool,
+        cx: &Context<'_, S>,
+    ) -> Result<(), ProtocolError> {
+        match is_news {
+            true => Ok(()),
+            false => self.useless.spend(cx.now),
         }
     }
 

@@ -48,6 +48,9 @@ pub enum RecvState {
     Done,
 }
 
+/// Nothing is to be stopped.
+pub const NO_STOP: u64 = u64::MAX;
+
 /// No mark is under way.
 pub const NO_MARK: u64 = u64::MAX;
 
@@ -86,6 +89,8 @@ pub struct RecvHalf {
     pub held: u64,
     /// It waits for its credit to be sent.
     pub is_due: bool,
+    /// The code with which the application stops it once its first bytes have come; [`NO_STOP`]: it does not.
+    pub stop: u64,
     /// A text that is put together.
     pub text: Vec<u8>,
 }
@@ -127,6 +132,7 @@ impl Stream {
                 marked: NO_MARK,
                 held: 0,
                 is_due: false,
+                stop: NO_STOP,
                 text: Vec::new(),
             },
             is_known: false,

@@ -75,6 +75,8 @@ pub struct RecvWindow {
     max: u64,
     /// When the limit was last told.
     told: Option<Instant>,
+    /// One more than the limit at which the peer last said that it waits.
+    waits: u64,
 }
 
 impl RecvWindow {
@@ -87,6 +89,7 @@ impl RecvWindow {
             window,
             max: max.max(window),
             told: None,
+            waits: 0,
         }
     }
 
@@ -162,6 +165,15 @@ impl RecvWindow {
     /// For counts: the peer is told this limit.
     pub fn tell_limit(&mut self, limit: u64) {
         self.limit = limit;
+    }
+
+    /// The peer says that it waits at this limit. Gives whether that is news: it has cause to say so once for each.
+    pub fn hear_blocked(&mut self, limit: u64) -> bool {
+        let is_news = limit >= self.waits && limit <= self.limit;
+        if is_news {
+            self.waits = limit + 1;
+        }
+        is_news
     }
 
     /// For counts: one is over.

@@ -83,16 +83,16 @@ impl Application {
                         live.is_open = true;
                     }
                 }
-                News::Data(handle, number, length) => {
-                    let reading = 1 - writer(handle);
+                News::Data(handle, length, credited) => {
                     let live = self.live.get_mut(&handle).expect("not closed yet");
-                    let wanted = ledger.streams[number].halves[reading].stop.is_none();
-                    if live.is_paused && wanted && length > 0 {
+                    let half = &mut ledger.streams[live.number].halves[1 - writer(handle)];
+                    if live.is_paused && half.stop.is_none() && length > 0 {
                         live.held += length as u64;
                         self.judge.held += length as u64;
+                        half.held_without += if credited { 0 } else { length as u64 };
                         end.session.hold(handle, length as u32);
-                    } else {
-                        self.judge.consume(number, reading, length as u64, ledger);
+                    } else if credited {
+                        self.judge.consume(half, length as u64);
                     }
                 }
                 News::SendingOver(number, half) => {
@@ -181,7 +181,6 @@ impl Application {
                         self.written += length as u64;
                         Finish::End(Some(format!("\"{}\"", "v".repeat(length))))
                     }
-                    _ if std::env::var("TSM_TOL").is_ok() && !end.session.wires().sending => return,
                     _ => Finish::Reset(choices.below(1000) as u64),
                 };
                 self.finish(handle, number, finish, end, ledger);
@@ -306,10 +305,7 @@ impl Application {
             .filter(|(handle, live)| {
                 let half = &ledger.streams[live.number].halves[1 - writer(**handle)];
                 let has_half = !handle.is_local() || !rules.legacy;
-                has_half
-                    && !live.is_unanswered
-                    && half.stop.is_none()
-                    && (live.is_open || std::env::var("TSM_TOL").is_err())
+                has_half && !live.is_unanswered && half.stop.is_none()
             })
             .map(|(&handle, _)| handle)
             .collect();
@@ -376,8 +372,10 @@ impl Application {
         *held -= bytes;
         self.judge.held -= bytes;
         self.orphans.retain(|&(_, _, held)| held > 0);
-        self.judge
-            .consume(number, 1 - writer(handle), bytes, ledger);
+        let half = &mut ledger.streams[number].halves[1 - writer(handle)];
+        let without = bytes.min(half.held_without);
+        half.held_without -= without;
+        self.judge.consume(half, bytes - without);
         end.session.release(handle, bytes as u32, &mut end.log);
         true
     }

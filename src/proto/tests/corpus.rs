@@ -87,8 +87,10 @@ fn conversation(client: Protocol, server: Protocol) -> [Vec<u8>; 2] {
         }
         let up = std::mem::take(&mut pair.client.wire);
         let down = std::mem::take(&mut pair.server.wire);
-        assert_eq!(pair.server.receive(&up), Ok(()));
-        assert_eq!(pair.client.receive(&down), Ok(()));
+        // One of them closes at last.
+        if pair.server.receive(&up).is_err() || pair.client.receive(&down).is_err() {
+            break;
+        }
         pair.advance(Duration::from_millis(60));
     }
     said

@@ -1,7 +1,7 @@
 //! Judges what a session emits, at once and whatever the application does about it later: only of streams that live, in
 //! an order that makes sense, with the bytes that were written, and within the windows.
 
-use super::ledger::{Answer, Finish, Ledger, Stream};
+use super::ledger::{Answer, Finish, Half, Ledger, Stream};
 use super::pair::{End, Seen};
 use super::proto::*;
 use std::collections::{BTreeMap, VecDeque};
@@ -34,7 +34,8 @@ pub struct Rules {
 pub enum News {
     Stream(Handle, usize),
     Opened(Handle),
-    Data(Handle, usize, usize),
+    /// So many bytes, and whether they came under credit.
+    Data(Handle, usize, bool),
     SendingOver(usize, usize),
     Failed(usize),
     Blocked(Handle, bool),
@@ -133,8 +134,8 @@ impl Judge {
             }
             Seen::Data(handle, bytes) => {
                 let number = self.number(handle);
-                self.see_data(number, 1 - writer(handle), &bytes, ledger, rules);
-                News::Data(handle, number, bytes.len())
+                let credited = self.see_data(number, 1 - writer(handle), &bytes, ledger, rules);
+                News::Data(handle, bytes.len(), credited)
             }
             Seen::Json(..) => panic!("nobody sends JSON data"),
             Seen::End(handle, value) => {
@@ -144,7 +145,9 @@ impl Judge {
             }
             Seen::Reset(handle, code) => {
                 assert!(!rules.legacy);
-                ledger.streams[self.number(handle)].halves[1 - writer(handle)].see_reset(code);
+                let number = self.number(handle);
+                let stream = &mut ledger.streams[number];
+                stream.halves[1 - writer(handle)].see_reset(code);
                 return None;
             }
             Seen::Stopped(handle, code) => {
@@ -158,11 +161,9 @@ impl Judge {
                 let number = self.number(handle);
                 let stream = &mut ledger.streams[number];
                 assert!(handle.is_local() && !stream.saw_opened && !rules.legacy);
-                // An acceptance that was given up before it was sent is as good as none.
-                let [out, back] = &stream.halves;
+                // An opener that gives up before anybody knows of the stream hears itself.
+                let out = &stream.halves[0];
                 let refused = stream.answer == Some(Answer::Refused(code))
-                    || back.finish == Some(Finish::Reset(code))
-                    || back.stop == Some(code)
                     || (out.finish == Some(Finish::Reset(code)) && !stream.is_announced);
                 assert!(refused, "nobody refused it: {stream:?}");
                 stream.saw_failed = true;
@@ -232,6 +233,7 @@ impl Judge {
         })
     }
 
+    /// Gives whether they came under credit.
     fn see_data(
         &mut self,
         number: usize,
@@ -239,19 +241,15 @@ impl Judge {
         bytes: &[u8],
         ledger: &mut Ledger,
         rules: &Rules,
-    ) {
+    ) -> bool {
         let half = &mut ledger.streams[number].halves[half];
         half.see(bytes, rules.whole[1 - self.side]);
-        let before = half.in_window();
-        half.delivered += bytes.len() as u64;
         if !self.wires.receiving {
-            half.delivered_legacy = half.delivered;
+            return false;
         }
-        let window = half.in_window();
-        self.in_window = self.in_window + window - before;
-        if rules.legacy {
-            return;
-        }
+        half.in_window += bytes.len() as u64;
+        self.in_window += bytes.len() as u64;
+        let window = half.in_window;
         let limit = rules.stream_window[self.side];
         assert!(
             window <= limit,
@@ -260,15 +258,13 @@ impl Judge {
         let limit = rules.connection_window[self.side] + self.held.min(rules.max_held[self.side]);
         let total = self.in_window;
         assert!(total <= limit, "window exceeded: {total} of {limit}");
+        true
     }
 
-    /// The application has consumed what it was given.
-    pub fn consume(&mut self, number: usize, half: usize, bytes: u64, ledger: &mut Ledger) {
-        let half = &mut ledger.streams[number].halves[half];
-        let before = half.in_window();
-        half.consumed += bytes;
-        assert!(half.consumed <= half.delivered);
-        self.in_window = self.in_window + half.in_window() - before;
+    /// The application has consumed what it was given under credit.
+    pub fn consume(&mut self, half: &mut Half, bytes: u64) {
+        half.in_window -= bytes;
+        self.in_window -= bytes;
     }
 }
 
@@ -294,9 +290,7 @@ pub fn never_began(stream: &Stream) -> bool {
     let out = &stream.halves[0];
     let nothing_to_say = match &out.finish {
         Some(Finish::Reset(_)) => true,
-        Some(Finish::End(value)) => {
-            (out.written == 0 && value.is_none()) || std::env::var("TSM_TOL").is_ok()
-        }
+        Some(Finish::End(value)) => out.written == 0 && value.is_none(),
         None => false,
     };
     !stream.is_announced && stream.ended_early && nothing_to_say

@@ -56,11 +56,10 @@ pub struct Half {
     pub saw_finish: bool,
     /// The reader wants no more, with this code.
     pub stop: Option<u64>,
-    /// What the reader's session gave out; before that, what it gave out by the legacy wire, which has no credit.
-    pub delivered: u64,
-    pub delivered_legacy: u64,
-    /// What the reader has consumed.
-    pub consumed: u64,
+    /// What the reader's session gave out under credit and the reader has not consumed.
+    pub in_window: u64,
+    /// What the reader holds of what came by the legacy wire, which has no credit.
+    pub held_without: u64,
 }
 
 impl Half {
@@ -133,11 +132,6 @@ impl Half {
             assert_eq!(self.finish, Some(Finish::Reset(code)));
         }
         self.saw_finish = true;
-    }
-
-    /// Bytes given out under credit and not consumed.
-    pub fn in_window(&self) -> u64 {
-        self.delivered - self.consumed.max(self.delivered_legacy)
     }
 }
 

@@ -361,7 +361,7 @@ proptest! {
             };
             compare(&switched.did[at], &switched.saw[other], limit.min(WHOLE));
             let wires = switched.wires[at];
-            if std::env::var("TSM_LEGACY").is_err() { prop_assert_eq!((wires.sending, wires.receiving), (both_new, both_new)); }
+            prop_assert_eq!((wires.sending, wires.receiving), (both_new, both_new));
         }
     }
 

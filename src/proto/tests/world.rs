@@ -86,8 +86,7 @@ impl Rules {
         let [client, server] = configs;
         let legacy = [client, server]
             .iter()
-            .any(|config| config.protocol == Protocol::Legacy)
-            || std::env::var("TSM_LEGACY").is_ok();
+            .any(|config| config.protocol == Protocol::Legacy);
         let whole = |receiver: &Config| match legacy {
             true => 16 << 10,
             false => (16 << 10)
@@ -127,12 +126,7 @@ impl Rules {
 
 impl World {
     fn new(choices: &mut Choices<'_>, budget: usize) -> Self {
-        let (mut client, mut server) = choices.pick(&MIXES);
-        if std::env::var("TSM_LEGACY").is_ok()
-            && (client == Protocol::Qmux || server == Protocol::Qmux)
-        {
-            (client, server) = (Protocol::Auto, Protocol::Auto);
-        }
+        let (client, server) = choices.pick(&MIXES);
         let configs = [config(choices, client), config(choices, server)];
         let now = Instant::now();
         let end = |side, nonce, at: usize| End::at(now, side, nonce, configs[at].clone());

@@ -1,0 +1,86 @@
+//! How connections end on any wire, and what is sent before.
+
+use super::*;
+
+both_ways! {
+    what_was_written_is_sent_before_a_close
+    a_close_with_a_code_is_an_orderly_end_behind_what_was_written
+    what_is_commanded_behind_the_end_counts_for_nothing
+}
+
+fn what_was_written_is_sent_before_a_close() {
+    for _ in 0..50 {
+        let (mut server, _, mut client, near) = joined();
+        client.put(DATA, near, 0, 60_000, &[7; 60_000]);
+        client.put(DATA, near, 0, 40_000, &[7; 40_000]);
+        client.flush();
+        client
+            .engine
+            .connection(near)
+            .expect("open")
+            .stop(Stop::Close);
+        let mut got = 0;
+        loop {
+            let record = server.next();
+            match record.kind {
+                kind::DATA => got += record.bytes.len(),
+                kind::CONN_END => break,
+                _ => {}
+            }
+        }
+        assert_eq!(got, 100_000);
+    }
+}
+
+fn a_close_with_a_code_is_an_orderly_end_behind_what_was_written() {
+    let (mut server, _, mut client, near) = joined_by(&legacy());
+    client.put(DATA, near, 0, 30_000, &[7; 30_000]);
+    let mut payload = 5_u64.to_le_bytes().to_vec();
+    payload.extend(b"enough");
+    client.put(CLOSE, near, 0, payload.len() as u32, &payload);
+    // Nothing follows a close.
+    client.put(DATA, near, 0, 5, b"hello");
+    client.flush();
+    loop {
+        let record = client.next();
+        assert_ne!(record.kind, kind::CONN_ERROR, "{}", record.text());
+        if record.kind == kind::CONN_CLOSE {
+            assert_eq!(record.aux, 0);
+            break;
+        }
+    }
+    let mut got = 0;
+    loop {
+        let record = server.next();
+        match record.kind {
+            kind::DATA => got += record.bytes.len(),
+            kind::CONN_END => break,
+            _ => {}
+        }
+    }
+    assert_eq!(got, 30_000);
+}
+
+fn what_is_commanded_behind_the_end_counts_for_nothing() {
+    let (mut server, far, mut client, near) = joined();
+    client
+        .engine
+        .connection(near)
+        .expect("open")
+        .stop(Stop::Reset);
+    server.wait_for(kind::CONN_CLOSE);
+    client.wait_for(kind::CONN_CLOSE);
+    for (application, connection) in [(&mut server, far), (&mut client, near)] {
+        application.put(DATA, connection, 0, 5, b"hello");
+        assert_eq!(application.flush(), 0);
+        let open = application
+            .engine
+            .connection(connection)
+            .expect("not released");
+        assert_eq!(open.totals().queued, 0);
+        application.engine.release(connection);
+        // What was told of it is all that is held.
+        application.next_within(Duration::from_millis(10));
+        assert_eq!(application.engine.events.held(), 0);
+    }
+}
