@@ -261,6 +261,28 @@ test('a stream that waits for the connection and for its credit gets one drain, 
   }
 })
 
+test('one drain is one, though credit came and went while the connection was full', async () => {
+  const { stream, fake, number, record } = creator({ writableHighWaterMark: 1000 })
+  const seen = log(stream, 'drain')
+  fake.queued.set(number, 5000)
+  for (let round = 0; round < 3; round++) {
+    stream.write(Buffer.alloc(1000))
+    engine.flush()
+    record(kind.BLOCKED)
+    stream.write(Buffer.alloc(1000))
+    record(kind.UNBLOCKED)
+  }
+  stream.on('drain', () => {
+    fake.queued.set(number, 5000)
+    stream.write(Buffer.alloc(1000))
+  })
+  fake.queued.set(number, 0)
+  fake.push(kind.DRAIN, number)
+  fake.wake()
+  await turns()
+  assert.deepEqual(seen, ['drain'])
+})
+
 test('what is written to a blocked stream does not fill the connection', () => {
   const { con, stream, record, fake, number } = creator({ writableHighWaterMark: 1000 })
   record(kind.BLOCKED)

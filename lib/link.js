@@ -283,7 +283,7 @@ class Link extends EventEmitter {
     this._waiting = []
     let i = 0
     try {
-      while (i < waiting.length) waiting[i++]._emitDrain()
+      while (i < waiting.length) waiting[i++]._drained()
     } finally {
       if (i < waiting.length) {
         this._waiting = waiting.slice(i).concat(this._waiting)

@@ -17,6 +17,10 @@ const { data: sendData, op } = engine
 
 const EMPTY = Buffer.alloc(0)
 
+// Of _drain: write() has said false since the last 'drain'; the connection has the stream on its list of those to tell.
+const OWED = 1
+const LISTED = 2
+
 /** The fields are those of MuxStream, which sets them all. */
 class Writer extends Reader {
   get writableHighWaterMark () { return this._connection._highWater }
@@ -24,7 +28,7 @@ class Writer extends Reader {
   /** Bytes that wait on the whole connection: streams of one connection share its queue. */
   get writableLength () { return this._out >= WRITING ? this._connection._queued : 0 }
 
-  get writableNeedDrain () { return this._needsDrain && this._out >= WRITING }
+  get writableNeedDrain () { return (this._drain & OWED) !== 0 && this._out >= WRITING }
 
   // ---- called by programs and by Node ----
 
@@ -88,23 +92,27 @@ class Writer extends Reader {
 
   // The connection's queue is full. One 'drain' is owed, however often write() said so.
   _full () {
-    if (!this._needsDrain) {
-      this._needsDrain = true
-      this._connection._waiting.push(this)
-    }
+    if ((this._drain & LISTED) === 0) this._connection._waiting.push(this)
+    this._drain = OWED | LISTED
     return false
   }
 
   // The stream's credit is used up; what waits for it does not count as the connection's queue.
   _wait () {
     this._connection._count(0)
-    this._needsDrain = true
+    this._drain |= OWED
     return false
   }
 
+  /** The connection's queue has drained, and the stream is off its list. */
+  _drained () {
+    this._drain &= ~LISTED
+    if (this._out !== BLOCKED) this._emitDrain()
+  }
+
   _emitDrain () {
-    if (!this._needsDrain || this._out === BLOCKED) return
-    this._needsDrain = false
+    if ((this._drain & OWED) === 0) return
+    this._drain &= ~OWED
     if (this._out >= WRITING) context.emit(this._context, this, 'drain')
   }
 
@@ -240,10 +248,10 @@ class Writer extends Reader {
   _onUnblocked () {
     if (this._out !== BLOCKED) return
     this._out = WRITING
-    if (!this._needsDrain) return
+    if (this._drain !== OWED) return // or it is told with the connection's others
     const connection = this._connection
     if (connection._queued < connection._highWater) this._emitDrain()
-    else connection._waiting.push(this)
+    else this._full()
   }
 
   // Native code has given our half up.

@@ -48,7 +48,7 @@ class MuxStream extends Writer {
     this._finished = false // the kernel took our end
     this._over = false // native code is done with it
     this._quiet = false // destroyed by its connection or the peer: no 'error' unless somebody listens
-    this._needsDrain = false
+    this._drain = 0 // whether 'drain' is owed, and by whom
     this._encoding = undefined // set by setDefaultEncoding
     this._lost = undefined // why what was written is not sent: the error of its callbacks
     this._emitted = false

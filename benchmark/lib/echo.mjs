@@ -7,9 +7,10 @@ import { openStream } from './streams.mjs'
 import { cpuOf, followWindow, openWindow } from './window.mjs'
 
 /** Where a stream goes one way only, the answers come on one that the other side opens. */
-async function server (side) {
+export async function answer (side, { claim } = {}) {
   await side.listen((connection) => {
-    connection.onStream((stream) => {
+    connection.onStream((stream, meta) => {
+      if (claim?.(stream, meta)) return
       if (side.features.duplex) stream.on('data', (data) => stream.write(data))
       else connection.open({ back: true }, (back) => stream.on('data', (data) => back.write(data)))
     })
@@ -36,13 +37,14 @@ class Times {
   sorted () { return this.values.subarray(0, this.count).sort() }
 }
 
-async function client (side) {
+export async function ask (side, { burden } = {}) {
   const { size, outstanding } = side.params
   const connection = await side.connect()
   const bytes = payload(size)
   const there = openStream(connection, { there: true })
   const back = side.features.duplex ? there : new Promise((resolve) => connection.onStream(resolve))
   const [out, home] = await Promise.all([there, back])
+  await burden?.(connection)
 
   const reader = new Reader(size, false)
   const times = new Times()
@@ -87,12 +89,13 @@ async function client (side) {
   return { ...measured, count: sorted.length, p50: quantile(sorted, 0.5) / 1000, p99: quantile(sorted, 0.99) / 1000 }
 }
 
-export function echo ({ outstanding, metrics }) {
+/** `own` are parameters of the workload's. */
+export function echo ({ outstanding, metrics, own }) {
   return {
-    server,
-    client,
+    server: (side) => answer(side),
+    client: (side) => ask(side),
     metrics,
-    defaults: { size: 64, outstanding, warmUp: 1, seconds: 2 },
+    defaults: { size: 64, outstanding, warmUp: 1, seconds: 2, ...own },
     cpu: { title: 's per million round trips' },
     describe: ({ size, outstanding, seconds, warmUp }) => `Messages of ${size} bytes, ${outstanding} outstanding, ` +
       `for ${seconds} s after ${warmUp} s of warm-up; timed by the end that asks.`,

@@ -41,9 +41,12 @@ export function runPair ({ workload, server, client, params, link, host, timeout
       }
     }
 
-    function start (role, end) {
-      const settings = { role, workload, params, host, contestant: end.contestant, options: end.options ?? {} }
-      const child = children[role] = fork(END, [JSON.stringify(settings)], launch(cpus, flags))
+    function startEnd (role, { contestant, options = {} }) {
+      start(role, END, { role, workload, params, host, contestant, options }, flags)
+    }
+
+    function start (role, program, settings, flags = []) {
+      const child = children[role] = fork(program, [JSON.stringify(settings)], launch(cpus, flags))
       child.on('message', (message) => onMessage(role, message))
       child.on('error', (error) => finish({ error: `${role}: ${error.message}` }))
       // 'close', not 'exit': it comes after the last message.
@@ -61,7 +64,7 @@ export function runPair ({ workload, server, client, params, link, host, timeout
     function onMessage (role, message) {
       switch (message.type) {
         case 'listening':
-          say('client', 'listening', message.port)
+          say(role === 'server' && link ? 'link' : 'client', 'listening', message.port)
           break
         case 'word':
           say(role === 'server' ? 'client' : 'server', message.word, message.value)
@@ -81,7 +84,8 @@ export function runPair ({ workload, server, client, params, link, host, timeout
     const timer = setTimeout(() => finish({ error: `no result within ${timeout / 1000} s` }), timeout)
     signal?.addEventListener('abort', onAbort)
     // Both at once: a node takes long to start, and the client waits for the server anyway.
-    start('server', server)
-    start('client', client)
+    startEnd('server', server)
+    startEnd('client', client)
+    if (link) start('link', LINK, { host, ...link })
   })
 }

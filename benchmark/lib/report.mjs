@@ -57,17 +57,23 @@ function text (value) {
   return value.replace(/\s+/g, ' ').replaceAll('|', '\\|')
 }
 
+/** Each against its own base: variants against the first of them, wires against the last. */
+function ownRatio (outcomes, base, stats, { key }) {
+  return base === undefined ? '–' : ratioCell(stats, over(outcomes[base], key))
+}
+
 function table ({ metrics, cpu, outcomes }, contestants) {
   const [primary, ...others] = metrics
+  const hasBases = contestants.some(({ base }) => base !== undefined)
   const bases = primary.noRatio ? [] : BASES.filter((id) => id in outcomes)
   const baseStats = bases.map((id) => over(outcomes[id], primary.key))
   const head = (metric) => metric.isLess ? `${metric.title} (less is better)` : metric.title
   const columns = [
-    head(primary), ...bases.map((id) => `to ${id}`), ...others.map(head),
+    head(primary), ...(hasBases ? ['to its base'] : []), ...bases.map((id) => `to ${id}`), ...others.map(head),
     ...(cpu ? ['CPU sender', 'CPU receiver'] : []), 'runs'
   ]
   const lines = [row(['contestant', ...columns]), row(['---', ...columns.map(() => '---:')])]
-  for (const { id, title } of contestants) {
+  for (const { id, title, base } of contestants) {
     const own = outcomes[id]
     if (own === undefined) continue
     const stats = over(own, primary.key)
@@ -75,6 +81,7 @@ function table ({ metrics, cpu, outcomes }, contestants) {
     lines.push(row([
       text(title),
       survived === 0 ? '**failed**' : cell(stats, primary),
+      ...(hasBases ? [ownRatio(outcomes, base, stats, primary)] : []),
       ...baseStats.map((base) => ratioCell(stats, base)),
       ...others.map((metric) => cell(over(own, metric.key), metric)),
       ...(cpu ? [cpuCell(own, 'Sender'), cpuCell(own, 'Receiver')] : []),
@@ -94,15 +101,17 @@ export function failureLines (outcomes, contestants) {
 
 /** The lines of one workload without its heading. */
 export function body (workload, contestants) {
-  const { cpu, runs, outcomes } = workload
+  const { cpu, runs, outcomes, goals = [] } = workload
+  const rows = workload.rows ?? contestants
   const cpuText = cpu
     ? ` CPU: ${cpu.title}, of the process and in parentheses of its JavaScript thread.`
     : ''
-  const failed = failureLines(outcomes, contestants)
+  const failed = failureLines(outcomes, rows)
   return [
     `${workload.text} ${runs === 1 ? 'One run.' : `${runs} runs, interleaved: median (lowest–highest).`}${cpuText}`,
     '',
-    ...table(workload, contestants),
+    ...table(workload, rows),
+    ...(goals.length > 0 ? ['', ...goals.map(({ text, isMet }) => `- ${isMet ? 'met' : '**missed**'}: ${text}`)] : []),
     ...(failed.length > 0 ? ['', ...failed.map((line) => `- ${line}`)] : [])
   ]
 }

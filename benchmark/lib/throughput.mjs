@@ -5,8 +5,11 @@ import { Drink, Flood } from './flood.mjs'
 import { openStreams } from './streams.mjs'
 import { cpuOf, followWindow, openWindow } from './window.mjs'
 
-/** Resolves with what Drink counted, once all streams have ended and everything has been checked. */
-export async function receive (side, { isExact, isTimed = true }) {
+/**
+ * Resolves with what Drink counted, once all streams have ended and everything has been checked. Streams for which
+ * claim(stream, meta) is true are somebody else's.
+ */
+export async function receive (side, { isExact, isTimed = true, claim }) {
   const { size, streams = 1 } = side.params
   let measured
   const drink = new Drink({
@@ -19,7 +22,9 @@ export async function receive (side, { isExact, isTimed = true }) {
   side.partial = () => ({ messages: Math.floor(drink.bytes / size) })
   let sent
   const all = Promise.all([drink.ended, side.hear('sent').then((count) => { sent = count })])
-  await side.listen((connection) => connection.onStream((stream) => drink.add(stream)))
+  await side.listen((connection) => connection.onStream((stream, meta) => {
+    if (!claim?.(stream, meta)) drink.add(stream)
+  }))
   await side.notStalled(all, () => drink.bytes, () => sent === undefined
     ? `${drink.bytes} bytes arrived`
     : `${drink.bytes} of ${sent * size} bytes arrived`)
@@ -28,9 +33,11 @@ export async function receive (side, { isExact, isTimed = true }) {
   return { ...await measured, arrived: Number(arrivedAt), events: drink.events, total: sent }
 }
 
-export async function send (side, limit) {
+/** `burden(connection)` is done, and awaited, before anything is sent. */
+export async function send (side, { limit, burden } = {}) {
   const { size, streams = 1 } = side.params
   const opened = await openStreams(side, streams)
+  await burden?.(opened.connections[0])
   const isPaced = !side.features.backpressure
   const flood = new Flood(opened.streams, { size, limit, isPaced })
   if (isPaced) side.hearAll('credit', (messages) => flood.credit(messages))
@@ -38,12 +45,12 @@ export async function send (side, limit) {
   return flood
 }
 
-async function server (side) {
-  return receive(side, { isExact: side.params.wholeMessages === 1 && side.features.messages === 'exact' })
+async function server (side, { claim } = {}) {
+  return receive(side, { isExact: side.params.wholeMessages === 1 && side.features.messages === 'exact', claim })
 }
 
-async function client (side) {
-  const flood = await send(side)
+async function client (side, { burden } = {}) {
+  const flood = await send(side, { burden })
   flood.start()
   const measured = await followWindow(side)
   flood.stop()

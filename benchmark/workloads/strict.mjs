@@ -27,7 +27,7 @@ export function server (side) {
 }
 
 export async function client (side) {
-  const flood = await send(side, side.params.messages)
+  const flood = await send(side, { limit: side.params.messages })
   const began = now()
   flood.start()
   await flood.ended

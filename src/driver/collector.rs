@@ -175,7 +175,7 @@ mod tests {
         first.append(&mut second);
         assert!(second.is_empty());
         assert_eq!(first.extra, b"12345");
-        let word = |kind| kind << 24 | 5;
+        let word = |kind: u32| kind << 24 | 5;
         assert_eq!(
             first.records,
             [

@@ -30,7 +30,11 @@ impl Marks {
     /// So many more bytes are with the kernel.
     pub fn transmitted<S: Sink>(&mut self, bytes: u64, sink: &mut S) {
         self.sent += bytes;
-        while let Some((_, id)) = self.waiting.pop_front_if(|&mut (at, _)| at <= self.sent) {
+        while let Some(&(at, id)) = self.waiting.front() {
+            if at > self.sent {
+                return;
+            }
+            self.waiting.pop_front();
             sink.emit(Event::Mark(id), Payload::Empty);
         }
     }

@@ -35,6 +35,13 @@ enum Receiving {
     Qmux,
 }
 
+/// What waits until it is known what the peer is.
+#[derive(Clone, Copy, Debug)]
+enum Undone {
+    Stop(u64),
+    Reset(u64),
+}
+
 /// The session.
 #[derive(Debug)]
 pub struct Session {
@@ -54,6 +61,8 @@ pub struct Session {
     /// Those who wait until everything is sent.
     barriers: Vec<u32>,
     held: u64,
+    /// What the application wants of streams and only QMux can say, until it is known whether the peer speaks it.
+    undone: Vec<(Handle, Undone)>,
     /// Nothing is commanded any more.
     is_finishing: bool,
     /// As of the last call that said.
@@ -128,6 +137,7 @@ impl Session {
             marks: Marks::default(),
             barriers: Vec::new(),
             held: 0,
+            undone: Vec::new(),
             is_finishing: false,
             now,
             config,
@@ -198,6 +208,7 @@ impl Session {
 
     fn receive_legacy<S: Sink>(&mut self, input: &[u8], sink: &mut S) -> Result<(), ProtocolError> {
         let at = legacy!(self, sink, |wire, cx| wire.receive(input, cx))?;
+        self.do_undone(sink);
         if !self.legacy.is_over() {
             qmux!(self, sink, |wire, cx| wire.flush(cx));
             return Ok(());
@@ -339,8 +350,30 @@ impl Session {
 
     /// The same, and tells the peer, on the wire that can. On legacy it is a matter of this end alone.
     pub fn stop<S: Sink>(&mut self, stream: Handle, code: u64, sink: &mut S) {
-        qmux_flush!(self, sink, |wire, cx| wire.stop(stream, code, cx));
         self.legacy_discard(stream);
+        if qmux_flush!(self, sink, |wire, cx| wire.stop(stream, code, cx)).is_none()
+            && self.is_undecided()
+        {
+            self.undone.push((stream, Undone::Stop(code)));
+        }
+    }
+
+    /// Whether the peer may still turn out to speak QMux.
+    fn is_undecided(&self) -> bool {
+        self.negotiation.peer() == PeerKind::Undecided
+    }
+
+    /// It is known by now what the peer is: what waited for that is done.
+    fn do_undone<S: Sink>(&mut self, sink: &mut S) {
+        if self.undone.is_empty() || self.is_undecided() {
+            return;
+        }
+        for (stream, what) in std::mem::take(&mut self.undone) {
+            match what {
+                Undone::Stop(code) => self.stop(stream, code, sink),
+                Undone::Reset(code) => self.reset(stream, code, sink),
+            }
+        }
     }
 
     fn legacy_discard(&mut self, stream: Handle) {
@@ -351,8 +384,12 @@ impl Session {
 
     /// Gives the rest of what we send on a stream up. The legacy wire can only end it.
     pub fn reset<S: Sink>(&mut self, stream: Handle, code: u64, sink: &mut S) {
-        if qmux_flush!(self, sink, |wire, cx| wire.reset(stream, code, cx)).is_none() {
-            self.end(stream, None, sink);
+        if qmux_flush!(self, sink, |wire, cx| wire.reset(stream, code, cx)).is_some() {
+            return;
+        }
+        match self.is_undecided() {
+            true => self.undone.push((stream, Undone::Reset(code))),
+            false => self.end(stream, None, sink),
         }
     }
 

@@ -31,10 +31,10 @@ impl Qmux {
         }
         self.ready += text.len() as u64;
         self.opens.push_back(handle);
-        self.open_waiting(cx);
+        self.fill(cx);
     }
 
-    /// Lets streams that wait for a place begin, in order.
+    /// Lets streams that wait for a place begin, in order, each when the meta of the one before is sent.
     pub(super) fn open_waiting<S: Sink>(&mut self, cx: &mut Context<'_, S>) {
         while self.opening.is_none()
             && let Some(&handle) = self.opens.front()
@@ -86,7 +86,6 @@ impl Qmux {
         if is_ours {
             self.opening = Some((handle, stream.send.meta));
             self.schedule(handle);
-            self.fill(cx);
             return;
         }
         // A foreign peer knows no meta; an empty frame lets it see the stream.
@@ -111,12 +110,10 @@ impl Qmux {
             Payload::Empty,
         );
         self.schedule(handle);
-        self.fill(cx);
     }
 
     /// Ends the sending half, with a value (a JSON text) or without.
     pub fn end<S: Sink>(&mut self, handle: Handle, value: Option<&[u8]>, cx: &mut Context<'_, S>) {
-        let is_ours = self.is_ours();
         let Some(stream) = self.streams.get(handle) else {
             return;
         };
@@ -125,9 +122,7 @@ impl Qmux {
             return;
         }
         if let Some(value) = value.filter(|value| value.trim_ascii() != b"null") {
-            if is_ours {
-                self.put(handle, Kind::EndValue, &[], cx);
-            }
+            self.put(handle, Kind::EndValue, &[], cx);
             self.put(handle, Kind::Bytes, value, cx);
         }
         self.put_fin(handle, cx);

@@ -134,7 +134,10 @@ impl Ping {
             return Err(violation("answered a ping that was never sent"));
         }
         let mut answered = Vec::new();
-        while let Some(sent) = self.sent.pop_front_if(|sent| sent.number <= number) {
+        while self.sent.front().is_some_and(|sent| sent.number <= number) {
+            let Some(sent) = self.sent.pop_front() else {
+                break;
+            };
             let rtt = now.saturating_duration_since(sent.at);
             if sent.number == number {
                 self.rtt = Some(rtt);

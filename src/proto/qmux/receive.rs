@@ -337,12 +337,27 @@ impl Qmux {
         }
         let before = std::mem::replace(&mut recv.state, RecvState::Done);
         let dropped = std::mem::take(&mut recv.text).len();
+        let was_seen = stream.send.window.used() >= stream.send.meta;
+        if before == RecvState::Accept && was_seen {
+            stream.is_known = true;
+        }
         let is_known = stream.is_known;
         self.text_total -= dropped;
         let code_text = code.to_string();
         let payload = Payload::Owned(code_text.as_bytes());
         match before {
             RecvState::Data | RecvState::EndValue if is_known => {
+                cx.sink.emit(Event::Reset(handle), payload);
+            }
+            // It accepted the stream and said so, which the reset has overtaken; unless it never saw it whole.
+            RecvState::Accept if was_seen => {
+                cx.sink.emit(
+                    Event::Opened {
+                        stream: handle,
+                        id: id as u32,
+                    },
+                    Payload::Empty,
+                );
                 cx.sink.emit(Event::Reset(handle), payload);
             }
             RecvState::Accept | RecvState::Refusal => {

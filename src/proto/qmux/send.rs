@@ -63,11 +63,7 @@ impl Qmux {
         }
         let is_open = matches!(stream.send.state, SendState::Open | SendState::Waiting);
         if is_open && !stream.send.is_ending {
-            let kind = match is_ours {
-                true => Kind::Message,
-                false => Kind::Bytes,
-            };
-            self.put(handle, kind, payload, cx);
+            self.put(handle, Kind::Message, payload, cx);
         }
     }
 
@@ -132,6 +128,9 @@ impl Qmux {
     /// Encodes what waits, turn by turn, while there is room.
     pub(super) fn fill<S: Sink>(&mut self, cx: &mut Context<'_, S>) {
         while (cx.outbox.len() as u64) < MAX_ENCODED && !cx.outbox.is_closed() {
+            if self.opening.is_none() && !self.opens.is_empty() {
+                self.open_waiting(cx);
+            }
             let Some(handle) = self.scheduler.next() else {
                 return;
             };
@@ -155,15 +154,12 @@ impl Qmux {
                 self.control.tell_blocked(limit);
                 return;
             }
-            if self.opening.is_none() && !self.opens.is_empty() {
-                self.open_waiting(cx);
-            }
         }
     }
 
     /// One stream's turn.
     fn turn<S: Sink>(&mut self, handle: Handle, cx: &mut Context<'_, S>) -> Turn {
-        let is_alone = self.scheduler.is_empty();
+        let (is_alone, is_ours) = (self.scheduler.is_empty(), self.is_ours());
         let Some(mut queue) = self
             .streams
             .get(handle)
@@ -187,8 +183,11 @@ impl Qmux {
                     queue.advance(4);
                 }
                 Kind::EndValue => {
-                    let frame = frame::numbers(frame::END_VALUE, [stream.id]);
-                    self.records.push(&frame, 0, &[], cx.outbox);
+                    // To a foreign peer a value is bytes.
+                    if is_ours {
+                        let frame = frame::numbers(frame::END_VALUE, [stream.id]);
+                        self.records.push(&frame, 0, &[], cx.outbox);
+                    }
                     queue.advance(0);
                 }
                 Kind::Fin => {
@@ -219,10 +218,7 @@ impl Qmux {
                         };
                     }
                     let length = length.min(usize::try_from(credit).unwrap_or(usize::MAX));
-                    let offset = match self.peer.as_ref().is_some_and(|peer| peer.is_ours) {
-                        true => None,
-                        false => Some(stream.send.window.used()),
-                    };
+                    let offset = (!is_ours).then(|| stream.send.window.used());
                     stream.send.window.take(length as u64);
                     self.send.take(length as u64);
                     let id = stream.id;
