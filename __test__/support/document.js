@@ -1,7 +1,8 @@
 'use strict'
 
 // The examples of the documents, run as a reader would run them: each in a process of its own. A block of code that has
-// a name (```js server.mjs) is an example; a block of text with the same name is what it prints.
+// a name (```js server.mjs) is an example; a block of text with the same name is what it prints. A block of bytes
+// (```hex some name) is what stands on the wire; behind a # is a remark.
 
 const { spawn } = require('node:child_process')
 const fs = require('node:fs')
@@ -25,6 +26,36 @@ function readDocument (file) {
     blocks.set(name, block)
   }
   return { text, programs, outputs }
+}
+
+// The blocks of bytes by their names, the rows of the tables, and which blocks nobody asked for.
+function readWireDocument (file) {
+  const text = fs.readFileSync(path.join(root, file), 'utf8')
+  const blocks = new Map()
+  for (const [, name, block] of text.matchAll(/^```hex (.+)\n([^]*?)^```$/gm)) {
+    if (blocks.has(name)) throw new Error(`${file} has two blocks of bytes called ${name}`)
+    const digits = block.replace(/#.*$/gm, '').replace(/\s+/g, '')
+    if (!/^(?:[0-9a-f]{2})+$/.test(digits)) throw new Error(`${file}: ${name} is no hex`)
+    blocks.set(name, Buffer.from(digits, 'hex'))
+  }
+  const unused = new Set(blocks.keys())
+  return {
+    text,
+    unused,
+    bytes (name) {
+      if (!blocks.has(name)) throw new Error(`${file} has no block of bytes called ${name}`)
+      unused.delete(name)
+      return blocks.get(name)
+    },
+    // The cells of each row below the head that starts with these titles.
+    table (...titles) {
+      const lines = text.split('\n')
+      const head = lines.findIndex((line) => line.startsWith(`| ${titles.join(' | ')} |`))
+      if (head === -1) throw new Error(`${file} has no table of ${titles}`)
+      const end = lines.findIndex((line, index) => index > head && !line.startsWith('|'))
+      return lines.slice(head + 2, end).map((line) => line.slice(1, -1).split('|').map((cell) => cell.trim()))
+    }
+  }
 }
 
 class Program {
@@ -85,4 +116,4 @@ function start (t, name, source, port = 0) {
   return new Program(t, name, source, port)
 }
 
-module.exports = { readDocument, start, root }
+module.exports = { readDocument, readWireDocument, start, root }

@@ -25,10 +25,76 @@ function frame (id, type, payload = '') {
   return bytes
 }
 
-// The offer of an end that knows the legacy wire only:
+// The offer of an end that has no other wire to offer:
 // length 20, id 0, type f0, 'TSMX', no versions, nonce, no parameters
 function offer (nonce = '0102030405060708') {
   return hex(`00000014 00 f0 54534d58 00 ${nonce} 00`)
+}
+
+// What an end of ours with default options says of itself in its offer, which is of version 1, and in its first record.
+const PARAMETERS = '04 04 80100000  05 04 80040000  06 04 80040000  08 02 4100  c571c59429cd0845 04 80010010' +
+  'f254534d58000001 01 01'
+const FIRST_RECORD = `36 ff5153300d0a0d0a 2d ${PARAMETERS}`
+
+// Length 66, id 0, type f0, 'TSMX', one version, which is 1, nonce, 45 bytes of parameters.
+function offerQmux (nonce = '0102030405060708') {
+  return hex(`00000042 00 f0 54534d58 01 01 ${nonce} 2d ${PARAMETERS}`)
+}
+
+// A legacy frame of type f1, id 0: 'TSMX', version 1, the nonce of the offer that it answers.
+function switchTo (nonce) {
+  return hex(`00000013 00 f1 54534d58 01 ${nonce}`)
+}
+
+// A number as QUIC writes it (RFC 9000, section 16), in its shortest form.
+function varint (value) {
+  const size = value < 0x40 ? 1 : value < 0x4000 ? 2 : value < 0x40000000 ? 4 : 8
+  const bytes = Buffer.alloc(8)
+  bytes.writeBigUInt64BE(BigInt(value))
+  const shortest = bytes.subarray(8 - size)
+  shortest[0] |= Math.log2(size) << 6
+  return shortest
+}
+
+// The number at the front of `bytes` and what stands behind it.
+function readVarint (bytes) {
+  const size = 1 << (bytes[0] >> 6)
+  const number = bytes.subarray(0, size).reduce((sum, byte, index) => index === 0 ? BigInt(byte & 0x3f) : sum << 8n | BigInt(byte), 0n)
+  return [Number(number), bytes.subarray(size)]
+}
+
+// A record of these frames.
+function record (...frames) {
+  const body = Buffer.concat(frames.map((each) => typeof each === 'string' ? hex(each) : each))
+  return Buffer.concat([varint(body.length), body])
+}
+
+// How many numbers a frame of QMux has: of those that an end of ours sends to one of ours, besides compact ones.
+const NUMBERS = { 4: 3, 5: 2, 0x10: 1, 0x11: 2, 0x12: 1, 0x14: 1, 0x15: 2, 0x16: 1, 0x3c: 1, 0x3d: 1 }
+const PINGS = ['f48c67529ef8c7bd', 'f48c67529ef8c7be']
+
+// The frames in the body of a record: { type, numbers, data } each; of a compact one the first number is the stream.
+function framesOf (body) {
+  const frames = []
+  while (body.length > 0) {
+    const isPing = PINGS.includes(body.subarray(0, 8).toString('hex'))
+    const type = isPing ? 'ping' : body[0]
+    let count = isPing ? 1 : NUMBERS[type]
+    const isCompact = type >= 0x38 && type <= 0x3b
+    if (isCompact) count = type & 2 ? 2 : 1
+    if (count === undefined) throw new Error(`a frame that no end of ours sends: ${body.toString('hex')}`)
+    body = body.subarray(isPing ? 8 : 1)
+    const numbers = []
+    for (; count > 0; count--) {
+      const [number, rest] = readVarint(body)
+      numbers.push(number)
+      body = rest
+    }
+    const length = !isCompact ? 0 : type & 2 ? numbers[1] : body.length
+    frames.push({ type, numbers, data: body.subarray(0, length) })
+    body = body.subarray(length)
+  }
+  return frames
 }
 
 class WirePeer {
@@ -122,10 +188,10 @@ class WirePeer {
     return this.#take(length)
   }
 
-  // Reads exactly as many bytes as `text` has digits for, and gives both in one notation for an assertion.
+  // Reads exactly as many bytes as `text` has digits for, or as there are, and compares.
   async expects (text) {
-    const expected = hex(text)
-    const actual = await this.bytes(expected.length, `the bytes ${text}`)
+    const expected = typeof text === 'string' ? hex(text) : text
+    const actual = await this.bytes(expected.length, `the bytes ${expected.toString('hex')}`)
     if (!actual.equals(expected)) {
       throw new Error(`expected on the wire ${expected.toString('hex')}, got ${actual.toString('hex')}`)
     }
@@ -136,6 +202,21 @@ class WirePeer {
     const head = await this.bytes(6, 'the header of a frame')
     const payload = await this.bytes(head.readUInt32BE(0) - 6, 'the payload of a frame')
     return { id: head[4], type: head[5], payload, text: payload.toString() }
+  }
+
+  // Reads an offer of version 1, which is all that has come; gives its nonce.
+  async offerQmux () {
+    const bytes = await this.bytes(66, 'an offer')
+    const nonce = bytes.subarray(12, 20).toString('hex')
+    if (!bytes.equals(offerQmux(nonce))) throw new Error(`no offer with default parameters: ${bytes.toString('hex')}`)
+    return nonce
+  }
+
+  // The frames of the next record.
+  async frames () {
+    const first = await this.bytes(1, 'the size of a record')
+    const size = Buffer.concat([first, await this.bytes((1 << (first[0] >> 6)) - 1, 'the size of a record')])
+    return framesOf(await this.bytes(readVarint(size)[0], 'a record'))
   }
 
   // The next whole frame that is no offer: for tests that speak of something else.
@@ -185,4 +266,16 @@ async function listenWire (t, { path, allowHalfOpen = false } = {}) {
   }
 }
 
-module.exports = { hex, frame, offer, WirePeer, connectWire, listenWire }
+module.exports = {
+  FIRST_RECORD,
+  WirePeer,
+  connectWire,
+  frame,
+  hex,
+  listenWire,
+  offer,
+  offerQmux,
+  record,
+  switchTo,
+  varint
+}

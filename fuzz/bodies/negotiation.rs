@@ -39,7 +39,10 @@ pub fn negotiation(data: &[u8]) {
         false => input.rest.to_vec(),
     };
     let reads = input.reads(&bytes);
-    peer::cuts_make_no_difference(end, &reads);
+    // What became of a stream of ours may depend on what had been sent of it when something came.
+    if !input.flag(1) {
+        peer::cuts_make_no_difference(end, &reads);
+    }
     peer::react_to(end(), &reads);
 }
 

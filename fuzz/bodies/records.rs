@@ -46,6 +46,9 @@ pub fn records(data: &[u8]) {
         false => bytes.extend_from_slice(input.rest),
     }
     let reads = input.reads(&bytes);
-    peer::cuts_make_no_difference(end, &reads);
+    // What became of a stream of ours may depend on what had been sent of it when something came.
+    if !input.flag(3) {
+        peer::cuts_make_no_difference(end, &reads);
+    }
     peer::react_to(end(), &reads);
 }

@@ -78,7 +78,6 @@ impl Command<'_> {
                 | Self::Stop(..)
                 | Self::Credit(_)
                 | Self::Ping(_)
-                | Self::Priority(..)
                 | Self::GoAway
         )
     }

@@ -273,6 +273,7 @@ impl Task<'_> {
         if inner.finish && !self.write_ended && self.connection.is_flushed(inner) {
             self.write_ended = true;
             inner.write_ended = true;
+            inner.session.write_ended();
             inner.finish = false;
             match self.socket.shutdown_write() {
                 // The peer has closed already, which is as good.

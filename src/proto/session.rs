@@ -40,6 +40,7 @@ enum Receiving {
 enum Undone {
     Stop(u64),
     Reset(u64),
+    Priority(u8, bool),
 }
 
 /// The session.
@@ -372,6 +373,9 @@ impl Session {
             match what {
                 Undone::Stop(code) => self.stop(stream, code, sink),
                 Undone::Reset(code) => self.reset(stream, code, sink),
+                Undone::Priority(urgency, incremental) => {
+                    self.set_priority(stream, urgency, incremental);
+                }
             }
         }
     }
@@ -440,6 +444,9 @@ impl Session {
     pub fn set_priority(&mut self, stream: Handle, urgency: u8, is_incremental: bool) {
         if let Some(qmux) = &mut self.qmux {
             qmux.set_priority(stream, urgency, is_incremental);
+        } else if self.is_undecided() {
+            let what = Undone::Priority(urgency, is_incremental);
+            self.undone.push((stream, what));
         }
     }
 
@@ -503,11 +510,13 @@ impl Session {
 
     /// Whether there is, or may be, something to send now.
     pub fn wants_write(&self) -> bool {
+        let is_open = !self.outbox.is_closed();
         self.encoded() > 0
-            || self
-                .qmux
-                .as_ref()
-                .is_some_and(|qmux| qmux.wants_control(&self.config))
+            || is_open
+                && self
+                    .qmux
+                    .as_ref()
+                    .is_some_and(|qmux| qmux.wants_control(&self.config))
     }
 
     /// Whether another command that writes may be applied now. With QMux, streams keep what cannot be encoded.
@@ -555,6 +564,7 @@ impl Session {
         {
             self.close(0, true, "");
         }
+        self.tell_barriers(sink);
     }
 
     /// Takes all that is left to send, whatever the pace: the process is about to exit.
@@ -570,11 +580,20 @@ impl Session {
             self.marks.sent() <= self.outbox.total(),
             "no more is sent than was encoded"
         );
+        self.tell_barriers(sink);
+    }
+
+    fn tell_barriers<S: Sink>(&mut self, sink: &mut S) {
         if !self.barriers.is_empty() && self.is_flushed() {
             for id in std::mem::take(&mut self.barriers) {
                 sink.emit(Event::Mark(id), Payload::Empty);
             }
         }
+    }
+
+    /// The driver has ended our direction: nothing more is sent.
+    pub fn write_ended(&mut self) {
+        self.outbox.close();
     }
 
     /// All of a transmit is with the kernel.

@@ -84,6 +84,14 @@ impl Bodies {
         self.parts.clear();
     }
 
+    /// A part of a frame is still to come.
+    pub fn is_of(&self, stream: Option<Handle>) -> bool {
+        match self.target {
+            Target::Stream { handle, .. } => stream.is_none_or(|it| it == handle),
+            _ => false,
+        }
+    }
+
     pub fn shrink(&mut self) {
         if matches!(self.target, Target::Nothing) {
             self.parts = Vec::new();
@@ -300,11 +308,15 @@ impl Qmux {
             };
             let has_length = varint::read(text).is_some();
             let is_complete = self.gather(handle, piece, total, total_limit)?;
-            if is_complete && has_length {
+            // A length of 0 is complete without another byte.
+            let is_nothing = self
+                .streams
+                .get(handle)
+                .is_some_and(|stream| matches!(varint::read(&stream.recv.text), Some((0, _))));
+            if is_complete && (has_length || is_nothing) {
                 break;
             }
             if !is_complete || piece.bytes.is_empty() {
-                // A length of 0 is complete without another byte; no JSON text is empty.
                 self.absorb(handle, before - piece.bytes.len());
                 return Ok(());
             }
@@ -386,14 +398,12 @@ impl Qmux {
         cx: &mut Context<'_, S>,
     ) -> Result<(), ProtocolError> {
         let before = piece.bytes.len();
-        while !piece.bytes.is_empty() {
-            self.gather(
-                handle,
-                piece,
-                usize::MAX.min(before),
-                varint::MAX_SIZE.max(cx.config.max_meta_total),
-            )?;
-        }
+        let limit = varint::MAX_SIZE.max(cx.config.max_meta_total);
+        let have = self
+            .streams
+            .get(handle)
+            .map_or(0, |stream| stream.recv.text.len());
+        self.gather(handle, piece, have + before, limit)?;
         self.absorb(handle, before);
         let Some(stream) = self.streams.get(handle) else {
             return Ok(());
@@ -468,7 +478,8 @@ impl Qmux {
     pub(super) fn mark<S: Sink>(&mut self, handle: Handle, cx: &mut Context<'_, S>) {
         if let Some(stream) = self.streams.get(handle) {
             let received = stream.recv.window.received();
-            if stream.recv.marked == NO_MARK
+            if !self.bodies.is_of(Some(handle))
+                && stream.recv.marked == NO_MARK
                 && stream.is_known
                 && received > stream.recv.seen
                 && stream.recv.window.would_be_due(received)
@@ -486,7 +497,8 @@ impl Qmux {
     pub(super) fn mark_connection<S: Sink>(&mut self, cx: &mut Context<'_, S>) {
         let credit = &mut self.credit;
         let received = credit.window.received();
-        if credit.marked == NO_MARK
+        if !self.bodies.is_of(None)
+            && credit.marked == NO_MARK
             && received > credit.seen
             && credit.window.would_be_due(received)
         {

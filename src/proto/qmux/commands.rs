@@ -128,12 +128,21 @@ impl Qmux {
         self.put_fin(handle, cx);
     }
 
+    /// A stream of the peer's no longer waits for the application's answer. Gives whether it did.
+    fn answer(&mut self, handle: Handle) -> bool {
+        let Some(stream) = self.streams.get(handle) else {
+            return false;
+        };
+        let is_first = !std::mem::replace(&mut stream.is_answered, true);
+        self.answered += u64::from(is_first);
+        is_first
+    }
+
     /// Accepts a stream of the peer's.
     pub fn accept<S: Sink>(&mut self, handle: Handle, cx: &mut Context<'_, S>) {
-        if self.streams.get(handle).is_none() {
+        if !self.answer(handle) {
             return;
         }
-        self.accepted += 1;
         if self.is_ours() {
             self.put(handle, Kind::Bytes, &[0], cx);
         }
@@ -141,10 +150,9 @@ impl Qmux {
 
     /// Refuses a stream of the peer's.
     pub fn refuse<S: Sink>(&mut self, handle: Handle, code: u64, cx: &mut Context<'_, S>) {
-        if self.streams.get(handle).is_none() {
+        if !self.answer(handle) {
             return;
         }
-        self.accepted += 1;
         if !self.is_ours() {
             self.give_up(handle, code, cx);
         } else {

@@ -112,7 +112,7 @@ impl Qmux {
             return None;
         }
         let qmux = &config.qmux;
-        let bound = self.accepted.saturating_add(qmux.max_pending_streams);
+        let bound = self.answered.saturating_add(qmux.max_pending_streams);
         let room = qmux.max_incoming_streams.min(qmux.max_pending_streams);
         self.incoming.due_soon(bound.min(frame::MAX_STREAMS), room)
     }

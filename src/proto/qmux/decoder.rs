@@ -185,7 +185,10 @@ impl Decoder {
         let (id, after) = varint::read(after)?;
         let (length, after) = match has_length {
             true => varint::read(after)?,
-            false => (self.record - (rest.len() - after.len()) as u64, after),
+            false => {
+                let header = (rest.len() - after.len()) as u64;
+                (self.record.checked_sub(header)?, after)
+            }
         };
         let header = rest.len() - after.len();
         let fits = length <= after.len() as u64 && header as u64 + length <= self.record;

@@ -111,11 +111,14 @@ impl Qmux {
             self.bodies.start(Target::Parameters);
             return Ok(());
         }
+        let was_padding = std::mem::replace(&mut self.was_padding, frame == Frame::Padding);
         match frame {
             Frame::Parameters { .. } => Err(violation("declared its parameters twice")),
             Frame::Padding => {
                 self.decoder.skip_padding(input, at);
-                self.useless.spend(cx.now)
+                // A run of it counts once, however it is cut.
+                let is_first = !was_padding;
+                self.useless_unless(!is_first, cx)
             }
             Frame::Stream {
                 id,

@@ -103,6 +103,8 @@ pub struct Stream {
     pub recv: RecvHalf,
     /// The application knows of it: it was announced, or acknowledged.
     pub is_known: bool,
+    /// The application has accepted or refused it.
+    pub is_answered: bool,
     /// It ended before the peer's switch: its place was given back then.
     pub is_counted: bool,
     /// Length of its meta, while it counts.
@@ -136,6 +138,7 @@ impl Stream {
                 text: Vec::new(),
             },
             is_known: false,
+            is_answered: false,
             is_counted: false,
             meta: 0,
         }

@@ -67,8 +67,8 @@ pub struct Qmux {
     /// How many streams the peer may open, and how many we may.
     pub(super) incoming: RecvWindow,
     pub(super) outgoing: SendWindow,
-    /// Streams of the peer's that the application has accepted or refused.
-    pub(super) accepted: u64,
+    /// Streams of the peer's that do not wait for the application's answer any more.
+    pub(super) answered: u64,
     /// Streams of ours that wait for a place.
     pub(super) opens: VecDeque<Handle>,
     /// The stream whose meta is not all sent, and where that ends: others begin behind it, so that the peer learns of them
@@ -94,6 +94,8 @@ pub struct Qmux {
     pub(super) carried_ends: u64,
     /// The peer sends nothing more: what has no credit never gets any.
     pub(super) peer_has_finished: bool,
+    /// The last frame was padding.
+    pub(super) was_padding: bool,
     pub(super) resets: Budget,
     pub(super) pings: Budget,
     pub(super) empties: Budget,
@@ -136,7 +138,7 @@ impl Qmux {
             send: SendWindow::default(),
             incoming,
             outgoing: SendWindow::default(),
-            accepted: 0,
+            answered: 0,
             opens: VecDeque::new(),
             opening: None,
             blocked: 0,
@@ -150,6 +152,7 @@ impl Qmux {
             can_allow: true,
             carried_ends: 0,
             peer_has_finished: false,
+            was_padding: false,
             resets: Budget::new(qmux.max_resets, "resets"),
             pings: Budget::new(qmux.max_pings, "pings"),
             empties: Budget::new(qmux.max_empty_frames, "empty frames"),
@@ -295,6 +298,9 @@ impl Qmux {
             cx.sink
                 .emit(Event::Closed(handle), super::super::event::Payload::Empty);
             return;
+        }
+        if !stream.is_answered {
+            self.answered += 1;
         }
         if !stream.is_counted {
             self.incoming.consume_one();

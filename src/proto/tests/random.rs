@@ -189,7 +189,7 @@ impl Application {
     /// Accepts, and ends the own half, where there is one: at once, or when the opener has ended.
     fn accept(&mut self, end: &mut End, stream: Handle) {
         end.accept(stream);
-        if stream.slot() % 2 == 0 || self.saw[self.remote[&stream]].end.is_some() {
+        if stream.slot().is_multiple_of(2) || self.saw[self.remote[&stream]].end.is_some() {
             end.finish(stream, None);
         }
     }

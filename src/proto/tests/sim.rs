@@ -5,11 +5,12 @@
 
 use super::choices::Choices;
 use super::world::{self, Tally};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Connections in an ordinary run of the tests.
 const SEEDS: u64 = 3000;
@@ -19,6 +20,9 @@ const STEPS: usize = 300;
 
 /// Payload that each application writes at most.
 const BUDGET: usize = 400_000;
+
+/// One connection takes milliseconds; one that takes so long never ends.
+const SLOWEST: Duration = Duration::from_secs(60);
 
 /// What has to happen in them.
 const EXPECTED: [&str; 18] = [
@@ -61,13 +65,20 @@ fn for_each_seed(name: &str, each: impl Fn(u64) -> Tally + Sync) -> Tally {
     let sum = Mutex::new(Tally::new());
     let started = Instant::now();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let under_way = Mutex::new(BTreeMap::new());
+    let done = AtomicU64::new(0);
     let work = || loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
         // A few failures show what they have in common; more only hide it.
         if seed >= seeds.end || failed.load(Ordering::Relaxed) >= 3 {
+            done.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        match catch_unwind(AssertUnwindSafe(|| each(seed))) {
+        let lock = || under_way.lock().expect("no one panics with it");
+        lock().insert(seed, Instant::now());
+        let result = catch_unwind(AssertUnwindSafe(|| each(seed)));
+        lock().remove(&seed);
+        match result {
             Ok(tally) => {
                 let mut sum = sum.lock().expect("no one panics with it");
                 for (kind, count) in tally {
@@ -83,6 +94,17 @@ fn for_each_seed(name: &str, each: impl Fn(u64) -> Tally + Sync) -> Tally {
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(work);
+        }
+        while done.load(Ordering::Relaxed) < threads as u64 {
+            std::thread::sleep(Duration::from_millis(20));
+            let under_way = under_way.lock().expect("no one panics with it");
+            for (seed, since) in &*under_way {
+                if since.elapsed() > SLOWEST {
+                    eprintln!("TSM_SEED={seed} takes for ever");
+                    // Nothing else ends a thread that hangs.
+                    std::process::abort();
+                }
+            }
         }
     });
     let failed = failed.into_inner();
