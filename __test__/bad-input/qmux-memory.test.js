@@ -19,8 +19,8 @@ const messages = (id, count, data) => times(Math.ceil(count / 1000), record(time
 const taken = ({ socket }) => socket.bytesWritten - socket.writableLength
 
 // Answers pings late, so that the server takes the way for a long one and lets its windows grow; keeps count of limits.
-function drag (peer, late) {
-  const limits = { data: MiB, streams: 256 }
+function drag (peer, late, data = MiB) {
+  const limits = { data, streams: 256 }
   const listen = async () => {
     for (;;) {
       const frame = await peer.next()
@@ -46,15 +46,30 @@ test('records announced huge and sent byte by byte, on 100 connections', async (
   await server.servesOthers()
 })
 
-test('a million messages of one byte to streams that nobody reads stay within what may be held', async (t) => {
+// All that was sent has been read, and delivered to the program; or the connection is over.
+function digested (server, peer) {
+  return server.until(({ connections, read }) => connections === 0 || read >= peer.socket.bytesWritten, 'all to be read')
+}
+
+test('messages of one byte to streams that nobody reads stay within what may be held', async (t) => {
   const server = await besiege(t, 'ignore', { maxHeld: 16 * MiB, streamWindow: 64 * 1024, connectionWindow: 128 * 1024 })
   const peer = await server.open()
-  for (let n = 0; n < 100; n++) peer.send(f.open(up(n)))
-  await peer.roundTrip(1)
-  await server.measure()
-  peer.discard()
-  for (let n = 0; n < 100 && !peer.socket.destroyed; n++) await Promise.race([peer.write(messages(up(n), 60_000, 'x')), settled(() => taken(peer))])
-  await server.stays(16 + 17 + SPARE, 'messages of one byte') // and a window of them, 129 bytes each
+  const limits = drag(peer, 0, 128 * 1024)
+  let sent = 0
+  const flood = async () => {
+    for (let n = 0; n < 100 && !peer.socket.destroyed; n++) {
+      peer.send(f.open(up(n)))
+      sent += 5
+      for (let round = 0; round < 60; round++, sent += 1000) {
+        while (limits.data - sent < 2000) await turn()
+        await peer.write(messages(up(n), 1000, 'x'))
+      }
+    }
+  }
+  await Promise.race([flood(), settled(() => sent)])
+  await digested(server, peer)
+  // And a window of messages that count for 129 each.
+  await server.stays(16 + 17 + SPARE, `${sent} messages of one byte`)
   await server.servesOthers()
 })
 
@@ -82,6 +97,7 @@ test('windows that were made to grow do not let tiny messages in without a bound
     await peer.write(join(record(f.open(up(n))), messages(up(n), 250_000, 'x')))
     sent += 250_005
   }
+  await digested(server, peer)
   // maxHeld is 64 MiB.
   await server.stays(64 + 2 * SPARE, 'three million messages of one byte')
   await server.servesOthers()
@@ -96,6 +112,7 @@ for (const mode of ['ignore', 'nothing', 'read']) {
     await server.measure()
     peer.discard()
     await Promise.race([peer.pour(100, messages(one, 10_000, '')), settled(() => taken(peer))])
+    await digested(server, peer)
     await server.stays(16 + SPARE, 'a million messages of nothing')
     await server.servesOthers()
   })
@@ -150,9 +167,11 @@ test('twenty peers that never read what is written to them hold a bounded queue 
   const server = await besiege(t, 'flood', QMUX)
   for (let count = 0; count < 20; count++) {
     const peer = await server.open()
-    peer.send(f.message(down(0), '\0'))
+    const { id } = await peer.next('stream')
     peer.wire.stopReading()
+    peer.send(f.message(id, '\0'))
   }
+  await server.until(({ queued }) => queued > 0, 'the queues to be in use')
   const { queued } = await server.stays(20 * 2 + SPARE, 'twenty floods')
   assert.ok(queued <= 2 * MiB, `${queued} bytes are queued`)
 })

@@ -50,7 +50,8 @@ impl Records {
     ) {
         let total = header.len() + payload.len();
         debug_assert!(total <= MAX_GATHERED, "longer frames go alone");
-        if let Some(open) = &mut self.open
+        if !outbox.is_closed()
+            && let Some(open) = &mut self.open
             && let Some(tail) = outbox.tail(total)
             && tail.len() - open.start - SIZE + total <= MAX_GATHERED
         {
@@ -63,6 +64,9 @@ impl Records {
             return;
         }
         self.close(outbox);
+        if outbox.is_closed() {
+            return;
+        }
         let tail = outbox.tail_or_new(SIZE + total);
         let start = tail.len();
         tail.extend_from_slice(&[0; SIZE]);
@@ -80,6 +84,9 @@ impl Records {
     /// Adds a record of one frame, whose payload needs no length.
     pub fn push_alone(&mut self, header: &[u8], payload: &[u8], outbox: &mut Outbox) {
         self.close(outbox);
+        if outbox.is_closed() {
+            return;
+        }
         let total = header.len() + payload.len();
         let mut size = [0; LONG_SIZE];
         varint::write_sized(total as u64, &mut size);
