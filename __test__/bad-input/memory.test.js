@@ -110,7 +110,7 @@ test('a peer that never reads what it asks for holds a bounded queue', async (t)
   const peers = []
   for (let count = 0; count < 20; count++) {
     const peer = await connectWire(t, port)
-    await peer.bytes(20) // the offer
+    await peer.frame() // the offer
     const { id, text } = await peer.frame()
     assert.equal(text, '"flood"')
     peer.stopReading()

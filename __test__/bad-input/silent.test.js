@@ -56,7 +56,7 @@ test('a peer that never reads, while the application writes to it, is nobody els
     }
     fill()
   })
-  await peer.bytes(20) // the offer
+  await peer.frame() // the offer
   const { id } = await peer.frame()
   peer.stopReading()
   peer.send(frame(id, 4, 'null'))

@@ -59,8 +59,9 @@ function varint (value) {
 // The number at the front of `bytes` and what stands behind it.
 function readVarint (bytes) {
   const size = 1 << (bytes[0] >> 6)
-  const number = bytes.subarray(0, size).reduce((sum, byte, index) => index === 0 ? BigInt(byte & 0x3f) : sum << 8n | BigInt(byte), 0n)
-  return [Number(number), bytes.subarray(size)]
+  const all = bytes.subarray(0, size).reduce((sum, byte) => sum << 8n | BigInt(byte), 0n)
+  // The two highest bits told the size.
+  return [Number(BigInt.asUintN(8 * size - 2, all)), bytes.subarray(size)]
 }
 
 // A record of these frames.

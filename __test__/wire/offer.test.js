@@ -1,16 +1,14 @@
 'use strict'
 
 // The offer, by which two new ends know each other (docs/PROTOCOL.md): a legacy frame of type f0 that old ends skip.
-// length 20, id 00, type f0, 'TSMX', no versions, 8 bytes of nonce, no parameters
+// Ours is of version 1, QMux, and has our parameters; `offer` is one of no version, with which all stays as it was.
 
 const test = require('node:test')
 const assert = require('node:assert/strict')
 const { MuxClient, watchClient, startServer, connectPair } = require('../support/mux.js')
 const { nextEvent, within, eventually, turn } = require('../support/events.js')
-const { connectWire, listenWire, hex, offer, frame } = require('../support/wire.js')
+const { connectWire, listenWire, hex, offer, offerQmux, switchTo, frame, FIRST_RECORD } = require('../support/wire.js')
 const { oldServer } = require('../support/old.js')
-
-const OFFER = /^00000014 00 f0 54534d58 00 [0-9a-f]{16} 00$/.source.replaceAll(' ', '')
 
 async function acceptWire (t, options) {
   const server = await startServer(t, options)
@@ -18,12 +16,6 @@ async function acceptWire (t, options) {
   const peer = await connectWire(t, server.address().port)
   const [con] = await accepted
   return { server, con, peer }
-}
-
-async function expectOffer (peer) {
-  const bytes = await peer.bytes(20, 'an offer')
-  assert.match(bytes.toString('hex'), new RegExp(OFFER))
-  return bytes.subarray(11, 19).toString('hex')
 }
 
 // Sends `bytes` to a fresh server and expects the connection to end with `code`.
@@ -53,7 +45,7 @@ test('a client\'s first bytes are its offer, in one piece, before anybody opens 
   const wire = await listenWire(t)
   await watchClient(t, new MuxClient(wire.port, '127.0.0.1'))
   const peer = await wire.next()
-  await expectOffer(peer)
+  await peer.offerQmux()
   assert.equal(peer.pending, 0)
 })
 
@@ -62,7 +54,7 @@ test('each connection has a nonce of its own', async (t) => {
   const nonces = new Set()
   for (let count = 0; count < 20; count++) {
     await watchClient(t, new MuxClient(wire.port, '127.0.0.1'))
-    nonces.add(await expectOffer(await wire.next()))
+    nonces.add(await (await wire.next()).offerQmux())
   }
   assert.equal(nonces.size, 20)
 })
@@ -80,7 +72,7 @@ test('a server says nothing before its client has spoken', async (t) => {
 test('a server answers an offer with its own, and the peer is new', async (t) => {
   const { con, peer } = await acceptWire(t)
   peer.send(offer('0102030405060708'))
-  const nonce = await expectOffer(peer)
+  const nonce = await peer.offerQmux()
   assert.notEqual(nonce, '0102030405060708')
   await eventually(() => con.stats().peer === 'new', 'the peer is known to be new')
   assert.equal(con.protocol, 'legacy')
@@ -91,7 +83,7 @@ test('a server answers an offer with its own, and the peer is new', async (t) =>
 test('an offer that comes byte by byte is one offer', async (t) => {
   const { con, peer } = await acceptWire(t)
   await peer.dribble(offer())
-  await expectOffer(peer)
+  await peer.offerQmux()
   await eventually(() => con.stats().peer === 'new', 'the peer is known to be new')
 })
 
@@ -101,7 +93,7 @@ test('an offer and streams in one segment are understood', async (t) => {
   server.on('connection', (con) => con.on('stream', (stream) => metas.push(stream.meta)))
   const peer = await connectWire(t, server.address().port)
   peer.send(Buffer.concat([offer(), frame(0, 2, '"a"'), frame(1, 2, '"b"')]))
-  await expectOffer(peer)
+  await peer.offerQmux()
   await peer.expects('0000000a 00 04 6e756c6c  0000000a 01 04 6e756c6c')
   assert.deepEqual(metas, ['a', 'b'])
 })
@@ -127,7 +119,7 @@ for (const [what, bytes] of [
 test('a server that opens a stream before its peer has spoken sends offer and stream at once', async (t) => {
   const { con, peer } = await acceptWire(t)
   con.StreamPool.createStream('early', () => {})
-  await expectOffer(peer)
+  await peer.offerQmux()
   await peer.expects('0000000d ff 02 226561726c7922')
   assert.equal(con.stats().peer, 'undecided')
   peer.send('0000000a ff 04 6e756c6c')
@@ -137,7 +129,7 @@ test('a server that opens a stream before its peer has spoken sends offer and st
 test('a server that has offered early sends no second offer to a client that offers', async (t) => {
   const { con, peer } = await acceptWire(t)
   const opening = con.StreamPool.createStream('early')
-  await expectOffer(peer)
+  await peer.offerQmux()
   await peer.expects('0000000d ff 02 226561726c7922')
   peer.send(offer())
   peer.send('0000000a ff 04 6e756c6c')
@@ -165,26 +157,95 @@ test('a client whose server\'s first frame is anything else knows it to be old',
 test('two of ours find out that both are new', async (t) => {
   const { con, client } = await connectPair(t)
   await eventually(() => con.stats().peer === 'new' && client.connection.stats().peer === 'new', 'both know it')
-  assert.equal(con.protocol, 'legacy')
-  assert.equal(client.connection.protocol, 'legacy')
+  await eventually(() => con.protocol === 'qmux' && client.connection.protocol === 'qmux', 'both have switched')
 })
 
-test('a list of versions, parameters and room for more in an offer are accepted, and change nothing yet', async (t) => {
+test('other versions, parameters and room for more in an offer are accepted, and change nothing', async (t) => {
   for (const bytes of [
-    '00000015 00 f0 54534d58 01 01 0102030405060708 00', // one version: 1
-    '00000017 00 f0 54534d58 03 010203 0102030405060708 00', // three versions
+    '00000015 00 f0 54534d58 01 02 0102030405060708 00', // one version: 2
+    '00000017 00 f0 54534d58 03 020304 0102030405060708 00', // three versions
     '00000017 00 f0 54534d58 00 0102030405060708 03 040100', // three bytes of parameters
     '00000019 00 f0 54534d58 00 0102030405060708 4003 040100 ff', // the same with a longer varint, and room for more
     `00000400 00 f0 54534d58 00 0102030405060708 00 ${'00'.repeat(1024 - 20)}` // one KiB in all
   ]) {
     const { con, peer } = await acceptWire(t)
     peer.send(bytes)
-    await expectOffer(peer)
+    await peer.offerQmux()
     peer.send('0000000a 00 02 6e756c6c')
     await peer.expects('0000000a 00 04 6e756c6c')
     assert.equal(con.stats().peer, 'new')
     assert.equal(con.protocol, 'legacy')
   }
+})
+
+for (const [what, versions] of [['alone', '01 01'], ['among others', '03 070102']]) {
+  test(`version 1 ${what} in an offer is answered by a switch, whatever stands behind the parameters`, async (t) => {
+    const { con, peer } = await acceptWire(t)
+    const parameters = '04 04 80100000 f254534d58000001 01 01'
+    peer.send(frame(0, 0xf0, hex(`54534d58 ${versions} 1112131415161718 10 ${parameters} ffff`)))
+    const nonce = await peer.offerQmux()
+    await peer.expects(switchTo('1112131415161718'))
+    await peer.expects(FIRST_RECORD)
+    assert.equal(con.protocol, 'legacy')
+    peer.send(Buffer.concat([switchTo(nonce), hex(`19 ff5153300d0a0d0a 10 ${parameters}`)]))
+    await eventually(() => con.protocol === 'qmux', 'both have switched')
+  })
+}
+
+test('an offer of version 1 without our mapping is ERR_MUX_OFFER', async (t) => {
+  await serverRefuses(t, hex('00000015 00 f0 54534d58 01 01 0102030405060708 00'), 'ERR_MUX_OFFER')
+})
+
+test('an offer of version 1 with wrong parameters is ERR_MUX_TRANSPORT_PARAMETER', async (t) => {
+  // initial_max_data, twice
+  await serverRefuses(t, hex('0000001b 00 f0 54534d58 01 01 0102030405060708 06 040101 040101'), 'ERR_MUX_TRANSPORT_PARAMETER')
+})
+
+test('a client answers an offer of version 1 by its switch, ahead of what waits', async (t) => {
+  const wire = await listenWire(t)
+  const client = await watchClient(t, new MuxClient(wire.port, '127.0.0.1'))
+  const peer = await wire.next()
+  await peer.offerQmux()
+  peer.send(offerQmux())
+  await peer.expects(switchTo('0102030405060708'))
+  await peer.expects(FIRST_RECORD)
+  assert.equal(client.connection.protocol, 'legacy')
+})
+
+test('parameters behind the switch that differ from those in the offer are ERR_MUX_PROTOCOL_VIOLATION', async (t) => {
+  const { server, peer } = await acceptWire(t)
+  const reported = nextEvent(server, 'connectionError')
+  peer.send(offerQmux())
+  const nonce = await peer.offerQmux()
+  const first = hex(FIRST_RECORD)
+  first[15] ^= 1
+  peer.send(Buffer.concat([switchTo(nonce), first]))
+  assert.equal((await reported)[0].code, 'ERR_MUX_PROTOCOL_VIOLATION')
+})
+
+test('an acknowledgement from one that has offered version 1 is ERR_MUX_UNKNOWN_STREAM', async (t) => {
+  const { server, con, peer } = await acceptWire(t)
+  con.StreamPool.createStream('early', () => {})
+  await peer.offerQmux()
+  const reported = nextEvent(server, 'connectionError')
+  peer.send(Buffer.concat([offerQmux(), hex('0000000a ff 04 6e756c6c')]))
+  assert.equal((await reported)[0].code, 'ERR_MUX_UNKNOWN_STREAM')
+})
+
+test('a switch with another version, another nonce, another length or before its offer is ERR_MUX_SWITCH', async (t) => {
+  for (const change of [
+    (bytes) => { bytes[10] = 2 },
+    (bytes) => { bytes[18] ^= 1 },
+    (bytes) => Buffer.concat([hex('00000014'), bytes.subarray(4), hex('00')])
+  ]) {
+    const { server, peer } = await acceptWire(t)
+    const reported = nextEvent(server, 'connectionError')
+    peer.send(offerQmux())
+    const bytes = switchTo(await peer.offerQmux())
+    peer.send(change(bytes) ?? bytes)
+    assert.equal((await reported)[0].code, 'ERR_MUX_SWITCH')
+  }
+  await serverRefuses(t, switchTo('0102030405060708'), 'ERR_MUX_SWITCH')
 })
 
 test('a second offer is ERR_MUX_OFFER', async (t) => {
@@ -214,13 +275,13 @@ test('an offer with our own nonce comes from a mirror: ERR_MUX_OFFER', async (t)
   const wire = await listenWire(t)
   const client = await watchClient(t, new MuxClient(wire.port, '127.0.0.1'))
   const peer = await wire.next()
-  await clientRefuses(t, { client, peer }, offer(await expectOffer(peer)), 'ERR_MUX_OFFER')
+  await clientRefuses(t, { client, peer }, offer(await peer.offerQmux()), 'ERR_MUX_OFFER')
 })
 
 test('a server\'s own nonce back is ERR_MUX_OFFER as well', async (t) => {
   const { server, con, peer } = await acceptWire(t)
   con.StreamPool.createStream('early', () => {})
-  const nonce = await expectOffer(peer)
+  const nonce = await peer.offerQmux()
   const reported = nextEvent(server, 'connectionError')
   peer.send(offer(nonce))
   assert.equal((await reported)[0].code, 'ERR_MUX_OFFER')
@@ -240,7 +301,7 @@ test('an offer whose parts do not fit into it is ERR_MUX_OFFER', async (t) => {
   ]) await serverRefuses(t, hex(bytes), 'ERR_MUX_OFFER')
 })
 
-test('a switch is refused: this end has no version to switch to', async (t) => {
+test('a switch is refused after an offer of no version', async (t) => {
   // type f1, id 00: 'TSMX', version 1, a nonce
   await serverRefuses(t, Buffer.concat([offer(), hex('00000013 00 f1 54534d58 01 0102030405060708')]), 'ERR_MUX_SWITCH')
 })
@@ -290,21 +351,37 @@ const STARTS = {
 }
 
 for (const [size, start] of Object.entries(STARTS)) {
-  test(`a QMux start with a size of ${size} is ERR_MUX_QMUX_START for server and client`, async (t) => {
-    await serverRefuses(t, hex(start), 'ERR_MUX_QMUX_START')
+  test(`a QMux start with a size of ${size} is answered by a server, and ERR_MUX_QMUX_START for a client`, async (t) => {
+    const { con, peer } = await acceptWire(t)
+    peer.send(start)
+    await peer.expects(FIRST_RECORD)
+    await eventually(() => con.stats().peer === 'foreign', 'the peer is known to be foreign')
+    assert.equal(con.protocol, 'qmux')
     await clientRefuses(t, await oldServer(t), hex(start), 'ERR_MUX_QMUX_START')
+    await serverRefuses(t, hex(start), 'ERR_MUX_QMUX_START', { protocol: 'legacy' })
   })
 }
 
 test('a QMux start is recognised byte by byte', async (t) => {
-  const { server, peer } = await acceptWire(t)
+  const { con, peer } = await acceptWire(t)
+  await peer.dribble(STARTS['eight bytes'])
+  await peer.expects(FIRST_RECORD)
+  assert.equal(con.protocol, 'qmux')
+})
+
+test('a QMux start after an early offer is ERR_MUX_QMUX_START', async (t) => {
+  const { server, con, peer } = await acceptWire(t)
+  con.StreamPool.createStream('early', () => {})
+  await peer.offerQmux()
   const reported = nextEvent(server, 'connectionError')
-  await Promise.race([peer.dribble(STARTS['eight bytes']), reported])
+  peer.send(STARTS['one byte'])
   assert.equal((await reported)[0].code, 'ERR_MUX_QMUX_START')
 })
 
-test("a QMux start is refused with { protocol: 'legacy' } as well", async (t) => {
-  await serverRefuses(t, hex(STARTS['two bytes']), 'ERR_MUX_QMUX_START', { protocol: 'legacy' })
+test("anything but a QMux start is ERR_MUX_NOT_QMUX with { protocol: 'qmux' }", async (t) => {
+  for (const bytes of [offer(), hex('0000000a 00 02 6e756c6c'), offerQmux()]) {
+    await serverRefuses(t, bytes, 'ERR_MUX_NOT_QMUX', { protocol: 'qmux' })
+  }
 })
 
 test('what only begins like a QMux start is a legacy frame', async (t) => {

@@ -310,10 +310,13 @@ test('credit of the peer\'s, on a stream and in all', async (t) => {
   }
   for (const id of ids) peer.send(record(`38 ${id} 00`))
   blocked = await nextFrame(peer, 0x14)
-  assert.deepEqual([blocked.numbers, blocked.sum], [numbersOf('blocked in all'), 1048576 - 393216 - 3 * 5])
+  assert.deepEqual(blocked.numbers, numbersOf('blocked in all'))
+  // Short messages, and the rests of long ones, are not cut: some credit may be left.
+  const most = 1048576 - 393216 - 3 * 5
+  assert.ok(blocked.sum > most - 16384 && blocked.sum <= most, `${blocked.sum} of ${most}`)
   peer.send(example('more in all'))
   // Now each comes to the end of its own credit.
-  for (let left = 393216 + 3 * 262144 - 1048576; left > 0;) {
+  for (let left = 3 * (262144 - 5) - blocked.sum; left > 3 * 16384;) {
     for (const { data } of await peer.frames()) left -= data.length
   }
 })
@@ -418,7 +421,8 @@ test('the parameters in the table are those that are sent', () => {
   let rest = example('first record').subarray(10)
   const take = () => {
     const size = 1 << (rest[0] >> 6)
-    const number = BigInt.asUintN(8 * size - 2, rest.subarray(0, size).reduce((sum, byte) => sum << 8n | BigInt(byte), 0n))
+    const bytes = rest.subarray(0, size)
+    const number = BigInt.asUintN(8 * size - 2, bytes.reduce((sum, byte) => sum << 8n | BigInt(byte), 0n))
     rest = rest.subarray(size)
     return number
   }

@@ -5,7 +5,8 @@
 
 import { digits, summary } from './statistics.mjs'
 
-// Between two wires of one contestant, in any workload: no slower by more than this, unless the ranges overlap.
+// Between two wires of one contestant, in any workload without goals of its own: no slower by more than this, unless
+// the ranges overlap.
 const WIRES_KEEP = 0.95
 
 /** Goals with the rows they are about. */
@@ -22,7 +23,7 @@ export function goalsOf ({ goals = [], metrics, variants }, eligible) {
     atLeast: goal.atLeast,
     atMost: goal.atMost
   })))
-  if (variants !== undefined) return own
+  if (variants !== undefined || goals.length > 0) return own
   const [{ key, title, isLess }] = metrics
   const wires = ours.filter(({ base }) => base !== undefined).map(({ id, base }) => ({
     key, id, title, to: base, orOverlaps: true, ...(isLess ? { atMost: 1 / WIRES_KEEP } : { atLeast: WIRES_KEEP })
