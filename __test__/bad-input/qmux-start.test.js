@@ -107,7 +107,8 @@ test('what follows a switch and is not our parameters', async (t) => {
 
 test('a message for a stream from before the switch is no substitute for parameters, wherever a read ends', async (t) => {
   const arena = await siege(t, AUTO)
-  const attacker = await arena.connect((con) => con.on('stream', (stream) => stream.on('data', (chunk) => assert.fail(`${chunk} was taken`))))
+  const taken = []
+  const attacker = await arena.connect((con) => con.on('stream', (stream) => stream.on('data', (chunk) => taken.push(chunk))))
   const { wire } = attacker
   wire.send(join(offer(), frame(0, 2, 'null')))
   const { nonce } = await readOffer(wire)
@@ -118,6 +119,7 @@ test('a message for a stream from before the switch is no substitute for paramet
   await eventually(() => attacker.con.bytesRead === wire.socket.bytesWritten, 'the size of the record to be read')
   wire.send(message.subarray(1))
   await arena.ends(attacker, 0x0a, 'ERR_MUX_PROTOCOL_VIOLATION')
+  assert.deepEqual(taken, [])
   await arena.check()
 })
 
@@ -230,6 +232,13 @@ test('streams of a peer that offers and never switches stay within a bound', asy
   const { server, peer, taken } = await intruder(t)
   const openAndEnd = join(frame(0, 2, '1'), frame(0, 0, 'x'), frame(0, 3, 'null'))
   await Promise.race([peer.pour(400, join(...Array(1000).fill(openAndEnd))), settled(taken)])
+  // All of it was read, or it is read no further.
+  let last = -1
+  await server.until(({ connections, read }) => {
+    const isOver = connections === 0 || read >= peer.socket.bytesWritten || (read === last && !peer.socket.writable)
+    last = read
+    return isOver
+  }, 'the end of it')
   await server.stays(64, '400,000 streams opened and ended')
   await server.servesOthers()
 })

@@ -27,7 +27,7 @@ async function oldServer (t, options) {
   const wire = await listenWire(t)
   const client = await watchClient(t, new MuxClient({ port: wire.port, host: '127.0.0.1', ...options }))
   const peer = await wire.next()
-  if (options?.protocol !== 'legacy') await peer.bytes(20, 'the offer')
+  if (options?.protocol !== 'legacy') await peer.frame()
   return { wire, client, peer }
 }
 

@@ -391,7 +391,6 @@ async function besiege (t, mode, options = {}) {
     async stays (limit, what) {
       const after = await report()
       const taken = (after.rss - before.rss) / MiB
-      if (process.env.SIEGE) console.log(what, taken, after)
       assert.ok(taken < limit, `${what}: ${taken.toFixed(1)} MiB of at most ${limit}`)
       return after
     },

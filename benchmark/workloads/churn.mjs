@@ -3,6 +3,9 @@
 import { inParallel } from '../lib/many.mjs'
 import { check } from '../lib/side.mjs'
 
+/** With a socket for each stream the ports run out. */
+export const accepts = ({ wires }) => wires !== undefined
+
 export const title = 'streams opened and ended in a row, on one connection'
 
 // The warm-up fills pools, arenas and code caches that rightly stay.

@@ -2,11 +2,13 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { now } from '../lib/side.mjs'
+import { summary } from '../lib/statistics.mjs'
 import { openStream } from '../lib/streams.mjs'
 
 export const title = 'round trips until a stream is open'
 
-export const defaults = { roundTrip: 50, megabytes: 100 }
+// Of each kind so many connections, one after the other: code that runs for the first time takes its own time.
+export const defaults = { roundTrip: 50, megabytes: 100, connections: 5 }
 
 export const accepts = ({ acks, wires }) => acks && wires !== undefined
 
@@ -24,7 +26,8 @@ export const link = ({ roundTrip, megabytes }) => ({ roundTrip, megabytes })
 
 export function describe ({ roundTrip }) {
   return `Through a process that delays by ${roundTrip} ms there and back: from the call, in the very turn that the ` +
-    'connection is there, to the callback, in round trips. The handshake of TCP is not in it.'
+    'connection is there, to the callback, in round trips; medians of several connections. The handshake of TCP is not ' +
+    'in it.'
 }
 
 async function timed (connection) {
@@ -33,34 +36,54 @@ async function timed (connection) {
   return (now() - began) / 1e6
 }
 
+const median = (times) => summary(times).median
+
 export async function server (side) {
-  const connections = []
-  const accepting = new Promise((resolve) => {
-    side.listen((connection) => {
-      connections.push(connection)
-      connection.onStream(() => {})
-      // The second is the one on which this end opens first.
-      if (connections.length === 2) resolve(timed(connection))
-    })
+  const count = side.params.connections
+  const accepting = []
+  const back = []
+  let last
+  let isFirst = false
+  let onAccepting
+  await side.listen((connection) => {
+    last = connection
+    connection.onStream(() => {})
+    if (isFirst) timed(connection).then(onAccepting)
   })
-  await side.hear('opened')
-  const back = await timed(connections[0])
-  side.tell('next')
-  return { back, accepting: await accepting }
+  while (back.length < count) {
+    await side.hear('opened')
+    back.push(await timed(last))
+    side.tell('next')
+  }
+  isFirst = true
+  while (accepting.length < count) {
+    const time = new Promise((resolve) => { onAccepting = resolve })
+    side.tell('your turn')
+    accepting.push(await time)
+  }
+  return { back: median(back), accepting: median(accepting) }
 }
 
 export async function client (side) {
-  const quiet = (connection) => connection.onStream(() => {})
-  const connection = await side.connect()
-  const first = await timed(connection)
-  quiet(connection)
-  // What the first has set going, as a change of wires, is over.
-  await sleep(side.params.roundTrip * 2)
-  const later = await timed(connection)
-  side.tell('opened')
-  await side.hear('next')
-  quiet(await side.connect())
-  return { first, later }
+  const { connections, roundTrip } = side.params
+  const first = []
+  const later = []
+  while (first.length < connections) {
+    const connection = await side.connect()
+    first.push(await timed(connection))
+    connection.onStream(() => {})
+    // What the first has set going, as a change of wires, is over.
+    await sleep(roundTrip * 2)
+    later.push(await timed(connection))
+    side.tell('opened')
+    await side.hear('next')
+  }
+  for (let index = 0; index < connections; index++) {
+    await side.hear('your turn')
+    const connection = await side.connect()
+    connection.onStream(() => {})
+  }
+  return { first: median(first), later: median(later) }
 }
 
 export function summarize ({ server, client, params }) {

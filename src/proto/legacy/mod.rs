@@ -2,6 +2,7 @@
 
 mod frame;
 mod streams;
+mod switch;
 mod wire;
 
 pub use wire::{Context, Legacy};

@@ -21,13 +21,13 @@
 
 use super::super::config::{Config, Side};
 use super::super::error::ProtocolError;
-use super::super::event::{Event, Handle, Payload, PeerKind, Sink, Wires};
+use super::super::event::{Event, Handle, Payload, PeerKind, Sink};
 use super::super::json;
 use super::super::marks::Marks;
 use super::super::negotiate::{self, Negotiation};
 use super::super::outbox::Outbox;
 use super::super::pace::Pace;
-use super::super::qmux::{self, Carried, Parameters, Qmux};
+use super::super::qmux::{self, Parameters, Qmux};
 use super::frame::{self, Decoder, Piece};
 use super::streams::{Local, Remote, Table};
 use std::collections::VecDeque;
@@ -76,19 +76,19 @@ pub struct Legacy {
     /// The payload of a frame that arrives in parts and is wanted whole: grows by what has arrived, never by what was
     /// announced.
     parts: Vec<u8>,
-    local: Table<Local>,
-    remote: Table<Remote>,
-    waiting: VecDeque<(u32, Vec<u8>)>,
+    pub(super) local: Table<Local>,
+    pub(super) remote: Table<Remote>,
+    pub(super) waiting: VecDeque<(u32, Vec<u8>)>,
     /// Bytes of meta of the streams in `remote`.
-    meta_total: usize,
+    pub(super) meta_total: usize,
     /// Streams that we opened, those that ended included.
-    opened: u64,
+    pub(super) opened: u64,
     /// The peer's switch was read.
     is_over: bool,
 }
 
 impl<S: Sink> Context<'_, S> {
-    fn write(&mut self, kind: u8, id: u8, payload: &[u8]) {
+    pub(super) fn write(&mut self, kind: u8, id: u8, payload: &[u8]) {
         let header = frame::header(kind, id, payload.len());
         self.outbox
             .push_frame(&header, payload, self.pace.max_send());
@@ -104,7 +104,7 @@ impl<S: Sink> Context<'_, S> {
     }
 
     /// Works on the other wire, if we have switched to it.
-    fn with_qmux<R>(
+    pub(super) fn with_qmux<R>(
         &mut self,
         work: impl FnOnce(&mut Qmux, &mut qmux::Context<'_, S>) -> R,
     ) -> Option<R> {
@@ -313,96 +313,6 @@ impl Legacy {
         // Its id was perhaps the one that an open of ours waits for.
         self.open_waiting(cx);
         Ok(())
-    }
-
-    fn recv_open<S: Sink>(
-        &mut self,
-        id: u8,
-        meta: usize,
-        payload: Payload<'_>,
-        cx: &mut Context<'_, S>,
-    ) {
-        let stream = Remote {
-            id,
-            meta,
-            ended: false,
-            discarded: false,
-        };
-        let config = cx.config;
-        let (slot, id_there) = match cx.with_qmux(|qmux, _| qmux.carry_open(config, meta)) {
-            Some((handle, id_there)) => {
-                let slot = handle.slot() as u32;
-                self.remote.put_at(slot, stream);
-                (slot, id_there as u32)
-            }
-            None => {
-                self.meta_total += meta;
-                (self.remote.insert(stream), id.into())
-            }
-        };
-        self.remote.bind(id, slot);
-        cx.sink.emit(
-            Event::Stream {
-                stream: Handle::remote(slot),
-                id: id_there,
-            },
-            payload,
-        );
-    }
-
-    /// The peer is new, and where it speaks the other wire too, we switch to it before anything else is read.
-    fn recv_offer<S: Sink>(
-        &mut self,
-        payload: &[u8],
-        cx: &mut Context<'_, S>,
-    ) -> Result<(), ProtocolError> {
-        let agreed = cx.negotiation.recv_offer(payload)?;
-        cx.pace.lift();
-        cx.sink.emit(Event::Peer(PeerKind::New), Payload::Empty);
-        cx.write_offer();
-        let Some(agreed) = agreed else { return Ok(()) };
-        let peer = Parameters::decode(&agreed.parameters)?;
-        if !peer.is_ours {
-            return Err(ProtocolError::Offer("its parameters lack our mapping"));
-        }
-        cx.write(negotiate::SWITCH, 0, &agreed.switch);
-        let carried = self.carried();
-        let qmux = Qmux::carried(
-            cx.config,
-            cx.side,
-            cx.seed,
-            cx.now,
-            (peer, agreed.parameters),
-            (&carried, self.opened),
-        );
-        *cx.qmux = Some(Box::new(qmux));
-        let wires = Wires {
-            sending: true,
-            ..Wires::default()
-        };
-        cx.sink.emit(Event::Wires(wires), Payload::Empty);
-        let waiting = std::mem::take(&mut self.waiting);
-        self.local = Table::default();
-        cx.with_qmux(|qmux, cx| {
-            qmux.write_parameters(cx);
-            for (slot, meta) in waiting {
-                qmux.open(Handle::local(slot), &meta, cx);
-            }
-        });
-        Ok(())
-    }
-
-    /// Our streams, as the other wire goes on with them.
-    fn carried(&mut self) -> Vec<Carried> {
-        let streams = self.local.iter().filter_map(|(slot, stream)| {
-            stream.id?;
-            Some(Carried {
-                handle: Handle::local(slot),
-                ordinal: stream.ordinal,
-                is_ended: stream.ended,
-            })
-        });
-        streams.collect()
     }
 
     fn recv_ack<S: Sink>(&mut self, id: u8, cx: &mut Context<'_, S>) -> Result<(), ProtocolError> {

@@ -6,9 +6,8 @@
 use super::super::error::{ProtocolError, Violation};
 use super::super::event::{Event, Handle, Payload, Sink, Wires};
 use super::super::json;
-use super::super::varint;
 use super::parameters::Parameters;
-use super::stream::{NO_MARK, NO_STOP, RecvState};
+use super::stream::{NO_MARK, RecvState};
 use super::wire::{Context, Qmux};
 use std::ops::Range;
 
@@ -50,13 +49,13 @@ pub struct Bodies {
 
 /// A part of a stream, and where it stands in the input, if it does.
 #[derive(Clone, Copy, Debug)]
-struct Piece<'a> {
-    bytes: &'a [u8],
-    at: Option<usize>,
+pub(super) struct Piece<'a> {
+    pub bytes: &'a [u8],
+    pub at: Option<usize>,
 }
 
 impl<'a> Piece<'a> {
-    fn payload(self) -> Payload<'a> {
+    pub fn payload(self) -> Payload<'a> {
         match self.at {
             Some(at) => Payload::Input(at..at + self.bytes.len()),
             None => Payload::Owned(self.bytes),
@@ -64,7 +63,7 @@ impl<'a> Piece<'a> {
     }
 
     /// Cuts at most so many bytes off the front.
-    fn cut(&mut self, length: usize) -> Self {
+    pub fn cut(&mut self, length: usize) -> Self {
         let (bytes, rest) = self.bytes.split_at(length.min(self.bytes.len()));
         let at = self.at;
         self.bytes = rest;
@@ -73,7 +72,7 @@ impl<'a> Piece<'a> {
     }
 }
 
-fn violation(what: &'static str) -> ProtocolError {
+pub(super) fn violation(what: &'static str) -> ProtocolError {
     ProtocolError::Qmux(Violation::Protocol, what)
 }
 
@@ -181,6 +180,7 @@ impl Qmux {
             foreign: self.is_foreign(),
         };
         cx.sink.emit(Event::Wires(wires), Payload::Empty);
+        self.go_away_now();
         self.open_waiting(cx);
         Ok(())
     }
@@ -230,211 +230,6 @@ impl Qmux {
             self.mark(handle, cx);
         }
         Ok(())
-    }
-
-    /// Puts a text together that must not be longer than `total`; gives whether it is complete.
-    fn gather(
-        &mut self,
-        handle: Handle,
-        piece: &mut Piece<'_>,
-        total: usize,
-        limit: usize,
-    ) -> Result<bool, ProtocolError> {
-        let Some(stream) = self.streams.get(handle) else {
-            return Ok(false);
-        };
-        let part = piece.cut(total.saturating_sub(stream.recv.text.len()));
-        stream.recv.text.extend_from_slice(part.bytes);
-        let is_complete = stream.recv.text.len() >= total;
-        self.text_total += part.bytes.len();
-        match self.text_total > limit {
-            true => Err(ProtocolError::MetaTotal(limit)),
-            false => Ok(is_complete),
-        }
-    }
-
-    fn take_text(&mut self, handle: Handle) -> Vec<u8> {
-        let stream = self.streams.get(handle);
-        let text = stream.map_or_else(Vec::new, |stream| std::mem::take(&mut stream.recv.text));
-        self.text_total -= text.len();
-        text
-    }
-
-    /// Bytes at the front of a stream that the application never sees are consumed on arrival.
-    fn absorb(&mut self, handle: Handle, bytes: usize) {
-        if let Some(stream) = self.streams.get(handle) {
-            stream.recv.seen += bytes as u64;
-            self.consume(handle);
-        }
-    }
-
-    fn recv_meta<S: Sink>(
-        &mut self,
-        handle: Handle,
-        piece: &mut Piece<'_>,
-        cx: &mut Context<'_, S>,
-    ) -> Result<(), ProtocolError> {
-        let limit = cx.config.max_meta_size;
-        let total_limit = cx.config.max_meta_total;
-        let Some(stream) = self.streams.get(handle) else {
-            return Ok(());
-        };
-        let is_fresh = stream.recv.text.is_empty();
-        // Nearly always: all of it is in this one piece.
-        if is_fresh
-            && let Some((length, rest)) = varint::read(piece.bytes)
-            && length <= rest.len() as u64
-        {
-            check_length(length, limit)?;
-            let head = piece.bytes.len() - rest.len();
-            piece.cut(head);
-            let text = piece.cut(length as usize);
-            self.absorb(handle, head + text.bytes.len());
-            return self.announce(handle, text, cx);
-        }
-        let before = piece.bytes.len();
-        // The length first, byte by byte; then as much as it says.
-        loop {
-            let text = match self.streams.get(handle) {
-                Some(stream) => &stream.recv.text,
-                None => return Ok(()),
-            };
-            let total = match varint::read(text) {
-                Some((length, rest)) => {
-                    check_length(length, limit)?;
-                    text.len() - rest.len() + length as usize
-                }
-                None => text.len() + 1,
-            };
-            let has_length = varint::read(text).is_some();
-            let is_complete = self.gather(handle, piece, total, total_limit)?;
-            // A length of 0 is complete without another byte.
-            let is_nothing = self
-                .streams
-                .get(handle)
-                .is_some_and(|stream| matches!(varint::read(&stream.recv.text), Some((0, _))));
-            if is_complete && (has_length || is_nothing) {
-                break;
-            }
-            if !is_complete || piece.bytes.is_empty() {
-                self.absorb(handle, before - piece.bytes.len());
-                return Ok(());
-            }
-        }
-        self.absorb(handle, before - piece.bytes.len());
-        let text = self.take_text(handle);
-        let (_, meta) = varint::read(&text).unwrap_or((0, &[]));
-        let meta = Piece {
-            bytes: meta,
-            at: None,
-        };
-        self.announce(handle, meta, cx)
-    }
-
-    /// The meta of a stream is complete: the application learns of the stream.
-    fn announce<S: Sink>(
-        &mut self,
-        handle: Handle,
-        meta: Piece<'_>,
-        cx: &mut Context<'_, S>,
-    ) -> Result<(), ProtocolError> {
-        json::check(meta.bytes, cx.config.max_json_depth)?;
-        let limit = cx.config.max_meta_total;
-        if self.meta_total + meta.bytes.len() > limit {
-            return Err(ProtocolError::MetaTotal(limit));
-        }
-        let served = self.served;
-        let Some(stream) = self.streams.get(handle) else {
-            return Ok(());
-        };
-        if served.is_some_and(|served| stream.id >> 2 >= served) {
-            stream.recv.state = RecvState::Discard;
-            return Ok(());
-        }
-        stream.meta = meta.bytes.len();
-        stream.recv.state = RecvState::Data;
-        stream.is_known = true;
-        let id = stream.id as u32;
-        self.meta_total += meta.bytes.len();
-        cx.sink
-            .emit(Event::Stream { stream: handle, id }, meta.payload());
-        Ok(())
-    }
-
-    fn recv_accept<S: Sink>(
-        &mut self,
-        handle: Handle,
-        piece: &mut Piece<'_>,
-        cx: &mut Context<'_, S>,
-    ) -> Result<(), ProtocolError> {
-        let Some(&answer) = piece.cut(1).bytes.first() else {
-            return Ok(());
-        };
-        self.absorb(handle, 1);
-        let Some(stream) = self.streams.get(handle) else {
-            return Ok(());
-        };
-        match answer {
-            0 => {
-                stream.recv.state = RecvState::Data;
-                stream.is_known = true;
-                let (id, stop) = (stream.id as u32, stream.recv.stop);
-                cx.sink
-                    .emit(Event::Opened { stream: handle, id }, Payload::Empty);
-                if stop != NO_STOP {
-                    self.stop(handle, stop, cx);
-                }
-            }
-            1 => stream.recv.state = RecvState::Refusal,
-            _ => return Err(violation("answered a stream with neither yes nor no")),
-        }
-        Ok(())
-    }
-
-    fn recv_refusal<S: Sink>(
-        &mut self,
-        handle: Handle,
-        piece: &mut Piece<'_>,
-        cx: &mut Context<'_, S>,
-    ) -> Result<(), ProtocolError> {
-        let before = piece.bytes.len();
-        let limit = varint::MAX_SIZE.max(cx.config.max_meta_total);
-        let have = self
-            .streams
-            .get(handle)
-            .map_or(0, |stream| stream.recv.text.len());
-        self.gather(handle, piece, have + before, limit)?;
-        self.absorb(handle, before);
-        let Some(stream) = self.streams.get(handle) else {
-            return Ok(());
-        };
-        let Some((code, _)) = varint::read(&stream.recv.text) else {
-            return Ok(());
-        };
-        stream.recv.state = RecvState::Discard;
-        self.take_text(handle);
-        let code = code.to_string();
-        cx.sink
-            .emit(Event::Refused(handle), Payload::Owned(code.as_bytes()));
-        Ok(())
-    }
-
-    fn recv_end_value<S: Sink>(
-        &mut self,
-        handle: Handle,
-        piece: &mut Piece<'_>,
-        cx: &mut Context<'_, S>,
-    ) -> Result<(), ProtocolError> {
-        let limit = cx.config.max_end_value_size;
-        let total_limit = limit.max(cx.config.max_meta_total);
-        self.gather(handle, piece, limit, total_limit)?;
-        match piece.bytes.is_empty() {
-            true => Ok(()),
-            false => Err(ProtocolError::JsonTooLarge {
-                length: limit + piece.bytes.len(),
-                limit,
-            }),
-        }
     }
 
     fn recv_fin<S: Sink>(
@@ -505,15 +300,5 @@ impl Qmux {
             credit.marked = received;
             cx.sink.emit(Event::Credit(None), Payload::Empty);
         }
-    }
-}
-
-fn check_length(length: u64, limit: usize) -> Result<(), ProtocolError> {
-    match length > limit as u64 {
-        true => Err(ProtocolError::JsonTooLarge {
-            length: usize::try_from(length).unwrap_or(usize::MAX),
-            limit,
-        }),
-        false => Ok(()),
     }
 }

@@ -100,5 +100,6 @@ impl Qmux {
         self.incoming
             .carry(self.streams.opened_by_peer, limit, window);
         self.can_allow = true;
+        self.go_away_now();
     }
 }

@@ -44,12 +44,7 @@ impl Qmux {
             let ordinal = self.streams.opened;
             if ordinal >= self.peer_serves {
                 self.opens.pop_front();
-                if let Some(stream) = self.streams.get(handle) {
-                    stream.recv.state = RecvState::Done;
-                }
-                cx.sink.emit(Event::GoAway(Some(handle)), Payload::Empty);
-                self.give_up(handle, 0, cx);
-                self.settle(handle, cx);
+                self.fail_unserved(handle, cx);
                 continue;
             }
             if self.outgoing.available() == 0 {
@@ -64,6 +59,21 @@ impl Qmux {
             self.streams.bind(id, handle);
             self.begin_local(handle, id, is_ours, credit, cx);
         }
+    }
+
+    /// A stream of ours, no longer among those that wait, is not served by the peer.
+    pub(super) fn fail_unserved<S: Sink>(&mut self, handle: Handle, cx: &mut Context<'_, S>) {
+        let Some(stream) = self.streams.get(handle) else {
+            return;
+        };
+        stream.recv.state = RecvState::Done;
+        if stream.send.state == SendState::Waiting {
+            // The peer never heard of it.
+            stream.send.state = SendState::Done;
+        }
+        cx.sink.emit(Event::GoAway(Some(handle)), Payload::Empty);
+        self.give_up(handle, 0, cx);
+        self.settle(handle, cx);
     }
 
     fn begin_local<S: Sink>(
@@ -276,12 +286,21 @@ impl Qmux {
         }
     }
 
-    /// Serves no more streams of the peer's than the application knows of.
+    /// Serves no more streams of the peer's than it has opened. Told when the peer can be: behind its switch, and if it
+    /// speaks our mapping.
     pub fn go_away(&mut self) {
+        self.goes_away = true;
         if self.served.is_none() && self.can_allow && self.is_ours() {
             let served = self.streams.opened_by_peer;
             self.served = Some(served);
             self.control.go_away(served);
+        }
+    }
+
+    /// The peer has become known, or its switch was read: what had to wait for that is done.
+    pub(super) fn go_away_now(&mut self) {
+        if self.goes_away {
+            self.go_away();
         }
     }
 

@@ -131,10 +131,8 @@ impl Qmux {
         if let Some(number) = self.ping.take_answer() {
             return Some(frame::numbers(frame::PING_RESPONSE, [number]));
         }
-        if self.peer.is_none() {
-            // Everything else needs the peer's parameters, or a ping's answer that would need them.
-            return None;
-        }
+        // Everything else needs the peer's parameters.
+        self.peer.as_ref()?;
         if let Some(number) = self.ping.take_request(cx.now) {
             return Some(frame::numbers(frame::PING_REQUEST, [number]));
         }

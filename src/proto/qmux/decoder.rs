@@ -213,8 +213,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    type Frames = Vec<(Frame, Vec<u8>)>;
+
     /// Decodes chunks; bodies are put together. Gives what there was, and how many records.
-    fn decode(chunks: &[&[u8]]) -> Result<(Vec<(Frame, Vec<u8>)>, u64), ProtocolError> {
+    fn decode(chunks: &[&[u8]]) -> Result<(Frames, u64), ProtocolError> {
         let mut decoder = Decoder::default();
         let mut frames = Vec::new();
         for chunk in chunks {

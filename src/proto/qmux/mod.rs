@@ -8,7 +8,7 @@
 //! | `window`, `budget`, `ping` | credit, floods, time: counting, without any bytes |
 //! | `stream`, `streams` | one stream's two halves; the table of them |
 //! | `queue`, `scheduler` | what waits to be sent on a stream; whose turn it is |
-//! | `receive`, `bodies`, `send`, `control`, `commands` | what frames mean; what is sent when; what the application wants |
+//! | `receive`, `bodies`, `texts`, `send`, `control`, `commands` | what frames mean; what is sent when; what the application wants |
 
 mod bodies;
 mod budget;
@@ -26,6 +26,7 @@ mod scheduler;
 mod send;
 mod stream;
 mod streams;
+mod texts;
 mod window;
 mod wire;
 

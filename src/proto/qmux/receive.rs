@@ -436,18 +436,22 @@ impl Qmux {
         }
         self.peer_serves = streams;
         cx.sink.emit(Event::GoAway(None), Payload::Empty);
+        // Those that wait for a place get the next numbers.
+        let left = streams.saturating_sub(self.streams.opened);
+        let left = usize::try_from(left).unwrap_or(usize::MAX);
+        let mut unserved: Vec<_> = self.opens.iter().skip(left).copied().collect();
+        self.opens.truncate(left);
         for handle in self.streams.local_handles() {
-            let Some(stream) = self.streams.get(handle) else {
-                continue;
+            let stream = self.streams.get(handle);
+            let is_above = |stream: &mut Stream| {
+                stream.send.state != SendState::Waiting && stream.id >> 2 >= streams
             };
-            let is_waiting = stream.send.state == SendState::Waiting;
-            if !is_waiting && stream.id >> 2 < streams {
-                continue;
+            if stream.is_some_and(is_above) {
+                unserved.push(handle);
             }
-            stream.recv.state = RecvState::Done;
-            cx.sink.emit(Event::GoAway(Some(handle)), Payload::Empty);
-            self.give_up(handle, 0, cx);
-            self.settle(handle, cx);
+        }
+        for handle in unserved {
+            self.fail_unserved(handle, cx);
         }
         Ok(())
     }

@@ -84,6 +84,8 @@ pub struct Qmux {
     /// Meta of the streams that live, and texts under way.
     pub(super) meta_total: usize,
     pub(super) text_total: usize,
+    /// The application wants no new streams of the peer's.
+    pub(super) goes_away: bool,
     /// We serve so many of the peer's streams and no more.
     pub(super) served: Option<u64>,
     /// The peer serves so many of ours.
@@ -147,6 +149,7 @@ impl Qmux {
             longest: 0,
             meta_total: 0,
             text_total: 0,
+            goes_away: false,
             served: None,
             peer_serves: u64::MAX,
             can_allow: true,

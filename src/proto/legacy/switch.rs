@@ -1,0 +1,104 @@
+//! From this wire to the next: the peer's offer, our switch, and the streams that go on over there.
+//!
+//! From our switch on, streams of the peer's that it still opens here live in the other wire's table.
+//!
+//! May not know a record.
+
+use super::super::error::ProtocolError;
+use super::super::event::{Event, Handle, Payload, PeerKind, Sink, Wires};
+use super::super::negotiate;
+use super::super::qmux::{Carried, Parameters, Qmux};
+use super::streams::{Remote, Table};
+use super::wire::{Context, Legacy};
+
+impl Legacy {
+    pub(super) fn recv_open<S: Sink>(
+        &mut self,
+        id: u8,
+        meta: usize,
+        payload: Payload<'_>,
+        cx: &mut Context<'_, S>,
+    ) {
+        let stream = Remote {
+            id,
+            meta,
+            ended: false,
+            discarded: false,
+        };
+        let config = cx.config;
+        let (slot, id_there) = match cx.with_qmux(|qmux, _| qmux.carry_open(config, meta)) {
+            Some((handle, id_there)) => {
+                let slot = handle.slot() as u32;
+                self.remote.put_at(slot, stream);
+                (slot, id_there as u32)
+            }
+            None => {
+                self.meta_total += meta;
+                (self.remote.insert(stream), id.into())
+            }
+        };
+        self.remote.bind(id, slot);
+        cx.sink.emit(
+            Event::Stream {
+                stream: Handle::remote(slot),
+                id: id_there,
+            },
+            payload,
+        );
+    }
+
+    /// The peer is new, and where it speaks the other wire too, we switch to it before anything else is read.
+    pub(super) fn recv_offer<S: Sink>(
+        &mut self,
+        payload: &[u8],
+        cx: &mut Context<'_, S>,
+    ) -> Result<(), ProtocolError> {
+        let agreed = cx.negotiation.recv_offer(payload)?;
+        cx.pace.lift();
+        cx.sink.emit(Event::Peer(PeerKind::New), Payload::Empty);
+        cx.write_offer();
+        let Some(agreed) = agreed else { return Ok(()) };
+        let peer = Parameters::decode(&agreed.parameters)?;
+        if !peer.is_ours {
+            return Err(ProtocolError::Offer("its parameters lack our mapping"));
+        }
+        cx.write(negotiate::SWITCH, 0, &agreed.switch);
+        let carried = self.carried();
+        let qmux = Qmux::carried(
+            cx.config,
+            cx.side,
+            cx.seed,
+            cx.now,
+            (peer, agreed.parameters),
+            (&carried, self.opened),
+        );
+        *cx.qmux = Some(Box::new(qmux));
+        let wires = Wires {
+            sending: true,
+            ..Wires::default()
+        };
+        cx.sink.emit(Event::Wires(wires), Payload::Empty);
+        let waiting = std::mem::take(&mut self.waiting);
+        self.local = Table::default();
+        cx.with_qmux(|qmux, cx| {
+            qmux.write_parameters(cx);
+            for (slot, meta) in waiting {
+                qmux.open(Handle::local(slot), &meta, cx);
+            }
+        });
+        Ok(())
+    }
+
+    /// Our streams, as the other wire goes on with them.
+    fn carried(&mut self) -> Vec<Carried> {
+        let streams = self.local.iter().filter_map(|(slot, stream)| {
+            stream.id?;
+            Some(Carried {
+                handle: Handle::local(slot),
+                ordinal: stream.ordinal,
+                is_ended: stream.ended,
+            })
+        });
+        streams.collect()
+    }
+}

@@ -1,0 +1,208 @@
+//! What the application wants of its streams, for whichever wire is spoken.
+//!
+//! While it is not known whether the peer speaks QMux, what only that can say waits.
+//!
+//! May not know the bytes of any wire.
+
+use super::super::event::{Handle, PeerKind, Sink};
+use super::super::legacy;
+use super::super::qmux;
+use super::{Receiving, Session};
+use std::time::Instant;
+
+/// What waits until it is known what the peer is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Undone {
+    Stop(u64),
+    Reset(u64),
+    Priority(u8, bool),
+    /// Of all streams.
+    GoAway,
+}
+
+impl Session {
+    /// Opens a stream; `meta` is a JSON text.
+    pub fn open<S: Sink>(&mut self, stream: Handle, meta: &[u8], sink: &mut S) {
+        if stream.is_local()
+            && qmux_flush!(self, sink, |wire, cx| wire.open(stream, meta, cx)).is_none()
+        {
+            legacy!(self, sink, |wire, cx| wire.open(
+                stream.slot() as u32,
+                meta,
+                cx
+            ));
+        }
+    }
+
+    /// Sends one message on a stream. A command for a stream that has closed meanwhile is dropped: it crossed the
+    /// event that says so.
+    #[inline]
+    pub fn data<S: Sink>(&mut self, stream: Handle, payload: &[u8], sink: &mut S) {
+        let on_qmux = qmux!(self, sink, |wire, cx| wire.data(stream, payload, cx));
+        if on_qmux.is_none() && stream.is_local() {
+            legacy!(self, sink, |wire, cx| wire.data(
+                stream.slot() as u32,
+                payload,
+                cx
+            ));
+        }
+    }
+
+    /// Ends the sending half of a stream, with a value (a JSON text) or without.
+    pub fn end<S: Sink>(&mut self, stream: Handle, value: Option<&[u8]>, sink: &mut S) {
+        let on_qmux = qmux_flush!(self, sink, |wire, cx| wire.end(stream, value, cx));
+        if on_qmux.is_none() && stream.is_local() {
+            legacy!(self, sink, |wire, cx| wire.end(
+                stream.slot() as u32,
+                value,
+                cx
+            ));
+        }
+    }
+
+    /// Accepts a stream of the peer's.
+    pub fn accept<S: Sink>(&mut self, stream: Handle, sink: &mut S) {
+        if stream.is_local() {
+            return;
+        }
+        if qmux_flush!(self, sink, |wire, cx| wire.accept(stream, cx)).is_none() {
+            legacy!(self, sink, |wire, cx| wire.accept(stream.slot() as u32, cx));
+        }
+    }
+
+    /// Refuses a stream of the peer's instead of accepting it. The legacy wire can only accept and discard it.
+    pub fn refuse<S: Sink>(&mut self, stream: Handle, code: u64, sink: &mut S) {
+        if stream.is_local() {
+            return;
+        }
+        if qmux_flush!(self, sink, |wire, cx| wire.refuse(stream, code, cx)).is_none() {
+            self.accept(stream, sink);
+        }
+        self.legacy_discard(stream);
+    }
+
+    /// Drops what still comes of a stream.
+    pub fn discard<S: Sink>(&mut self, stream: Handle, sink: &mut S) {
+        self.stop(stream, 0, sink);
+    }
+
+    /// The same, and tells the peer, on the wire that can. On legacy it is a matter of this end alone.
+    pub fn stop<S: Sink>(&mut self, stream: Handle, code: u64, sink: &mut S) {
+        self.legacy_discard(stream);
+        if qmux_flush!(self, sink, |wire, cx| wire.stop(stream, code, cx)).is_none()
+            && self.is_undecided()
+        {
+            self.undone.push((stream, Undone::Stop(code)));
+        }
+    }
+
+    /// Whether the peer may still turn out to speak QMux.
+    fn is_undecided(&self) -> bool {
+        self.negotiation.peer() == PeerKind::Undecided
+    }
+
+    /// It is known by now what the peer is: what waited for that is done.
+    pub(super) fn do_undone<S: Sink>(&mut self, sink: &mut S) {
+        if self.undone.is_empty() || self.is_undecided() {
+            return;
+        }
+        for (stream, what) in std::mem::take(&mut self.undone) {
+            match what {
+                Undone::Stop(code) => self.stop(stream, code, sink),
+                Undone::Reset(code) => self.reset(stream, code, sink),
+                Undone::GoAway if self.qmux.is_some() => self.go_away(),
+                Undone::GoAway => {}
+                Undone::Priority(urgency, incremental) => {
+                    self.set_priority(stream, urgency, incremental);
+                }
+            }
+        }
+    }
+
+    fn legacy_discard(&mut self, stream: Handle) {
+        if !stream.is_local() && self.receiving != Receiving::Qmux {
+            self.legacy.discard(stream.slot() as u32);
+        }
+    }
+
+    /// Gives the rest of what we send on a stream up. The legacy wire can only end it.
+    pub fn reset<S: Sink>(&mut self, stream: Handle, code: u64, sink: &mut S) {
+        if qmux_flush!(self, sink, |wire, cx| wire.reset(stream, code, cx)).is_some() {
+            return;
+        }
+        match self.is_undecided() {
+            true => self.undone.push((stream, Undone::Reset(code))),
+            false => self.end(stream, None, sink),
+        }
+    }
+
+    /// The application has seen `Closed` of a stream of the peer's; its handle may be used again.
+    pub fn forget(&mut self, stream: Handle) {
+        match &mut self.qmux {
+            _ if stream.is_local() => {}
+            Some(qmux) => qmux.forget(stream),
+            None => self.legacy.forget(stream.slot() as u32),
+        }
+    }
+
+    /// Asks for `Event::Mark(id)` when everything commanded so far is with the kernel: of a stream, or of all.
+    pub fn mark<S: Sink>(&mut self, stream: Option<Handle>, id: u32, sink: &mut S) {
+        match stream {
+            None if self.qmux.is_some() && !self.is_flushed() => self.barriers.push(id),
+            Some(stream) if self.qmux.is_some() => {
+                qmux!(self, sink, |wire, cx| wire.add_mark(stream, id, cx));
+            }
+            _ => self.marks.add(self.outbox.total(), id, sink),
+        }
+    }
+
+    /// `bytes` of what was delivered of a stream are not consumed yet.
+    pub fn hold(&mut self, stream: Handle, bytes: u32) {
+        self.held += u64::from(bytes);
+        if let Some(qmux) = &mut self.qmux {
+            qmux.hold(stream, bytes);
+        }
+    }
+
+    /// `bytes` of what was held are consumed.
+    pub fn release<S: Sink>(&mut self, stream: Handle, bytes: u32, sink: &mut S) {
+        debug_assert!(
+            self.held >= u64::from(bytes),
+            "no more is released than was held"
+        );
+        self.held = self.held.saturating_sub(bytes.into());
+        qmux_flush!(self, sink, |wire, cx| wire.release(stream, bytes, cx));
+    }
+
+    /// Everything before an `Event::Credit` has been seen: what is not held of it is consumed.
+    pub fn credit<S: Sink>(&mut self, stream: Option<Handle>, sink: &mut S) {
+        qmux_flush!(self, sink, |wire, cx| wire.credit(stream, cx));
+    }
+
+    /// Says how urgent a stream is (RFC 9218): 0 comes first, 7 last; incremental ones of one urgency take turns.
+    pub fn set_priority(&mut self, stream: Handle, urgency: u8, is_incremental: bool) {
+        if let Some(qmux) = &mut self.qmux {
+            qmux.set_priority(stream, urgency, is_incremental);
+        } else if self.is_undecided() {
+            let what = Undone::Priority(urgency, is_incremental);
+            self.undone.push((stream, what));
+        }
+    }
+
+    /// Asks the peer for a sign of life: `Event::Pong` answers. Never answered on the legacy wire.
+    pub fn ping(&mut self, id: u32, now: Instant) {
+        self.now = now;
+        if let Some(qmux) = &mut self.qmux {
+            qmux.ping(id);
+        }
+    }
+
+    /// Serves no more streams of the peer's than it has opened.
+    pub fn go_away(&mut self) {
+        match &mut self.qmux {
+            Some(qmux) => qmux.go_away(),
+            None if self.negotiation.peer() != PeerKind::Undecided => {}
+            None => self.undone.push((Handle(0), Undone::GoAway)),
+        }
+    }
+}
