@@ -61,7 +61,7 @@ test('messages of one byte to streams that nobody reads stay within what may be 
       peer.send(f.open(up(n)))
       sent += 5
       for (let round = 0; round < 60; round++, sent += 1000) {
-        while (limits.data - sent < 2000) await turn()
+        while (limits.data - sent < 2000 && !peer.socket.destroyed) await turn()
         await peer.write(messages(up(n), 1000, 'x'))
       }
     }
@@ -223,7 +223,7 @@ test('end values of streams that nobody reads are held like data', async (t) => 
   let [sent, n] = [0, 0]
   const flood = async () => {
     for (; n < 2000 && !peer.socket.destroyed; n++) {
-      while (n >= limits.streams || limits.data - sent < 70_000) await pause(10)
+      while ((n >= limits.streams || limits.data - sent < 70_000) && !peer.socket.destroyed) await pause(10)
       await peer.write(join(record(f.open(up(n), 'null', 'x'), f.endValue(up(n))), record(f.message(up(n), value, { fin: true }))))
       sent += value.length + 6
     }
