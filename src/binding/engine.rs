@@ -278,7 +278,7 @@ impl Engine {
     pub fn queued_bytes(&self, connection: u32) -> u32 {
         let connection = self.driver.connection(connection);
         connection.map_or(0, |connection| {
-            u32::try_from(connection.queued()).unwrap_or(u32::MAX)
+            u32::try_from(connection.queued_after_drain()).unwrap_or(u32::MAX)
         })
     }
 

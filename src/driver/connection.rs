@@ -335,6 +335,18 @@ impl Connection {
             .add_held(0, self.queued.swap(0, Ordering::AcqRel));
     }
 
+    /// The same, for an application that was told that the queue has drained. If it has filled again it will be told
+    /// once more, although nobody wrote: bytes that waited for a stream's credit count again once that has come.
+    pub fn queued_after_drain(&self) -> u64 {
+        // Set before they are counted, against the task.
+        self.drain_wanted.store(true, Ordering::SeqCst);
+        let queued = self.queued();
+        if queued <= self.options.low_water as u64 {
+            self.drain_wanted.store(false, Ordering::SeqCst);
+        }
+        queued
+    }
+
     /// Bytes commanded and not with the kernel.
     pub fn queued(&self) -> u64 {
         match self.try_lock() {

@@ -104,11 +104,16 @@ impl Connection {
 
     /// After sending: tells an application that waits for it that the queue has drained.
     pub fn tell_drained(&self, inner: &Inner, collector: &mut Collector) {
+        // Taken before it is counted: what is left behind meanwhile sets it anew.
+        let is_wanted = self.drain_wanted.swap(false, Ordering::SeqCst);
         let queued = self.update_queued(inner);
-        if queued <= self.options.low_water as u64
-            && self.drain_wanted.swap(false, Ordering::SeqCst)
-        {
+        if !is_wanted {
+            return;
+        }
+        if queued <= self.options.low_water as u64 {
             collector.plain(kind::DRAIN, 0, 0);
+        } else {
+            self.drain_wanted.store(true, Ordering::SeqCst);
         }
     }
 

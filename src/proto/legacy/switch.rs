@@ -18,7 +18,7 @@ impl Legacy {
         meta: usize,
         payload: Payload<'_>,
         cx: &mut Context<'_, S>,
-    ) {
+    ) -> Result<(), ProtocolError> {
         let stream = Remote {
             id,
             meta,
@@ -27,7 +27,8 @@ impl Legacy {
         };
         let config = cx.config;
         let (slot, id_there) = match cx.with_qmux(|qmux, _| qmux.carry_open(config, meta)) {
-            Some((handle, id_there)) => {
+            Some(carried) => {
+                let (handle, id_there) = carried?;
                 let slot = handle.slot() as u32;
                 self.remote.put_at(slot, stream);
                 (slot, id_there as u32)
@@ -45,6 +46,7 @@ impl Legacy {
             },
             payload,
         );
+        Ok(())
     }
 
     /// The peer is new, and where it speaks the other wire too, we switch to it before anything else is read.

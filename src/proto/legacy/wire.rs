@@ -275,8 +275,7 @@ impl Legacy {
         }
         json::check(text, cx.config.max_json_depth)?;
         if kind == frame::OPEN {
-            self.recv_open(id, text.len(), payload, cx);
-            return Ok(());
+            return self.recv_open(id, text.len(), payload, cx);
         }
         let slot = self
             .remote

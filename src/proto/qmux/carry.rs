@@ -6,12 +6,17 @@
 //! May not read or write a legacy frame.
 
 use super::super::config::{Config, Side};
+use super::super::error::{ProtocolError, Violation};
 use super::super::event::{Handle, Sink};
 use super::parameters::Parameters;
 use super::stream::{RecvState, SendState, Stream};
 use super::window::RecvWindow;
 use super::wire::{Context, Qmux};
 use std::time::Instant;
+
+/// Most streams that a side opens before its switch: an id there is free again when it is acknowledged, and no
+/// acknowledgement comes any more.
+const MAX_CARRIED: u64 = 256;
 
 /// A stream of ours that was opened there.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +65,17 @@ impl Qmux {
     }
 
     /// The peer opened a stream on the legacy wire, before its switch.
-    pub fn carry_open(&mut self, config: &Config, meta: usize) -> (Handle, u64) {
+    pub fn carry_open(
+        &mut self,
+        config: &Config,
+        meta: usize,
+    ) -> Result<(Handle, u64), ProtocolError> {
+        if self.streams.opened_by_peer >= MAX_CARRIED {
+            return Err(ProtocolError::Qmux(
+                Violation::StreamLimit,
+                "opened more streams than the legacy wire has ids for, before its switch",
+            ));
+        }
         let credit = self
             .peer
             .as_ref()
@@ -73,7 +88,7 @@ impl Qmux {
         self.meta_total += meta;
         self.streams.opened_by_peer += 1;
         self.incoming.receive_one();
-        (self.streams.insert_remote(stream), id)
+        Ok((self.streams.insert_remote(stream), id))
     }
 
     /// Meta of the streams that live.

@@ -11,6 +11,9 @@ use super::stream::{NO_MARK, RecvState, SendState, Stream};
 use super::window::RecvWindow;
 use super::wire::{Context, Qmux};
 
+/// What may be held besides, because it came on the legacy wire, which has no credit: what was under way there.
+const CARRIED: u64 = 16 << 20;
+
 impl Qmux {
     /// Opens a stream, at once or when the peer allows another one.
     pub fn open<S: Sink>(&mut self, handle: Handle, meta: &[u8], cx: &mut Context<'_, S>) {
@@ -218,8 +221,12 @@ impl Qmux {
     }
 
     /// `bytes` of what was delivered are not consumed.
-    pub fn hold(&mut self, handle: Handle, bytes: u32) {
+    pub fn hold(&mut self, handle: Handle, bytes: u32, max_held: u64) {
         self.credit.held += u64::from(bytes);
+        // What is held counts for more than its bytes, so that tiny messages, and those of nothing, count too. Twice
+        // what can be held of longer ones is too much.
+        let most = max_held.saturating_add(self.credit.window.size());
+        self.credit.is_flooded |= self.credit.held > most.saturating_mul(2).saturating_add(CARRIED);
         if let Some(stream) = self.streams.get(handle) {
             stream.recv.held += u64::from(bytes);
         }

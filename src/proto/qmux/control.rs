@@ -11,6 +11,7 @@ use super::super::session::MAX_ENCODED;
 use super::frame;
 use super::wire::{Context, Qmux};
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// Control frames are encoded up to so much ahead of the socket: they go past what waits for room there.
 const CONTROL_ENCODED: u64 = MAX_ENCODED + (64 << 10);
@@ -117,6 +118,12 @@ impl Qmux {
         self.incoming.due_soon(bound.min(frame::MAX_STREAMS), room)
     }
 
+    /// What windows grow by: not while slow readers hold much as it is.
+    fn rtt_to_grow_by(&self, config: &Config) -> Option<Duration> {
+        let has_room = self.credit.held <= config.qmux.max_held / 2;
+        self.ping.rtt().filter(|_| has_room)
+    }
+
     /// Encodes what is to be told.
     pub(super) fn flush_control<S: Sink>(&mut self, cx: &mut Context<'_, S>) {
         while !cx.outbox.is_closed() && (cx.outbox.len() as u64) < CONTROL_ENCODED {
@@ -141,11 +148,12 @@ impl Qmux {
         }
         if std::mem::take(&mut self.control.connection_is_due) {
             self.ping.sample(cx.now);
-            let limit = self.credit.window.tell(cx.now, self.ping.rtt());
+            let rtt = self.rtt_to_grow_by(cx.config);
+            let limit = self.credit.window.tell(cx.now, rtt);
             return Some(frame::numbers(frame::MAX_DATA, [limit]));
         }
         while let Some(handle) = self.control.credits.pop_front() {
-            let rtt = self.ping.rtt();
+            let rtt = self.rtt_to_grow_by(cx.config);
             let Some(stream) = self.streams.get(handle) else {
                 continue;
             };

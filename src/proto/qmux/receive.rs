@@ -32,6 +32,11 @@ impl Qmux {
         mut at: usize,
         cx: &mut Context<'_, S>,
     ) -> Result<(), ProtocolError> {
+        if self.credit.is_flooded {
+            return Err(ProtocolError::Flood(
+                "bytes that nobody reads, in tiny messages",
+            ));
+        }
         let before = self.decoder.records;
         let max_record = cx.config.qmux.max_record_size;
         loop {
@@ -53,7 +58,7 @@ impl Qmux {
     /// Takes the messages that stand whole at the front: what a busy connection receives, and the same as the way
     /// through `recv_frame` and `recv_body` for them.
     fn receive_messages<S: Sink>(&mut self, input: &[u8], at: &mut usize, cx: &mut Context<'_, S>) {
-        if !self.is_ours() {
+        if !self.is_ours() || !self.has_begun {
             return;
         }
         while let Some((id, payload)) = self.decoder.whole(input, *at) {
@@ -126,7 +131,7 @@ impl Qmux {
                 length,
                 fin,
             } => self.recv_stream(id, offset, length, fin, cx),
-            Frame::EndValue { id } => self.recv_end_value_frame(id),
+            Frame::EndValue { id } => self.recv_end_value_frame(id, cx),
             Frame::Reset {
                 id,
                 code,
@@ -135,7 +140,7 @@ impl Qmux {
             Frame::Stop { id, code } => self.recv_stop(id, code, cx),
             Frame::MaxData(limit) => {
                 let is_more = self.send.raise(limit);
-                self.useless_unless(is_more, cx)
+                self.heard_credit(is_more, cx)
             }
             Frame::MaxStreamData { id, limit } => self.recv_max_stream_data(id, limit, cx),
             Frame::MaxStreams { uni: true, .. } => self.useless.spend(cx.now),
@@ -194,6 +199,17 @@ impl Qmux {
             true => Ok(()),
             false => self.useless.spend(cx.now),
         }
+    }
+
+    fn heard_credit<S: Sink>(
+        &mut self,
+        is_more: bool,
+        cx: &Context<'_, S>,
+    ) -> Result<(), ProtocolError> {
+        if is_more {
+            self.credited = Some(cx.now);
+        }
+        self.useless_unless(is_more, cx)
     }
 
     /// The stream that a frame speaks of; it begins with it, if it is one of the peer's that may. `None`: it is over.
@@ -297,7 +313,11 @@ impl Qmux {
         Ok(())
     }
 
-    fn recv_end_value_frame(&mut self, id: u64) -> Result<(), ProtocolError> {
+    fn recv_end_value_frame<S: Sink>(
+        &mut self,
+        id: u64,
+        cx: &Context<'_, S>,
+    ) -> Result<(), ProtocolError> {
         let wrong = || state("announced an end value on a stream that cannot have one");
         let Found::Live(handle) = self.streams.find(id) else {
             return Err(wrong());
@@ -305,7 +325,7 @@ impl Qmux {
         let stream = self.streams.get(handle).ok_or_else(wrong)?;
         match stream.recv.state {
             RecvState::Data => stream.recv.state = RecvState::EndValue,
-            RecvState::Discard => {}
+            RecvState::Discard => return self.useless.spend(cx.now),
             _ => return Err(wrong()),
         }
         Ok(())
@@ -417,13 +437,11 @@ impl Qmux {
         let Some(stream) = self.streams.get(handle) else {
             return Ok(());
         };
-        match stream.send.window.raise(limit) {
-            true => {
-                self.schedule(handle);
-                Ok(())
-            }
-            false => self.useless.spend(cx.now),
+        let is_more = stream.send.window.raise(limit);
+        if is_more {
+            self.schedule(handle);
         }
+        self.heard_credit(is_more, cx)
     }
 
     fn recv_go_away<S: Sink>(
@@ -434,6 +452,10 @@ impl Qmux {
         if streams > self.peer_serves {
             return Err(violation("came back from going away"));
         }
+        self.resets.spend(cx.now)?;
+        if streams == self.peer_serves {
+            return Ok(());
+        }
         self.peer_serves = streams;
         cx.sink.emit(Event::GoAway(None), Payload::Empty);
         // Those that wait for a place get the next numbers.
@@ -443,10 +465,13 @@ impl Qmux {
         self.opens.truncate(left);
         for handle in self.streams.local_handles() {
             let stream = self.streams.get(handle);
-            let is_above = |stream: &mut Stream| {
+            let is_above = |stream: &&mut Stream| {
                 stream.send.state != SendState::Waiting && stream.id >> 2 >= streams
             };
-            if stream.is_some_and(is_above) {
+            if let Some(stream) = stream.filter(is_above) {
+                if stream.is_known {
+                    return Err(violation("went away from a stream that it has accepted"));
+                }
                 unserved.push(handle);
             }
         }

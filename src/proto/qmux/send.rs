@@ -100,6 +100,9 @@ impl Qmux {
         let Some(stream) = self.streams.get(handle) else {
             return;
         };
+        if stream.send.state == SendState::Done {
+            return;
+        }
         let before = stream.send.queued();
         stream.send.push(kind, bytes);
         let more = stream.send.queued() - before;
@@ -268,6 +271,9 @@ impl Qmux {
         let Some(stream) = self.streams.get(handle) else {
             return;
         };
+        if stream.send.state == SendState::Done {
+            return;
+        }
         if stream.send.state == SendState::Waiting {
             stream.send.is_ending = true;
             self.put(handle, Kind::Fin, &[], cx);

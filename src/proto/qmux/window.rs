@@ -11,6 +11,13 @@
 use super::super::varint;
 use std::time::{Duration, Instant};
 
+/// Credit goes back when the application has consumed, which takes turns of its event loop besides the round trip: on a
+/// short path far more than that. A window that lasts no longer than this is too small.
+const TURNS: Duration = Duration::from_millis(4);
+
+/// Longest time that counts for two round trips: whoever answers pings late does not get a larger window for it.
+const MAX_RTT: Duration = Duration::from_secs(1);
+
 /// What we may send.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SendWindow {
@@ -109,6 +116,11 @@ impl RecvWindow {
         self.received
     }
 
+    /// How far ahead of what is consumed the peer may be.
+    pub fn size(&self) -> u64 {
+        self.window
+    }
+
     /// Up to where the peer may send.
     pub fn limit(&self) -> u64 {
         self.limit
@@ -184,7 +196,7 @@ impl RecvWindow {
     /// The limit to tell. `rtt`: the round trip time, once it is known.
     pub fn tell(&mut self, now: Instant, rtt: Option<Duration>) -> u64 {
         if let (Some(told), Some(rtt)) = (self.told, rtt)
-            && now.saturating_duration_since(told) < 2 * rtt
+            && now.saturating_duration_since(told) < (2 * rtt).clamp(TURNS, MAX_RTT)
         {
             self.window = self.window.saturating_mul(2).min(self.max);
         }

@@ -8,7 +8,7 @@
 
 use super::super::config::{Config, Side};
 use super::super::error::ProtocolError;
-use super::super::event::{Event, Handle, Sink};
+use super::super::event::{Event, Handle, Payload, Sink};
 use super::super::marks::Marks;
 use super::super::outbox::Outbox;
 use super::bodies::Bodies;
@@ -24,7 +24,7 @@ use super::stream::NO_MARK;
 use super::streams::Streams;
 use super::window::{RecvWindow, SendWindow};
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The parts of a session that its wire works on.
 pub struct Context<'a, S> {
@@ -43,6 +43,8 @@ pub struct Credit {
     pub seen: u64,
     pub marked: u64,
     pub held: u64,
+    /// It has become too much.
+    pub is_flooded: bool,
 }
 
 /// One connection's state.
@@ -96,6 +98,8 @@ pub struct Qmux {
     pub(super) carried_ends: u64,
     /// The peer sends nothing more: what has no credit never gets any.
     pub(super) peer_has_finished: bool,
+    /// When the peer last gave credit.
+    pub(super) credited: Option<Instant>,
     /// The last frame was padding.
     pub(super) was_padding: bool,
     pub(super) resets: Budget,
@@ -109,6 +113,9 @@ const HEADER_ROOM: usize = 1 + 8 + 8;
 
 /// Longest message that is sent whole although others wait: what fits into a record with its header.
 const WHOLE: usize = MAX_GATHERED - HEADER_ROOM - 8;
+
+/// Credit that came within this time is likely to be followed by more: a few turns of the peer's event loop.
+const RECENT: Duration = Duration::from_millis(20);
 
 /// Longest payload of one frame where the peer takes any length.
 const LONGEST: usize = 64 << 10;
@@ -136,6 +143,7 @@ impl Qmux {
                 seen: 0,
                 marked: NO_MARK,
                 held: 0,
+                is_flooded: false,
             },
             send: SendWindow::default(),
             incoming,
@@ -155,6 +163,7 @@ impl Qmux {
             can_allow: true,
             carried_ends: 0,
             peer_has_finished: false,
+            credited: None,
             was_padding: false,
             resets: Budget::new(qmux.max_resets, "resets"),
             pings: Budget::new(qmux.max_pings, "pings"),
@@ -234,6 +243,12 @@ impl Qmux {
             && self.control.is_empty()
     }
 
+    /// Whether the peer gave credit a moment ago.
+    pub fn was_credited(&self, now: Instant) -> bool {
+        self.credited
+            .is_some_and(|at| now.saturating_duration_since(at) < RECENT)
+    }
+
     /// The peer sends nothing more.
     pub fn receive_fin(&mut self) -> Result<(), ProtocolError> {
         if !self.decoder.is_between_records() {
@@ -298,8 +313,7 @@ impl Qmux {
         self.meta_total -= stream.meta;
         self.text_total -= stream.recv.text.len();
         if handle.is_local() {
-            cx.sink
-                .emit(Event::Closed(handle), super::super::event::Payload::Empty);
+            cx.sink.emit(Event::Closed(handle), Payload::Empty);
             return;
         }
         if !stream.is_answered {
@@ -309,9 +323,7 @@ impl Qmux {
             self.incoming.consume_one();
         }
         match stream.is_known {
-            true => cx
-                .sink
-                .emit(Event::Closed(handle), super::super::event::Payload::Empty),
+            true => cx.sink.emit(Event::Closed(handle), Payload::Empty),
             // The application never heard of it.
             false => self.streams.forget(handle),
         }

@@ -160,7 +160,7 @@ impl Session {
     pub fn hold(&mut self, stream: Handle, bytes: u32) {
         self.held += u64::from(bytes);
         if let Some(qmux) = &mut self.qmux {
-            qmux.hold(stream, bytes);
+            qmux.hold(stream, bytes, self.config.qmux.max_held);
         }
     }
 
