@@ -14,6 +14,12 @@ use super::super::varint;
 use super::frame::{self, COMPACT, Frame, LENGTH_BIT, MAX_HEADER};
 use std::ops::Range;
 
+/// Type of a message of ours that has a length and is not the last of its stream.
+const OURS: u8 = COMPACT as u8 | LENGTH_BIT;
+
+/// Length of its header, when each number takes one byte.
+const SHORT_HEADER: usize = 3;
+
 /// What comes next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -177,8 +183,14 @@ impl Decoder {
             return None;
         }
         let rest = &input[at..];
+        // What a busy stream of few sends: each number in one byte.
+        if let [OURS, id @ 0..0x40, length @ 0..0x40, ..] = *rest {
+            let end = SHORT_HEADER + usize::from(length);
+            let fits = end <= rest.len() && end as u64 <= self.record;
+            return fits.then(|| (id.into(), at + SHORT_HEADER..at + end));
+        }
         let (&kind, after) = rest.split_first()?;
-        let has_length = kind == COMPACT as u8 | LENGTH_BIT;
+        let has_length = kind == OURS;
         if !has_length && kind != COMPACT as u8 {
             return None;
         }

@@ -246,13 +246,32 @@ impl Fields<'_> {
     }
 }
 
+/// Most bytes of the header of a stream's bytes: a type, id, offset and length.
+const MAX_STREAM_HEADER: usize = 1 + 3 * varint::MAX_SIZE;
+
 /// The header of a frame with bytes of a stream, put together without an allocation.
 #[derive(Clone, Copy, Debug)]
 pub struct StreamHeader {
-    bytes: [u8; MAX_HEADER],
+    bytes: [u8; MAX_STREAM_HEADER],
     length: usize,
     /// How many of the last bytes are the length field.
     pub length_field: usize,
+}
+
+/// The header of a message of ours whose numbers are short, and how long it is: most of them are.
+#[inline]
+pub fn short_header(id: u64, length: usize) -> Option<([u8; 8], usize)> {
+    if id >= 0x40 || length >= 0x4000 {
+        return None;
+    }
+    let kind = COMPACT as u8 | LENGTH_BIT;
+    Some(match length < 0x40 {
+        true => ([kind, id as u8, length as u8, 0, 0, 0, 0, 0], 3),
+        false => {
+            let [high, low] = (length as u16 | 0x4000).to_be_bytes();
+            ([kind, id as u8, high, low, 0, 0, 0, 0], 4)
+        }
+    })
 }
 
 impl StreamHeader {
@@ -260,7 +279,7 @@ impl StreamHeader {
     #[inline]
     pub fn new(id: u64, offset: Option<u64>, length: Option<usize>, fin: bool) -> Self {
         let mut header = Self {
-            bytes: [0; MAX_HEADER],
+            bytes: [0; MAX_STREAM_HEADER],
             length: 1,
             length_field: 0,
         };

@@ -81,6 +81,34 @@ impl Records {
         });
     }
 
+    /// Adds a frame whose header is the first bytes of an array, the length behind its first two: if it goes into the
+    /// record that is open. Gives whether it did.
+    #[inline]
+    pub fn push_short(
+        &mut self,
+        (header, length): ([u8; 8], usize),
+        payload: &[u8],
+        outbox: &mut Outbox,
+    ) -> bool {
+        // As many bytes as the array has are copied: that many at once cost less than counting them.
+        let room = header.len() + payload.len();
+        if let Some(open) = &mut self.open
+            && !outbox.is_closed()
+            && let Some(tail) = outbox.tail(room)
+            && tail.len() - open.start - SIZE + room <= MAX_GATHERED
+        {
+            open.last = tail.len();
+            open.length_end = open.last + length;
+            open.length_field = length - 2;
+            tail.extend_from_slice(&header);
+            tail.truncate(open.length_end);
+            tail.extend_from_slice(payload);
+            outbox.grew(length + payload.len());
+            return true;
+        }
+        false
+    }
+
     /// Adds a record of one frame, whose payload needs no length.
     pub fn push_alone(&mut self, header: &[u8], payload: &[u8], outbox: &mut Outbox) {
         self.close(outbox);

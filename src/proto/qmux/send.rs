@@ -58,7 +58,12 @@ impl Qmux {
             stream.send.window.take(length);
             self.send.take(length);
             let id = stream.id;
-            self.push_data(id, offset, payload, false, cx);
+            let is_pushed = is_ours
+                && frame::short_header(id, payload.len())
+                    .is_some_and(|header| self.records.push_short(header, payload, cx.outbox));
+            if !is_pushed {
+                self.push_data(id, offset, payload, false, cx);
+            }
             return;
         }
         let is_open = matches!(stream.send.state, SendState::Open | SendState::Waiting);

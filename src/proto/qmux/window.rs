@@ -82,6 +82,8 @@ pub struct RecvWindow {
     max: u64,
     /// When the limit was last told.
     told: Option<Instant>,
+    /// What has to be consumed before it is told again.
+    due_at: u64,
     /// One more than the limit at which the peer last said that it waits.
     waits: u64,
 }
@@ -96,6 +98,7 @@ impl RecvWindow {
             window,
             max: max.max(window),
             told: None,
+            due_at: window.div_ceil(2).max(1),
             waits: 0,
         }
     }
@@ -138,8 +141,13 @@ impl RecvWindow {
     /// Whether the peer would be told a new limit if everything up to `offset` were consumed: at half a window.
     #[inline]
     pub fn would_be_due(&self, offset: u64) -> bool {
-        // limit ≤ consumed + window at all times, so nothing here overflows: limits stay under 2^62.
-        offset + self.window >= self.limit + self.window.div_ceil(2).max(1)
+        offset >= self.due_at
+    }
+
+    /// What has to be consumed before the peer is told a new limit.
+    fn next_due(&self) -> u64 {
+        // limit ≤ consumed + window at all times, and both stay under 2^62.
+        (self.limit + self.window.div_ceil(2).max(1)).saturating_sub(self.window)
     }
 
     /// Whether the peer should be told a new limit.
@@ -205,6 +213,7 @@ impl RecvWindow {
             .limit
             .max(self.consumed.saturating_add(self.window))
             .min(varint::MAX);
+        self.due_at = self.next_due();
         self.limit
     }
 }
