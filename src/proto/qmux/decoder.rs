@@ -17,9 +17,6 @@ use std::ops::Range;
 /// Type of a message of ours that has a length and is not the last of its stream.
 const OURS: u8 = COMPACT as u8 | LENGTH_BIT;
 
-/// Length of its header, when each number takes one byte.
-const SHORT_HEADER: usize = 3;
-
 /// What comes next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -183,11 +180,18 @@ impl Decoder {
             return None;
         }
         let rest = &input[at..];
-        // What a busy stream of few sends: each number in one byte.
-        if let [OURS, id @ 0..0x40, length @ 0..0x40, ..] = *rest {
-            let end = SHORT_HEADER + usize::from(length);
+        // What busy streams send: short numbers.
+        let short = match *rest {
+            [OURS, id @ 0..0x40, length @ 0..0x40, ..] => Some((u64::from(id), length, 3)),
+            [OURS, high @ 0x40..0x80, low, length @ 0..0x40, ..] => {
+                Some((u64::from(high & 0x3f) << 8 | u64::from(low), length, 4))
+            }
+            _ => None,
+        };
+        if let Some((id, length, header)) = short {
+            let end = header + usize::from(length);
             let fits = end <= rest.len() && end as u64 <= self.record;
-            return fits.then(|| (id.into(), at + SHORT_HEADER..at + end));
+            return fits.then(|| (id, at + header..at + end));
         }
         let (&kind, after) = rest.split_first()?;
         let has_length = kind == OURS;

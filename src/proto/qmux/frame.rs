@@ -258,20 +258,25 @@ pub struct StreamHeader {
     pub length_field: usize,
 }
 
-/// The header of a message of ours whose numbers are short, and how long it is: most of them are.
+/// The header of a message of ours whose numbers are short, how long it is, and how much of that is the length field:
+/// most of them are.
 #[inline]
-pub fn short_header(id: u64, length: usize) -> Option<([u8; 8], usize)> {
-    if id >= 0x40 || length >= 0x4000 {
+pub fn short_header(id: u64, length: usize) -> Option<([u8; 8], usize, usize)> {
+    if id >= 0x4000 || length >= 0x4000 {
         return None;
     }
     let kind = COMPACT as u8 | LENGTH_BIT;
-    Some(match length < 0x40 {
-        true => ([kind, id as u8, length as u8, 0, 0, 0, 0, 0], 3),
-        false => {
-            let [high, low] = (length as u16 | 0x4000).to_be_bytes();
-            ([kind, id as u8, high, low, 0, 0, 0, 0], 4)
-        }
-    })
+    let [id_high, id_low] = (id as u16 | 0x4000).to_be_bytes();
+    let [high, low] = (length as u16 | 0x4000).to_be_bytes();
+    let (id, length) = (id as u8, length as u8);
+    Some(
+        match (id_high == 0x40 && id < 0x40, high == 0x40 && length < 0x40) {
+            (true, true) => ([kind, id, length, 0, 0, 0, 0, 0], 3, 1),
+            (true, false) => ([kind, id, high, low, 0, 0, 0, 0], 4, 2),
+            (false, true) => ([kind, id_high, id_low, length, 0, 0, 0, 0], 4, 1),
+            (false, false) => ([kind, id_high, id_low, high, low, 0, 0, 0], 5, 2),
+        },
+    )
 }
 
 impl StreamHeader {
@@ -377,6 +382,21 @@ mod tests {
                 assert_eq!(read(&bytes[..cut], true), Ok(None), "{frame:?} at {cut}");
             }
         }
+    }
+
+    #[test]
+    fn short_headers_are_the_same() {
+        for id in [0, 4, 63, 64, 255, 256, 0x3fff] {
+            for length in [0, 1, 63, 64, 255, 256, 0x3fff] {
+                let (bytes, end, field) = short_header(id, length).expect("short");
+                let header = StreamHeader::new(id, None, Some(length), false);
+                assert_eq!(
+                    (&bytes[..end], field),
+                    (header.as_slice(), header.length_field)
+                );
+            }
+        }
+        assert!(short_header(0x4000, 0).is_none() && short_header(0, 0x4000).is_none());
     }
 
     #[test]

@@ -81,12 +81,12 @@ impl Records {
         });
     }
 
-    /// Adds a frame whose header is the first bytes of an array, the length behind its first two: if it goes into the
-    /// record that is open. Gives whether it did.
+    /// Adds a frame whose header is the first bytes of an array, if it goes into the record that is open. Gives whether
+    /// it did.
     #[inline]
     pub fn push_short(
         &mut self,
-        (header, length): ([u8; 8], usize),
+        (header, length, length_field): ([u8; 8], usize, usize),
         payload: &[u8],
         outbox: &mut Outbox,
     ) -> bool {
@@ -99,7 +99,7 @@ impl Records {
         {
             open.last = tail.len();
             open.length_end = open.last + length;
-            open.length_field = length - 2;
+            open.length_field = length_field;
             tail.extend_from_slice(&header);
             tail.truncate(open.length_end);
             tail.extend_from_slice(payload);

@@ -11,6 +11,15 @@ use std::hash::{BuildHasher, Hasher};
 /// Slots further than this behind the last one are a mistake of the caller's, not a table.
 const MAX_GAP: usize = 1 << 16;
 
+/// How many streams are found without the map: as many as live by default.
+const RECENT: usize = 256;
+
+/// Where a stream stands among those: neighbours do not share a place, nor do the two directions.
+#[inline]
+fn place(id: u64) -> usize {
+    ((id >> 2) ^ (id & 1) << 7) as usize % RECENT
+}
+
 #[derive(Debug, Default)]
 enum Slot {
     #[default]
@@ -64,6 +73,8 @@ pub struct Streams {
     ids: HashMap<u64, Handle, Seeded>,
     /// The last one looked up: most frames are for the stream of the frame before.
     last: (u64, Handle),
+    /// Streams that were looked up lately, each where its id says; allocated with the second.
+    recent: Option<Box<[Handle; RECENT]>>,
     /// How many streams each side has opened.
     pub opened: u64,
     pub opened_by_peer: u64,
@@ -95,6 +106,7 @@ impl Streams {
             free: Vec::new(),
             ids: HashMap::with_hasher(Seeded(seed)),
             last: (u64::MAX, Handle(0)),
+            recent: None,
             opened: 0,
             opened_by_peer: 0,
         }
@@ -111,8 +123,17 @@ impl Streams {
         if self.last.0 == id {
             return Found::Live(self.last.1);
         }
+        if let Some(handle) = self.recent(id) {
+            self.last = (id, handle);
+            return Found::Live(handle);
+        }
         if let Some(&handle) = self.ids.get(&id) {
             self.last = (id, handle);
+            // One stream alone never comes here twice.
+            let recent = self
+                .recent
+                .get_or_insert_with(|| Box::new([Handle(0); RECENT]));
+            recent[place(id)] = handle;
             return Found::Live(handle);
         }
         if id & 2 != 0 {
@@ -132,6 +153,15 @@ impl Streams {
             (true, false) => Found::Never,
             (false, false) => Found::New(ordinal),
         }
+    }
+
+    /// The stream under an id, if it was looked up lately.
+    #[inline]
+    fn recent(&mut self, id: u64) -> Option<Handle> {
+        let handle = self.recent.as_ref()?[place(id)];
+        self.get(handle)
+            .is_some_and(|stream| stream.id == id)
+            .then_some(handle)
     }
 
     fn slots(&mut self, handle: Handle) -> &mut Vec<Slot> {
@@ -222,8 +252,9 @@ impl Streams {
 
     /// Gives spare memory back.
     pub fn shrink(&mut self) {
-        if self.ids.is_empty() && self.ids.capacity() > 64 {
+        if self.ids.is_empty() {
             self.ids.shrink_to_fit();
+            self.recent = None;
         }
     }
 }

@@ -111,6 +111,9 @@ pub struct Qmux {
 /// Longest header in front of a payload in one frame: type, id, offset.
 const HEADER_ROOM: usize = 1 + 8 + 8;
 
+/// The same where no offset is needed.
+const OUR_HEADER: usize = 1 + 8;
+
 /// Longest message that is sent whole although others wait: what fits into a record with its header.
 const WHOLE: usize = MAX_GATHERED - HEADER_ROOM - 8;
 
@@ -189,7 +192,11 @@ impl Qmux {
         self.ping.set_peer_timeout(peer.idle_timeout);
         // A record takes the header of its frame, too.
         let record = usize::try_from(peer.max_record).unwrap_or(usize::MAX);
-        self.longest = record.saturating_sub(HEADER_ROOM).min(LONGEST);
+        let header = match peer.is_ours {
+            true => OUR_HEADER,
+            false => HEADER_ROOM,
+        };
+        self.longest = record.saturating_sub(header).min(LONGEST);
         if peer.is_ours {
             // At half a window credit goes back, so a message of half a window never waits in vain.
             let windows = peer.max_data.min(peer.max_stream_data_local);
