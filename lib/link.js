@@ -244,8 +244,10 @@ class Link extends EventEmitter {
 
   /** How many streams may live. */
   _limit () {
-    const { maxStreams } = this._settings
-    return this._sendsQmux() ? maxStreams : Math.min(maxStreams, LEGACY_STREAMS)
+    const { maxStreams, protocol } = this._settings
+    // While the peer may still turn out to be new, more than an old one takes may wait.
+    const mayBeNew = this._peer === 0 && protocol !== 'legacy'
+    return this._sendsQmux() || mayBeNew ? maxStreams : Math.min(maxStreams, LEGACY_STREAMS)
   }
 
   /** Those that count against it: version 0.1.0 draws the ids of both directions from one table. */

@@ -9,7 +9,7 @@ const context = require('./context')
 const { Charges, Early, Pages, PARSED, PER_CHUNK, warnOfDiscard } = require('./early')
 const engine = require('./engine')
 const { decodeBuffered, flowOn } = require('./node-buffer')
-const { BOTH, UNCLAIMED, CLAIMED, DROPPING, NO_READS } = require('./stream-state')
+const { BOTH, UNCLAIMED, CLAIMED, DROPPING, NO_READS, noStream } = require('./stream-state')
 
 // Taken out once: looking them up in the module for each message is a tenth of the time.
 const { cut, op } = engine
@@ -284,7 +284,9 @@ class Reader extends Duplex {
 
   // Native code keeps a closed stream's handle until nothing of it is held.
   _released () {
-    if (this._over && this._held + this._endHeld === 0) this._connection._free(this._number)
+    if (!this._over || this._held + this._endHeld > 0) return
+    this._connection._free(this._number)
+    this._number = noStream(this._number)
   }
 }
 

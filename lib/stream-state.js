@@ -2,7 +2,7 @@
 
 // The states of a stream's halves.
 //
-// This file may not: hold anything else.
+// This file may not: know a stream.
 
 // What a stream has. On the legacy wire only its creator writes.
 const READS = 1
@@ -23,6 +23,13 @@ const CLAIMED = 1
 const DROPPING = 2 // nobody will read it: only the end is still awaited
 const NO_READS = 3 // there is none, or the stream is destroyed
 
+// What stands in for the handle of a stream that has given its own back, which may be another stream's by now: no
+// command that still goes out for it meets anybody. The last bit stays: it says who opened the stream.
+const NO_STREAM = 0xfffffffc
+
+function noStream (handle) { return NO_STREAM + (handle & 1) }
+
 module.exports = {
+  noStream,
   READS, WRITES, BOTH, NO_WRITES, ENDED, WRITING, ANSWERING, BLOCKED, MUTED, UNCLAIMED, CLAIMED, DROPPING, NO_READS
 }

@@ -12,7 +12,7 @@ const { clearBuffered, isHeard } = require('./node-buffer')
 const { wireCode } = require('./options')
 const { Writer } = require('./stream-writer')
 const {
-  READS, WRITES, BOTH, NO_WRITES, ENDED, WRITING, ANSWERING, MUTED, UNCLAIMED, DROPPING, NO_READS
+  READS, WRITES, BOTH, NO_WRITES, ENDED, WRITING, ANSWERING, MUTED, UNCLAIMED, DROPPING, NO_READS, noStream
 } = require('./stream-state')
 
 const { op } = engine
@@ -158,7 +158,9 @@ class MuxStream extends Writer {
     // What nobody has asked for counts for nobody any more; what somebody did counts until it is read.
     if (this._in === UNCLAIMED) this._consume(this._held)
     this._over = true
-    return this._held + this._endHeld === 0
+    const isFree = this._held + this._endHeld === 0
+    if (isFree) this._number = noStream(this._number)
+    return isFree
   }
 
   /** Nothing more comes on the connection. */

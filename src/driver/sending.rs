@@ -20,6 +20,9 @@ const DIRECT: u64 = 16 << 10;
 /// non-blocking, unless the machine is stalled.
 const EXIT_PATIENCE: Duration = Duration::from_millis(100);
 
+/// Most bytes read and dropped at the process's exit.
+const EXIT_UNREAD: usize = 4 << 20;
+
 impl Connection {
     /// Sends from this thread what commands, or bytes that came `now`, have brought about, if it is little. Gives the bytes
     /// queued.
@@ -141,6 +144,18 @@ impl Connection {
         }
         collector.start(self.id);
         self.send_rest(&mut inner, collector);
+        let Some(socket) = inner.socket.clone().filter(|_| inner.in_flight.is_empty()) else {
+            return;
+        };
+        // A socket that is closed with something unread resets the connection, and what was just sent may be lost.
+        let _ = socket.shutdown_write();
+        let mut unread = [0; 4 << 10];
+        let mut left = EXIT_UNREAD;
+        while left > 0
+            && let Ok(read @ 1..) = socket.recv(&mut unread)
+        {
+            left = left.saturating_sub(read);
+        }
     }
 
     /// Sends all that is queued, whatever the pace, as far as the kernel takes it at once.

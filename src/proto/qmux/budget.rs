@@ -40,6 +40,11 @@ impl Budget {
         Ok(())
     }
 
+    /// Something of use was done: it allows for so many more.
+    pub fn earn(&mut self, tokens: u32) {
+        self.left = self.left.saturating_add(tokens).min(self.size);
+    }
+
     fn fill(&mut self, now: Instant) {
         let Some(filled) = self.filled else { return };
         let passed = now.saturating_duration_since(filled).as_millis();

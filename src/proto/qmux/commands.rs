@@ -32,7 +32,7 @@ impl Qmux {
             );
             return;
         }
-        self.ready += text.len() as u64;
+        self.unbegun += text.len() as u64;
         self.opens.push_back(handle);
         self.fill(cx);
     }
@@ -70,10 +70,6 @@ impl Qmux {
             return;
         };
         stream.recv.state = RecvState::Done;
-        if stream.send.state == SendState::Waiting {
-            // The peer never heard of it.
-            stream.send.state = SendState::Done;
-        }
         cx.sink.emit(Event::GoAway(Some(handle)), Payload::Empty);
         self.give_up(handle, 0, cx);
         self.settle(handle, cx);
@@ -92,6 +88,9 @@ impl Qmux {
         };
         stream.id = id;
         stream.send.window.raise(credit);
+        let queued = stream.send.queued();
+        self.unbegun -= queued;
+        self.ready += queued;
         stream.send.state = match stream.send.is_ending {
             true => SendState::Ending,
             false => SendState::Open,

@@ -14,6 +14,11 @@ use std::time::{Duration, Instant};
 /// Requests under way. More wait for the next one: each answer answers all before it.
 const MAX_SENT: usize = 16;
 
+/// Requests go no faster than this, once [`AT_ONCE`] have: half of what a peer like us takes before it calls it a flood.
+/// Who asks meanwhile is answered with the next.
+const SPACING: Duration = Duration::from_millis(20);
+const AT_ONCE: u32 = 50;
+
 /// How long a measured round trip time is good for.
 const SAMPLE: Duration = Duration::from_secs(1);
 
@@ -31,6 +36,9 @@ pub struct Ping {
     asked: Vec<u32>,
     due: bool,
     sent: VecDeque<Sent>,
+    /// When those that were sent would all have been, at their spacing; and until when the next has to wait.
+    paced: Instant,
+    held_back: Option<Instant>,
     next: u64,
     /// The peer's last request, and whether it is to be answered.
     request: Option<u64>,
@@ -50,6 +58,8 @@ impl Ping {
             asked: Vec::new(),
             due: false,
             sent: VecDeque::new(),
+            paced: now,
+            held_back: None,
             next: 0,
             request: None,
             answer: false,
@@ -90,7 +100,7 @@ impl Ping {
 
     /// Whether a request or an answer is to be sent.
     pub fn is_due(&self) -> bool {
-        self.answer || (self.due && self.sent.len() < MAX_SENT)
+        self.answer || (self.due && self.sent.len() < MAX_SENT && self.held_back.is_none())
     }
 
     /// The number of a request to send now.
@@ -98,6 +108,13 @@ impl Ping {
         if !self.due || self.sent.len() >= MAX_SENT {
             return None;
         }
+        let earliest = self.paced.checked_sub(SPACING * AT_ONCE).unwrap_or(now);
+        if now < earliest {
+            self.held_back = Some(earliest);
+            return None;
+        }
+        self.held_back = None;
+        self.paced = self.paced.max(now) + SPACING;
         self.due = false;
         let number = self.next;
         self.next += 1;
@@ -164,16 +181,19 @@ impl Ping {
         let idle = (!self.idle_timeout.is_zero()).then(|| self.active + self.idle_timeout);
         let keep_alive =
             (!self.interval.is_zero() && self.sent.is_empty()).then(|| self.heard + self.interval);
-        match (idle, keep_alive) {
-            (Some(idle), Some(keep_alive)) => Some(idle.min(keep_alive)),
-            (idle, keep_alive) => idle.or(keep_alive),
-        }
+        [idle, keep_alive, self.held_back]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The deadline may have come.
     pub fn timeout(&mut self, now: Instant) -> Result<(), ProtocolError> {
         if !self.idle_timeout.is_zero() && now >= self.active + self.idle_timeout {
             return Err(ProtocolError::IdleTimeout);
+        }
+        if self.held_back.is_some_and(|until| now >= until) {
+            self.held_back = None;
         }
         if !self.interval.is_zero() && self.sent.is_empty() && now >= self.heard + self.interval {
             self.due = true;
@@ -209,6 +229,29 @@ mod tests {
         assert_eq!(ping.rtt(), Some(Duration::from_millis(15)));
         assert!(ping.recv_response(2, end).is_err());
         assert_eq!(ping.recv_response(0, end), Ok(vec![]));
+    }
+
+    #[test]
+    fn whoever_asks_all_the_time_is_no_flood() {
+        let mut now = Instant::now();
+        let mut ping = Ping::new(&QmuxConfig::default(), now);
+        let mut sent = 0;
+        let end = now + Duration::from_secs(10);
+        while now < end {
+            ping.ask(1);
+            match ping.take_request(now) {
+                Some(number) => {
+                    sent += 1;
+                    assert!(ping.recv_response(number, now).is_ok());
+                }
+                None => {
+                    now = ping.deadline().expect("until the next may go");
+                    assert_eq!(ping.timeout(now), Ok(()));
+                    assert!(ping.is_due());
+                }
+            }
+        }
+        assert_eq!(sent, 50 + 10 * 50);
     }
 
     #[test]

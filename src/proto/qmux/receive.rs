@@ -331,6 +331,20 @@ impl Qmux {
         Ok(())
     }
 
+    /// A reset or a stop of a stream that the application has not answered yet is work for nothing. Others end what was
+    /// begun, and there are no more of them than of those.
+    fn spend_on_abort<S: Sink>(
+        &mut self,
+        handle: Handle,
+        cx: &Context<'_, S>,
+    ) -> Result<(), ProtocolError> {
+        let stream = self.streams.get(handle);
+        match !handle.is_local() && stream.is_some_and(|stream| !stream.is_answered) {
+            true => self.resets.spend(cx.now),
+            false => Ok(()),
+        }
+    }
+
     fn recv_reset<S: Sink>(
         &mut self,
         id: u64,
@@ -338,16 +352,16 @@ impl Qmux {
         final_size: u64,
         cx: &mut Context<'_, S>,
     ) -> Result<(), ProtocolError> {
-        self.resets.spend(cx.now)?;
         let Some(handle) = self.stream_of(id, cx)? else {
-            return Ok(());
+            return self.useless.spend(cx.now);
         };
+        self.spend_on_abort(handle, cx)?;
         let Some(stream) = self.streams.get(handle) else {
             return Ok(());
         };
         let recv = &mut stream.recv;
         if recv.state == RecvState::Done {
-            return Ok(());
+            return self.useless.spend(cx.now);
         }
         let missing = final_size
             .checked_sub(recv.window.received())
@@ -361,10 +375,7 @@ impl Qmux {
         let before = std::mem::replace(&mut recv.state, RecvState::Done);
         let dropped = std::mem::take(&mut recv.text).len();
         let was_seen = stream.send.window.used() >= stream.send.meta;
-        if before == RecvState::Accept && was_seen {
-            stream.is_known = true;
-        }
-        let is_known = stream.is_known;
+        let is_known = stream.is_known || (before == RecvState::Accept && was_seen);
         self.text_total -= dropped;
         let code_text = code.to_string();
         let payload = Payload::Owned(code_text.as_bytes());
@@ -374,13 +385,7 @@ impl Qmux {
             }
             // It accepted the stream and said so, which the reset has overtaken; unless it never saw it whole.
             RecvState::Accept if was_seen => {
-                cx.sink.emit(
-                    Event::Opened {
-                        stream: handle,
-                        id: id as u32,
-                    },
-                    Payload::Empty,
-                );
+                self.tell_opened(handle, cx);
                 cx.sink.emit(Event::Reset(handle), payload);
             }
             RecvState::Accept | RecvState::Refusal => {
@@ -403,25 +408,31 @@ impl Qmux {
         code: u64,
         cx: &mut Context<'_, S>,
     ) -> Result<(), ProtocolError> {
-        self.resets.spend(cx.now)?;
         let Some(handle) = self.stream_of(id, cx)? else {
-            return Ok(());
+            return self.useless.spend(cx.now);
         };
+        self.spend_on_abort(handle, cx)?;
         let Some(stream) = self.streams.get(handle) else {
             return Ok(());
         };
         if stream.send.state == SendState::Done {
-            return Ok(());
+            return self.useless.spend(cx.now);
         }
-        let is_known = stream.is_known;
+        match stream.is_known {
+            true => self.tell_stopped(handle, code, cx),
+            // It overtook the acceptance, which is still under way.
+            false => stream.stopped = code,
+        }
         self.give_up(handle, code, cx);
-        if is_known {
-            let code = code.to_string();
-            cx.sink
-                .emit(Event::Stopped(handle), Payload::Owned(code.as_bytes()));
-        }
         self.settle(handle, cx);
         Ok(())
+    }
+
+    /// The application learns that the peer wants no more of a stream.
+    pub(super) fn tell_stopped<S: Sink>(&self, handle: Handle, code: u64, cx: &mut Context<'_, S>) {
+        let code = code.to_string();
+        cx.sink
+            .emit(Event::Stopped(handle), Payload::Owned(code.as_bytes()));
     }
 
     fn recv_max_stream_data<S: Sink>(

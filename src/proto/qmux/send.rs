@@ -111,9 +111,10 @@ impl Qmux {
         let before = stream.send.queued();
         stream.send.push(kind, bytes);
         let more = stream.send.queued() - before;
-        match stream.send.is_blocked {
-            true => self.blocked += more,
-            false => self.ready += more,
+        match (stream.send.state, stream.send.is_blocked) {
+            (SendState::Waiting, _) => self.unbegun += more,
+            (_, true) => self.blocked += more,
+            (_, false) => self.ready += more,
         }
         self.schedule(handle);
         self.fill(cx);
@@ -302,9 +303,10 @@ impl Qmux {
         let send = &mut stream.send;
         let before = std::mem::replace(&mut send.state, SendState::Done);
         let queued = send.queued();
-        match std::mem::take(&mut send.is_blocked) {
-            true => self.blocked -= queued,
-            false => self.ready -= queued,
+        match (before, std::mem::take(&mut send.is_blocked)) {
+            (SendState::Waiting, _) => self.unbegun -= queued,
+            (_, true) => self.blocked -= queued,
+            (_, false) => self.ready -= queued,
         }
         if std::mem::take(&mut send.is_scheduled) {
             self.scheduler.remove(handle, send.urgency);
@@ -312,7 +314,11 @@ impl Qmux {
         let queue = send.queue.take();
         let (id, final_size) = (stream.id, send.window.used());
         match before {
-            SendState::Waiting => self.opens.retain(|&waiting| waiting != handle),
+            // It may have left them already, in one go with others: then it is not worth a search.
+            SendState::Waiting if self.opens.contains(&handle) => {
+                self.opens.retain(|&waiting| waiting != handle);
+            }
+            SendState::Waiting => {}
             SendState::Open | SendState::Ending => self.control.reset(id, code, final_size),
             SendState::Done => {}
         }
@@ -333,10 +339,7 @@ impl Qmux {
 
     fn tell_blocked<S: Sink>(&mut self, handle: Handle, cx: &mut Context<'_, S>) {
         let Some(Stream {
-            id,
-            send,
-            is_known: true,
-            ..
+            id, send, is_known, ..
         }) = self.streams.get(handle)
         else {
             return;
@@ -351,7 +354,10 @@ impl Qmux {
             let queued = send.queued();
             self.ready -= queued;
             self.blocked += queued;
-            cx.sink.emit(Event::Blocked(handle), Payload::Empty);
+            // Else it learns that with the acceptance.
+            if *is_known {
+                cx.sink.emit(Event::Blocked(handle), Payload::Empty);
+            }
         }
     }
 
@@ -364,7 +370,9 @@ impl Qmux {
             stream.send.is_blocked = false;
             self.blocked -= queued;
             self.ready += queued;
-            cx.sink.emit(Event::Unblocked(handle), Payload::Empty);
+            if stream.is_known {
+                cx.sink.emit(Event::Unblocked(handle), Payload::Empty);
+            }
         }
     }
 }

@@ -105,6 +105,9 @@ pub struct Stream {
     pub is_known: bool,
     /// The application has accepted or refused it.
     pub is_answered: bool,
+    /// The code with which the peer stopped it before it accepted it, which the application learns behind that;
+    /// [`NO_STOP`]: it did not.
+    pub stopped: u64,
     /// It ended before the peer's switch: its place was given back then.
     pub is_counted: bool,
     /// Length of its meta, while it counts.
@@ -139,6 +142,7 @@ impl Stream {
             },
             is_known: false,
             is_answered: false,
+            stopped: NO_STOP,
             is_counted: false,
             meta: 0,
         }

@@ -159,10 +159,8 @@ impl Qmux {
         match answer {
             0 => {
                 stream.recv.state = RecvState::Data;
-                stream.is_known = true;
-                let (id, stop) = (stream.id as u32, stream.recv.stop);
-                cx.sink
-                    .emit(Event::Opened { stream: handle, id }, Payload::Empty);
+                let stop = stream.recv.stop;
+                self.tell_opened(handle, cx);
                 if stop != NO_STOP {
                     self.stop(handle, stop, cx);
                 }
@@ -171,6 +169,23 @@ impl Qmux {
             _ => return Err(violation("answered a stream with neither yes nor no")),
         }
         Ok(())
+    }
+
+    /// The application learns that a stream of ours was accepted, and what came ahead of that.
+    pub(super) fn tell_opened<S: Sink>(&mut self, handle: Handle, cx: &mut Context<'_, S>) {
+        let Some(stream) = self.streams.get(handle) else {
+            return;
+        };
+        stream.is_known = true;
+        let (id, stopped, is_blocked) = (stream.id as u32, stream.stopped, stream.send.is_blocked);
+        cx.sink
+            .emit(Event::Opened { stream: handle, id }, Payload::Empty);
+        if stopped != NO_STOP {
+            self.tell_stopped(handle, stopped, cx);
+        }
+        if is_blocked {
+            cx.sink.emit(Event::Blocked(handle), Payload::Empty);
+        }
     }
 
     pub(super) fn recv_refusal<S: Sink>(

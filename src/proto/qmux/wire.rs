@@ -76,8 +76,9 @@ pub struct Qmux {
     /// The stream whose meta is not all sent, and where that ends: others begin behind it, so that the peer learns of them
     /// in their order.
     pub(super) opening: Option<(Handle, u64)>,
-    /// Bytes that wait on streams: those the application knows to be blocked, and the others.
+    /// Bytes that wait on streams: on those that wait for the peer's reader, on those that have not begun, and the others.
     pub(super) blocked: u64,
+    pub(super) unbegun: u64,
     pub(super) ready: u64,
     /// Longest message that is always sent whole.
     pub(super) whole: usize,
@@ -117,6 +118,9 @@ const OUR_HEADER: usize = 1 + 8;
 /// Longest message that is sent whole although others wait: what fits into a record with its header.
 const WHOLE: usize = MAX_GATHERED - HEADER_ROOM - 8;
 
+/// Frames of the peer's that may speak of a stream which has just ended here: a stop, a reset, credit, and a spare one.
+const CROSSING: u32 = 4;
+
 /// Credit that came within this time is likely to be followed by more: a few turns of the peer's event loop.
 const RECENT: Duration = Duration::from_millis(20);
 
@@ -155,6 +159,7 @@ impl Qmux {
             opens: VecDeque::new(),
             opening: None,
             blocked: 0,
+            unbegun: 0,
             ready: 0,
             whole: 0,
             longest: 0,
@@ -245,7 +250,8 @@ impl Qmux {
 
     /// Whether nothing waits that can still be sent.
     pub fn is_flushed(&self) -> bool {
-        let nothing_waits = self.scheduler.is_empty() && self.ready + self.blocked == 0;
+        let waiting = self.ready + self.blocked + self.unbegun;
+        let nothing_waits = self.scheduler.is_empty() && waiting == 0;
         (nothing_waits && self.opening.is_none() || self.peer_has_finished)
             && self.control.is_empty()
     }
@@ -317,6 +323,10 @@ impl Qmux {
         let Some(stream) = self.streams.remove(handle) else {
             return;
         };
+        if handle.is_local() || stream.is_answered {
+            // What its two ends said of it may have crossed its end.
+            self.useless.earn(CROSSING);
+        }
         self.meta_total -= stream.meta;
         self.text_total -= stream.recv.text.len();
         if handle.is_local() {
