@@ -84,6 +84,7 @@ test('on the legacy wire both count, up to 256 or a lower maxStreams', () => {
   for (const [maxStreams, most] of [[300, 256], [10, 10]]) {
     const { client, con, fake, number } = connected({ maxStreams })
     client.on('stream', () => {})
+    fake.push(kind.PEER, number, 0, '', 0)
     fake.push(kind.STREAM, number, 1, '1', 1)
     fake.wake()
     for (let index = 1; index < most; index++) con.StreamPool.createStream(index)
