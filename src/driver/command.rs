@@ -279,7 +279,6 @@ mod tests {
             Command::Stop(handle, 1),
             Command::Credit(None),
             Command::Ping(1),
-            Command::Priority(handle, 1, true),
             Command::GoAway,
         ] {
             assert!(!command.is_ordered(), "{command:?}");
@@ -290,6 +289,8 @@ mod tests {
             Command::Reset(handle, 1),
             Command::Mark(None, 1),
             Command::Forget(handle),
+            // Of a stream whose opening may wait, too.
+            Command::Priority(handle, 1, true),
             Command::Finish,
             Command::Close(0, ""),
         ] {
