@@ -84,10 +84,10 @@ impl Inner {
         }
     }
 
-    /// Whether something waits for the peer to allow it, who has been doing so. The task then reads what it says: the
-    /// application's thread has nothing to do with it, and may be at other work.
+    /// Whether something waits for the peer to allow it. The task then reads what it says: the application's thread has
+    /// nothing to do with it, and may be at other work.
     pub fn lacks_credit(&self) -> bool {
-        !self.write_ended && self.session.awaits_credit()
+        !self.write_ended && self.session.wires().sending && !self.session.is_flushed()
     }
 
     /// Whether there is, or may be, something to send.

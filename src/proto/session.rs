@@ -347,13 +347,6 @@ impl Session {
             && !self.owes_last_word()
     }
 
-    /// Whether what waits for credit is likely to get some soon: some has just come. A stream whose reader has stopped
-    /// may wait for ever.
-    pub fn awaits_credit(&self) -> bool {
-        let qmux = self.qmux.as_ref();
-        qmux.is_some_and(|qmux| !qmux.is_flushed() && qmux.was_credited(self.now))
-    }
-
     /// A foreign peer is told that the connection ends in order.
     fn owes_last_word(&self) -> bool {
         let is_foreign = self.qmux.as_ref().is_some_and(|qmux| qmux.is_foreign());

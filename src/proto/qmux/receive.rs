@@ -140,7 +140,7 @@ impl Qmux {
             Frame::Stop { id, code } => self.recv_stop(id, code, cx),
             Frame::MaxData(limit) => {
                 let is_more = self.send.raise(limit);
-                self.heard_credit(is_more, cx)
+                self.useless_unless(is_more, cx)
             }
             Frame::MaxStreamData { id, limit } => self.recv_max_stream_data(id, limit, cx),
             Frame::MaxStreams { uni: true, .. } => self.useless.spend(cx.now),
@@ -199,17 +199,6 @@ impl Qmux {
             true => Ok(()),
             false => self.useless.spend(cx.now),
         }
-    }
-
-    fn heard_credit<S: Sink>(
-        &mut self,
-        is_more: bool,
-        cx: &Context<'_, S>,
-    ) -> Result<(), ProtocolError> {
-        if is_more {
-            self.credited = Some(cx.now);
-        }
-        self.useless_unless(is_more, cx)
     }
 
     /// The stream that a frame speaks of; it begins with it, if it is one of the peer's that may. `None`: it is over.
@@ -452,7 +441,7 @@ impl Qmux {
         if is_more {
             self.schedule(handle);
         }
-        self.heard_credit(is_more, cx)
+        self.useless_unless(is_more, cx)
     }
 
     fn recv_go_away<S: Sink>(

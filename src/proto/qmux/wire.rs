@@ -24,7 +24,7 @@ use super::stream::NO_MARK;
 use super::streams::Streams;
 use super::window::{RecvWindow, SendWindow};
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// The parts of a session that its wire works on.
 pub struct Context<'a, S> {
@@ -99,8 +99,6 @@ pub struct Qmux {
     pub(super) carried_ends: u64,
     /// The peer sends nothing more: what has no credit never gets any.
     pub(super) peer_has_finished: bool,
-    /// When the peer last gave credit.
-    pub(super) credited: Option<Instant>,
     /// The last frame was padding.
     pub(super) was_padding: bool,
     pub(super) resets: Budget,
@@ -120,9 +118,6 @@ const WHOLE: usize = MAX_GATHERED - HEADER_ROOM - 8;
 
 /// Frames of the peer's that may speak of a stream which has just ended here: a stop, a reset, credit, and a spare one.
 const CROSSING: u32 = 4;
-
-/// Credit that came within this time is likely to be followed by more: a few turns of the peer's event loop.
-const RECENT: Duration = Duration::from_millis(20);
 
 /// Longest payload of one frame where the peer takes any length.
 const LONGEST: usize = 64 << 10;
@@ -171,7 +166,6 @@ impl Qmux {
             can_allow: true,
             carried_ends: 0,
             peer_has_finished: false,
-            credited: None,
             was_padding: false,
             resets: Budget::new(qmux.max_resets, "resets"),
             pings: Budget::new(qmux.max_pings, "pings"),
@@ -254,12 +248,6 @@ impl Qmux {
         let nothing_waits = self.scheduler.is_empty() && waiting == 0;
         (nothing_waits && self.opening.is_none() || self.peer_has_finished)
             && self.control.is_empty()
-    }
-
-    /// Whether the peer gave credit a moment ago.
-    pub fn was_credited(&self, now: Instant) -> bool {
-        self.credited
-            .is_some_and(|at| now.saturating_duration_since(at) < RECENT)
     }
 
     /// The peer sends nothing more.
