@@ -95,6 +95,8 @@ fn with_stranger(connection: ConnectionOptions) -> (Application, u32, TcpStream)
     stranger.set_read_timeout(Some(PATIENCE)).expect("open");
     stranger.write_all(&parameters()).expect("open");
     let far = server.wait_for(kind::CONNECTION).connection;
+    // Its parameters are read: before that no stream can begin.
+    server.wait_for(kind::WIRES);
     (server, far, stranger)
 }
 
