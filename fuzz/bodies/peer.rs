@@ -1,6 +1,6 @@
 //! What every end under test is put through: any bytes, in any cut, with an application that reacts or not.
 
-use super::pair::{End, Seen};
+use super::pair::{End, Seen, joined};
 use super::proto::*;
 use std::time::{Duration, Instant};
 
@@ -33,22 +33,6 @@ pub fn config(protocol: Protocol) -> Config {
         },
         ..Config::default()
     }
-}
-
-/// Parts of a message put together, so that runs with different cuts can be compared.
-fn joined(seen: Vec<Seen>) -> Vec<Seen> {
-    let mut result: Vec<Seen> = Vec::new();
-    for event in seen {
-        if let (Some(Seen::Data(last, bytes)), Seen::Data(stream, more)) =
-            (result.last_mut(), &event)
-            && last == stream
-        {
-            bytes.extend(more);
-            continue;
-        }
-        result.push(event);
-    }
-    result
 }
 
 /// What an end tells an application that does nothing, and how it goes out.

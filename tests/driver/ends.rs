@@ -19,16 +19,20 @@ fn what_was_written_is_sent_before_a_close() {
             .connection(near)
             .expect("open")
             .stop(Stop::Close);
-        let mut got = 0;
-        loop {
-            let record = server.next();
-            match record.kind {
-                kind::DATA => got += record.bytes.len(),
-                kind::CONN_END => break,
-                _ => {}
-            }
+        assert_eq!(data_until_the_end(&mut server), 100_000);
+    }
+}
+
+/// Bytes of data that come before the connection's end.
+fn data_until_the_end(application: &mut Application) -> usize {
+    let mut got = 0;
+    loop {
+        let record = application.next();
+        match record.kind {
+            kind::DATA => got += record.bytes.len(),
+            kind::CONN_END => return got,
+            _ => {}
         }
-        assert_eq!(got, 100_000);
     }
 }
 
@@ -49,16 +53,7 @@ fn a_close_with_a_code_is_an_orderly_end_behind_what_was_written() {
             break;
         }
     }
-    let mut got = 0;
-    loop {
-        let record = server.next();
-        match record.kind {
-            kind::DATA => got += record.bytes.len(),
-            kind::CONN_END => break,
-            _ => {}
-        }
-    }
-    assert_eq!(got, 30_000);
+    assert_eq!(data_until_the_end(&mut server), 30_000);
 }
 
 fn what_is_commanded_behind_the_end_counts_for_nothing() {

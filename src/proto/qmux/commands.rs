@@ -109,18 +109,11 @@ impl Qmux {
             }
         }
         stream.recv.state = RecvState::Data;
-        stream.is_known = true;
         self.ready -= meta;
         let header = frame::StreamHeader::new(id, Some(0), Some(0), false);
         self.records
             .push(header.as_slice(), header.length_field, &[], cx.outbox);
-        cx.sink.emit(
-            Event::Opened {
-                stream: handle,
-                id: id as u32,
-            },
-            Payload::Empty,
-        );
+        self.tell_opened(handle, cx);
         self.schedule(handle);
     }
 
@@ -186,9 +179,8 @@ impl Qmux {
         match recv.state {
             RecvState::Data | RecvState::EndValue => {
                 recv.state = RecvState::Discard;
-                let dropped = std::mem::take(&mut recv.text).len();
                 let id = stream.id;
-                self.text_total -= dropped;
+                self.take_text(handle);
                 if has_begun {
                     self.control.stop(id, code);
                 }

@@ -320,18 +320,22 @@ impl Qmux {
         Ok(())
     }
 
-    /// A reset or a stop of a stream that the application has not answered yet is work for nothing. Others end what was
-    /// begun, and there are no more of them than of those.
-    fn spend_on_abort<S: Sink>(
+    /// The stream that a reset or a stop is for; `None`: it is over. Of one that the application has not answered yet that
+    /// is work for nothing. Others end what was begun, and there are no more of them than of those.
+    fn aborted<S: Sink>(
         &mut self,
-        handle: Handle,
-        cx: &Context<'_, S>,
-    ) -> Result<(), ProtocolError> {
-        let stream = self.streams.get(handle);
-        match !handle.is_local() && stream.is_some_and(|stream| !stream.is_answered) {
-            true => self.resets.spend(cx.now),
-            false => Ok(()),
+        id: u64,
+        cx: &mut Context<'_, S>,
+    ) -> Result<Option<Handle>, ProtocolError> {
+        let handle = self.stream_of(id, cx)?;
+        match handle.map(|handle| (handle, self.streams.get(handle))) {
+            None => self.useless.spend(cx.now)?,
+            Some((handle, Some(stream))) if !handle.is_local() && !stream.is_answered => {
+                self.resets.spend(cx.now)?;
+            }
+            Some(_) => {}
         }
+        Ok(handle)
     }
 
     fn recv_reset<S: Sink>(
@@ -341,10 +345,9 @@ impl Qmux {
         final_size: u64,
         cx: &mut Context<'_, S>,
     ) -> Result<(), ProtocolError> {
-        let Some(handle) = self.stream_of(id, cx)? else {
-            return self.useless.spend(cx.now);
+        let Some(handle) = self.aborted(id, cx)? else {
+            return Ok(());
         };
-        self.spend_on_abort(handle, cx)?;
         let Some(stream) = self.streams.get(handle) else {
             return Ok(());
         };
@@ -362,10 +365,9 @@ impl Qmux {
             return Err(flow("reset a stream behind what it had credit for"));
         }
         let before = std::mem::replace(&mut recv.state, RecvState::Done);
-        let dropped = std::mem::take(&mut recv.text).len();
         let was_seen = stream.send.window.used() >= stream.send.meta;
         let is_known = stream.is_known || (before == RecvState::Accept && was_seen);
-        self.text_total -= dropped;
+        self.take_text(handle);
         let code_text = code.to_string();
         let payload = Payload::Owned(code_text.as_bytes());
         match before {
@@ -397,10 +399,9 @@ impl Qmux {
         code: u64,
         cx: &mut Context<'_, S>,
     ) -> Result<(), ProtocolError> {
-        let Some(handle) = self.stream_of(id, cx)? else {
-            return self.useless.spend(cx.now);
+        let Some(handle) = self.aborted(id, cx)? else {
+            return Ok(());
         };
-        self.spend_on_abort(handle, cx)?;
         let Some(stream) = self.streams.get(handle) else {
             return Ok(());
         };

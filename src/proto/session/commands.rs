@@ -110,8 +110,7 @@ impl Session {
             match what {
                 Undone::Stop(code) => self.stop(stream, code, sink),
                 Undone::Reset(code) => self.reset(stream, code, sink),
-                Undone::GoAway if self.qmux.is_some() => self.go_away(),
-                Undone::GoAway => {}
+                Undone::GoAway => self.go_away(),
                 Undone::Priority(urgency, incremental) => {
                     self.set_priority(stream, urgency, incremental);
                 }
@@ -199,10 +198,10 @@ impl Session {
 
     /// Serves no more streams of the peer's than it has opened.
     pub fn go_away(&mut self) {
-        match &mut self.qmux {
-            Some(qmux) => qmux.go_away(),
-            None if self.negotiation.peer() != PeerKind::Undecided => {}
-            None => self.undone.push((Handle(0), Undone::GoAway)),
+        if let Some(qmux) = &mut self.qmux {
+            qmux.go_away();
+        } else if self.is_undecided() {
+            self.undone.push((Handle(0), Undone::GoAway));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Literal bytes in, and what becomes of them: both as an old client and as an old server would send them.
 
-use super::pair::{End, Pair, Seen};
+use super::pair::{End, Pair, Seen, joined};
 use crate::proto::*;
 use std::time::{Duration, Instant};
 
@@ -43,22 +43,6 @@ fn outcome(bytes: &[u8]) -> (Vec<Seen>, Result<(), ProtocolError>) {
         assert_eq!(result, whole.1, "cut at {cut}");
     }
     whole
-}
-
-/// Puts parts of a message together, so that logs of different segmentations can be compared.
-fn joined(seen: Vec<Seen>) -> Vec<Seen> {
-    let mut result: Vec<Seen> = Vec::new();
-    for event in seen {
-        if let (Some(Seen::Data(last, bytes)), Seen::Data(stream, more)) =
-            (result.last_mut(), &event)
-            && last == stream
-        {
-            bytes.extend(more);
-            continue;
-        }
-        result.push(event);
-    }
-    result
 }
 
 const OLD: Seen = Seen::Peer(PeerKind::Old);

@@ -92,6 +92,22 @@ impl Sink for Log {
     }
 }
 
+/// Puts parts of a message together, so that logs of different segmentations can be compared.
+pub fn joined(seen: Vec<Seen>) -> Vec<Seen> {
+    let mut result: Vec<Seen> = Vec::new();
+    for event in seen {
+        if let (Some(Seen::Data(last, bytes)), Seen::Data(stream, more)) =
+            (result.last_mut(), &event)
+            && last == stream
+        {
+            bytes.extend(more);
+            continue;
+        }
+        result.push(event);
+    }
+    result
+}
+
 /// One end: a session, what its application saw, and what it has sent that is still under way.
 #[derive(Debug)]
 pub struct End {
