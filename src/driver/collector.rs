@@ -64,11 +64,16 @@ impl Collector {
     pub fn start(&mut self, connection: u32) {
         self.connection = connection;
         self.base = 0;
-        self.records.clear();
-        self.extra.clear();
+        self.clear();
         self.paid = None;
         // One that once held a large text does not keep its size.
         self.extra.shrink_to(COPIED);
+    }
+
+    /// Forgets what has been passed on.
+    pub fn clear(&mut self) {
+        self.records.clear();
+        self.extra.clear();
     }
 
     /// What another flow was charged comes off it when the application has these records.
@@ -106,8 +111,7 @@ impl Collector {
             self.records.push([word, stream, start, length, aux]);
         }
         self.extra.extend_from_slice(&other.extra);
-        other.records.clear();
-        other.extra.clear();
+        other.clear();
     }
 
     /// Whether there is nothing to tell.

@@ -121,7 +121,7 @@ impl Delivery {
 
 #[cfg(test)]
 mod tests {
-    use super::super::events::{Collector, Flow, MAX_UNDELIVERED, READ, kind};
+    use super::super::events::{Collector, Flow, HANDED_OVER, MAX_UNDELIVERED, READ, kind};
     use super::super::lending::{Lent, Memory, ReadBuffer};
     use super::*;
     use crate::proto::{Event, Handle, Payload, Sink};
@@ -184,6 +184,23 @@ mod tests {
                 slab = vec![0; filled.needed];
             }
         }
+    }
+
+    #[test]
+    fn what_was_queued_is_not_queued_again() {
+        let (events, flow, expected, _) = queue(&[], 1);
+        assert!(expected.is_empty());
+        let mut collector = Collector::default();
+        collector.start(5);
+        // A read that is handed over, one that is copied, and none.
+        for length in [HANDED_OVER, 100, 0] {
+            let buffer = events.read_buffer();
+            collector.emit(Event::Reset(Handle(2)), Payload::Owned(b"7"));
+            events.push(&flow, &mut collector, Some((buffer.into(), length)));
+            assert!(collector.is_empty());
+            events.push(&flow, &mut collector, None);
+        }
+        assert_eq!(drain(&events, 1 << 10, 10), [b"7", b"7", b"7"]);
     }
 
     #[test]

@@ -176,7 +176,7 @@ impl EventQueue {
         std::mem::take(&mut self.state().is_lent_short)
     }
 
-    /// Queues what `collected` holds. `read` is what its offsets are into: a buffer of which so much was filled.
+    /// Queues what `collected` holds, which is empty afterwards. `read` is what its offsets are into: a buffer of which so much was filled.
     pub fn push(
         &self,
         flow: &Arc<Flow>,
@@ -254,6 +254,8 @@ impl EventQueue {
             }
         }
         drop(state);
+        // Whoever collects on must not have them told again.
+        collected.clear();
         self.notify();
     }
 
