@@ -114,7 +114,12 @@ impl Collector {
         other.clear();
     }
 
-    /// Whether there is nothing to tell.
+    /// How many records there are.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }

@@ -267,19 +267,20 @@ impl Connection {
             && (inner.wants_write() || can_take || inner.finish || self.wants_drain())
     }
 
-    /// Parses what was read.
+    /// Parses what was read. Gives whether there was anything in it that the application is told.
     pub fn parse(
         &self,
         inner: &mut Inner,
         input: &[u8],
         now: Instant,
         collector: &mut Collector,
-    ) -> Result<(), ProtocolError> {
+    ) -> Result<bool, ProtocolError> {
         self.bytes_read
             .fetch_add(input.len() as u64, Ordering::Relaxed);
+        let before = collector.len();
         let result = inner.session.receive(input, now, collector);
         self.keep_known(inner);
-        result
+        result.map(|()| collector.len() > before)
     }
 
     /// Whether the socket may be read, as far as the application and the protocol are concerned.

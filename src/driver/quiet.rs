@@ -1,13 +1,15 @@
 //! Reading on the application's thread, on its own event loop, while a connection is quiet.
 //!
 //! A hop to another thread and back costs more than a short read, so while little comes the bytes take the shortest
-//! way. A connection that turns busy goes back to its task, which reads and parses beside the application.
+//! way. A connection that turns busy goes back to its task, which reads and parses beside the application; so does one
+//! whose peer says what only the engine needs to know, such as credit for what the application sends.
 //!
 //! ```text
 //!           little came, nothing undelivered, nothing blocked
 //!   task reads ─────────────────────────────────────────────▶ application's thread reads
 //!              ◀─────────────────────────────────────────────
-//!           a long read, a full queue, an end, an error, a pause, a write that is blocked or lacks credit
+//!           a long read or one with nothing for the application, a full queue, an end, an error, a pause, a write that
+//!           is blocked or lacks credit
 //! ```
 //!
 //! Only the task gives reading away, and only under the connection's lock; whoever takes it back, on either thread,
@@ -88,7 +90,7 @@ impl Connection {
                 self.events
                     .push(&self.flow, collector, Some((buffer.into(), read)));
                 match result {
-                    Ok(()) => read < BUSY && inner.failure.is_none(),
+                    Ok(tells) => tells && read < BUSY && inner.failure.is_none(),
                     Err(error) => {
                         inner.failure.get_or_insert(Failure::Protocol(error));
                         false

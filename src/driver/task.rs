@@ -33,7 +33,7 @@ const IN_A_ROW: usize = 8;
 /// A read that finds less than this found little.
 const SHORT: usize = 8 << 10;
 
-/// So many of them in a row, with all of it delivered in between, and the application's thread reads.
+/// So many of them with something for the application, with all of it delivered in between, and its thread reads.
 const SHORT_READS: u32 = 2;
 
 /// A deadline that has come and not moved waits for something else, most likely for the peer to read: it is looked at
@@ -63,7 +63,7 @@ struct Task<'a> {
     readiness: Option<Readiness<Transport>>,
     /// What the last read found.
     last_read: usize,
-    /// Reads in a row that found little.
+    /// Reads since the last long one that found something for the application.
     short_reads: u32,
     /// What was read may have brought about something to send.
     answers: bool,
@@ -128,7 +128,7 @@ impl Task<'_> {
             let mut buffer = self.connection.events.read_buffer();
             match self.socket.recv(&mut buffer[..READ]) {
                 Ok(0) => self.take_fin(buffer.into(), collector),
-                Ok(read) => self.take_read(buffer.into(), read, collector),
+                Ok(read) => self.take_read(buffer.into(), read, collector).map(drop),
                 Err(error) => {
                     self.connection.events.return_buffer(buffer);
                     self.connection
@@ -321,13 +321,13 @@ impl Task<'_> {
                 Ok(read) => {
                     self.last_read = read;
                     let caught_up = self.connection.flow.is_delivered();
-                    self.short_reads = match read < SHORT && caught_up {
-                        true => self.short_reads.saturating_add(1),
-                        false => 0,
-                    };
-                    with_collector(self.connection, |collector| {
+                    let tells = with_collector(self.connection, |collector| {
                         self.take_read(buffer, read, collector)
                     })?;
+                    self.short_reads = match read < SHORT && caught_up {
+                        true => self.short_reads.saturating_add(tells.into()),
+                        false => 0,
+                    };
                     if read < room {
                         // Most likely there is no more: the wait that follows finds out without a read.
                         return Ok(false);
@@ -346,14 +346,16 @@ impl Task<'_> {
         Ok(true)
     }
 
+    /// Parses what was read. Gives whether there was anything in it that the application is told.
     fn take_read(
         &mut self,
         mut buffer: ReadBuffer,
         read: usize,
         collector: &mut Collector,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let connection = self.connection;
         let now = Instant::now();
+        let mut tells = false;
         let parsed = buffer.with(|bytes, _| {
             for (turn, part) in bytes[..read].chunks(TURN).enumerate() {
                 collector.base = turn * TURN;
@@ -361,7 +363,7 @@ impl Task<'_> {
                 // What the application's thread brought about between two parts belongs there.
                 collector.append(&mut inner.spilled);
                 inner.is_collecting = true;
-                connection.parse(&mut inner, part, now, collector)?;
+                tells |= connection.parse(&mut inner, part, now, collector)?;
                 self.answers |= connection.needs_write(&inner);
             }
             Ok(())
@@ -374,7 +376,8 @@ impl Task<'_> {
             .events
             .push(&connection.flow, collector, Some((buffer, read)));
         drop(inner);
-        result.map_err(Failure::Protocol)
+        result.map_err(Failure::Protocol)?;
+        Ok(tells)
     }
 
     fn take_fin(&mut self, buffer: ReadBuffer, collector: &mut Collector) -> Result<(), Failure> {
