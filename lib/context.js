@@ -10,14 +10,20 @@ const { AsyncLocalStorage, AsyncResource } = require('node:async_hooks')
 // up to Node 22 one property per storage, with AsyncContextFrame (the default from 24) one for all.
 const STORES = new Set(['kResourceStore', 'context_frame'])
 
+// How many properties a resource has that has no place for any; no resource has so few while this is 0.
+let bare = 0
+
 function capturedNothing (resource) {
   const symbols = Object.getOwnPropertySymbols(resource)
+  if (symbols.length === bare) return true
   for (let i = 0; i < symbols.length; i++) {
     const stored = resource[symbols[i]]
-    if (stored !== undefined && STORES.has(symbols[i].description) && !isEmptyFrame(stored)) return false
+    if (stored !== undefined && isStore(symbols[i]) && !isEmptyFrame(stored)) return false
   }
   return true
 }
+
+function isStore (symbol) { return STORES.has(symbol.description) }
 
 // A frame stays when the storages in it were left, with undefined for each.
 function isEmptyFrame (stored) {
@@ -31,6 +37,8 @@ function isEmptyFrame (stored) {
 const canTell = probe()
 
 function probe () {
+  const symbols = Object.getOwnPropertySymbols(new AsyncResource('MUX'))
+  if (!symbols.some(isStore)) bare = symbols.length
   const storage = new AsyncLocalStorage()
   try {
     return storage.run(true, () => !capturedNothing(new AsyncResource('MUX')))

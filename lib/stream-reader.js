@@ -159,7 +159,7 @@ class Reader extends Duplex {
 
   /** Nobody asked what the peer might say to a stream of ours; it said nothing, and our half is done: it is over. */
   _endUnread () {
-    if (this._finished && this._isSilent()) this._drop()
+    if (this._finished && this._isSilent()) process.nextTick(endSilent, this)
   }
 
   /** Whether the peer ended a half that nobody reads without having said anything. */
@@ -302,10 +302,22 @@ function emitEnd (event, ...rest) {
   try {
     const heard = value === undefined ? this.emit(event) : this.emit(event, value)
     thrown = false
+    this._endBehind()
     return heard
   } finally {
     if (thrown) this.destroy()
   }
+}
+
+// What Node does behind push(null) takes a stream that nobody listens to as long as the rest of its life.
+function endSilent (stream) {
+  if (!stream._isSilent() || stream.destroyed) return
+  if (stream.listenerCount('end') > 0) return stream._drop()
+  stream._in = DROPPING
+  const state = stream._readableState
+  state.ended = state.endEmitted = true
+  // Else Node destroys it behind 'finish'.
+  if (stream.writableFinished) context.run(stream._context, stream.destroy, stream)
 }
 
 // The end came to a stream whose data nobody asked for.

@@ -149,6 +149,11 @@ class Writer extends Reader {
     return this
   }
 
+  /** The peer's end was emitted: unless it may stay open, our half ends behind what listeners had ticks do. */
+  _endBehind () {
+    if (this._out === ANSWERING && !this.allowHalfOpen) process.nextTick(endAnswering, this)
+  }
+
   _endUnused () {
     this._accept()
     const connection = this._connection
@@ -280,6 +285,16 @@ class Writer extends Reader {
   _uncountOwn () {
     if ((this._number & 1) === 0) this._uncount()
   }
+}
+
+// A half that was never used ends. Node does so in its next tick, which takes several more where nobody listens.
+function endAnswering (stream) {
+  if (stream._out !== ANSWERING || stream.destroyed) return
+  if (stream.listenerCount('finish') + stream.listenerCount('prefinish') > 0) return
+  stream._endUnused()
+  const state = stream._writableState
+  state.ending = state.ended = state.finished = true
+  stream.destroy()
 }
 
 module.exports = { Writer }

@@ -11,6 +11,9 @@ use super::stream::{NO_MARK, RecvState, SendState, Stream};
 use super::window::RecvWindow;
 use super::wire::{Context, Qmux};
 
+/// Most bytes of memory kept for putting a meta together.
+const SPARE_TEXT: usize = 4 << 10;
+
 /// What may be held besides, because it came on the legacy wire, which has no credit: what was under way there.
 const CARRIED: u64 = 16 << 20;
 
@@ -20,10 +23,10 @@ impl Qmux {
         let qmux = &cx.config.qmux;
         let window = RecvWindow::new(qmux.stream_window, qmux.max_stream_window);
         let mut stream = Stream::new(u64::MAX, SendState::Waiting, RecvState::Accept, 0, window);
-        let mut text = Vec::with_capacity(meta.len() + varint::MAX_SIZE);
+        let mut text = std::mem::take(&mut self.text);
+        text.clear();
         varint::put(meta.len() as u64, &mut text);
         text.extend_from_slice(meta);
-        stream.send.push(Kind::Bytes, &text);
         stream.send.meta = text.len() as u64;
         if !self.streams.insert_local(handle, stream) {
             debug_assert!(
@@ -32,9 +35,60 @@ impl Qmux {
             );
             return;
         }
-        self.unbegun += text.len() as u64;
-        self.opens.push_back(handle);
-        self.fill(cx);
+        if !self.open_at_once(handle, &text, cx) {
+            if let Some(stream) = self.streams.get(handle) {
+                stream.send.push(Kind::Bytes, &text);
+            }
+            self.unbegun += text.len() as u64;
+            self.opens.push_back(handle);
+            self.fill(cx);
+        }
+        text.shrink_to(SPARE_TEXT);
+        self.text = text;
+    }
+
+    /// Lets a stream begin whose meta can be sent whole now, behind nobody. Gives whether it did.
+    fn open_at_once<S: Sink>(
+        &mut self,
+        handle: Handle,
+        text: &[u8],
+        cx: &mut Context<'_, S>,
+    ) -> bool {
+        let is_first = self.opening.is_none() && self.opens.is_empty() && self.scheduler.is_empty();
+        let length = text.len() as u64;
+        let Some(credit) = self
+            .peer
+            .as_ref()
+            .filter(|peer| peer.is_ours)
+            .map(|peer| peer.max_stream_data_remote)
+            .filter(|&credit| {
+                is_first
+                    && self.streams.opened < self.peer_serves
+                    && self.outgoing.available() > 0
+                    && length <= credit.min(self.send.available())
+                    && text.len() <= self.longest
+                    && self.has_room(cx)
+                    && !cx.outbox.is_closed()
+            })
+        else {
+            return false;
+        };
+        let id = self.take_place(handle);
+        if let Some(stream) = self.streams.get(handle) {
+            stream.id = id;
+            stream.send.window.raise(credit);
+            stream.send.state = SendState::Open;
+        }
+        self.send_at_once(handle, text, cx)
+    }
+
+    /// Our next stream takes one of the places that the peer gives. Gives its id.
+    fn take_place(&mut self, handle: Handle) -> u64 {
+        self.outgoing.take(1);
+        let id = self.streams.id(self.streams.opened, true);
+        self.streams.opened += 1;
+        self.streams.bind(id, handle);
+        id
     }
 
     /// Lets streams that wait for a place begin, in order, each when the meta of the one before is sent.
@@ -44,8 +98,7 @@ impl Qmux {
         {
             let Some(peer) = &self.peer else { return };
             let (is_ours, credit) = (peer.is_ours, peer.max_stream_data_remote);
-            let ordinal = self.streams.opened;
-            if ordinal >= self.peer_serves {
+            if self.streams.opened >= self.peer_serves {
                 self.opens.pop_front();
                 self.fail_unserved(handle, cx);
                 continue;
@@ -55,11 +108,8 @@ impl Qmux {
                 self.control.tell_streams_blocked(limit);
                 return;
             }
-            self.outgoing.take(1);
             self.opens.pop_front();
-            let id = self.streams.id(ordinal, true);
-            self.streams.opened += 1;
-            self.streams.bind(id, handle);
+            let id = self.take_place(handle);
             self.begin_local(handle, id, is_ours, credit, cx);
         }
     }
@@ -148,7 +198,7 @@ impl Qmux {
         if !self.answer(handle) {
             return;
         }
-        if self.is_ours() {
+        if self.is_ours() && !self.send_at_once(handle, &[0], cx) {
             self.put(handle, Kind::Bytes, &[0], cx);
         }
     }

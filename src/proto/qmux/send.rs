@@ -35,25 +35,51 @@ impl Qmux {
     /// Whether something may be encoded at once, past no one.
     #[inline]
     fn is_clear<S>(&self, cx: &Context<'_, S>) -> bool {
-        self.scheduler.is_empty() && (cx.outbox.len() as u64) < MAX_ENCODED
+        self.scheduler.is_empty() && self.has_room(cx)
+    }
+
+    /// Whether more may be encoded.
+    #[inline]
+    pub(super) fn has_room<S>(&self, cx: &Context<'_, S>) -> bool {
+        (cx.outbox.len() as u64) < MAX_ENCODED
     }
 
     /// Sends one message, or with a foreign peer bytes.
     #[inline]
     pub fn data<S: Sink>(&mut self, handle: Handle, payload: &[u8], cx: &mut Context<'_, S>) {
-        let is_clear = self.is_clear(cx);
-        let is_ours = self.is_ours();
+        if self.send_at_once(handle, payload, cx) {
+            return;
+        }
         let Some(stream) = self.streams.get(handle) else {
             return;
         };
+        let is_open = matches!(stream.send.state, SendState::Open | SendState::Waiting);
+        if is_open && !stream.send.is_ending {
+            self.put(handle, Kind::Message, payload, cx);
+        }
+    }
+
+    /// Sends bytes of a stream in one frame, if there is credit and nobody waits. Gives whether it did.
+    #[inline]
+    pub(super) fn send_at_once<S: Sink>(
+        &mut self,
+        handle: Handle,
+        payload: &[u8],
+        cx: &mut Context<'_, S>,
+    ) -> bool {
+        let is_clear = self.is_clear(cx);
+        let is_ours = self.is_ours();
+        let Some(stream) = self.streams.get(handle) else {
+            return false;
+        };
         let length = payload.len() as u64;
-        if is_clear
+        let is_free = is_clear
             && stream.send.queue.is_none()
             && stream.send.state == SendState::Open
             && length <= stream.send.window.available()
             && length <= self.send.available()
-            && payload.len() <= self.longest
-        {
+            && payload.len() <= self.longest;
+        if is_free {
             let offset = (!is_ours).then(|| stream.send.window.used());
             stream.send.window.take(length);
             self.send.take(length);
@@ -64,12 +90,8 @@ impl Qmux {
             if !is_pushed {
                 self.push_data(id, offset, payload, false, cx);
             }
-            return;
         }
-        let is_open = matches!(stream.send.state, SendState::Open | SendState::Waiting);
-        if is_open && !stream.send.is_ending {
-            self.put(handle, Kind::Message, payload, cx);
-        }
+        is_free
     }
 
     /// Encodes one frame with bytes of a stream.
@@ -136,7 +158,7 @@ impl Qmux {
 
     /// Encodes what waits, turn by turn, while there is room.
     pub(super) fn fill<S: Sink>(&mut self, cx: &mut Context<'_, S>) {
-        while (cx.outbox.len() as u64) < MAX_ENCODED && !cx.outbox.is_closed() {
+        while self.has_room(cx) && !cx.outbox.is_closed() {
             if self.opening.is_none() && !self.opens.is_empty() {
                 self.open_waiting(cx);
             }
@@ -286,7 +308,8 @@ impl Qmux {
             return;
         }
         stream.send.state = SendState::Ending;
-        if stream.send.queue.is_none() && (cx.outbox.len() as u64) < MAX_ENCODED {
+        let at_once = stream.send.queue.is_none();
+        if at_once && self.has_room(cx) {
             // It needs no credit, so it need not wait for a turn either.
             self.send_fin(handle, cx);
             self.settle(handle, cx);

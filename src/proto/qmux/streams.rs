@@ -215,6 +215,9 @@ impl Streams {
     /// Lets an id stand for a stream.
     pub fn bind(&mut self, id: u64, handle: Handle) {
         self.ids.insert(id, handle);
+        if let Some(recent) = &mut self.recent {
+            recent[place(id)] = handle;
+        }
     }
 
     /// A stream is over. One of the peer's keeps its slot until [`Streams::forget`].

@@ -73,6 +73,8 @@ pub struct Qmux {
     pub(super) answered: u64,
     /// Streams of ours that wait for a place.
     pub(super) opens: VecDeque<Handle>,
+    /// Memory for putting a meta together.
+    pub(super) text: Vec<u8>,
     /// The stream whose meta is not all sent, and where that ends: others begin behind it, so that the peer learns of them
     /// in their order.
     pub(super) opening: Option<(Handle, u64)>,
@@ -152,6 +154,7 @@ impl Qmux {
             outgoing: SendWindow::default(),
             answered: 0,
             opens: VecDeque::new(),
+            text: Vec::new(),
             opening: None,
             blocked: 0,
             unbegun: 0,
