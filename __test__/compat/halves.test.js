@@ -57,6 +57,46 @@ test('on QMux a creator closes by itself, too, read or not, though nobody ends t
   }
 })
 
+test('on QMux halves that nobody listens to are over as Node knows it', async (t) => {
+  const { creator, acceptor } = await connectStream(t, { client: { protocol: 'auto' }, server: { protocol: 'auto' } })
+  acceptor.resume()
+  const closed = [nextEvent(creator, 'close'), nextEvent(acceptor, 'close')]
+  creator.end()
+  await Promise.all(closed)
+  for (const stream of [creator, acceptor]) {
+    assert.equal(stream.readableEnded, true)
+    assert.equal(stream.writableEnded, true)
+    assert.equal(stream.writableFinished, true)
+    assert.equal(stream.readable, false)
+    assert.equal(stream.writable, false)
+    assert.equal(stream.errored, null)
+    await whenFinished(stream)
+  }
+})
+
+test('on QMux who starts to listen when its own half has finished hears the other end', async (t) => {
+  const { creator, acceptor } = await connectStream(t, { client: { protocol: 'auto' }, server: { protocol: 'auto' } })
+  acceptor.resume()
+  const order = []
+  acceptor.on('finish', () => order.push('acceptor finish')).on('close', () => order.push('acceptor close'))
+  creator.on('finish', () => creator.on('end', () => order.push('creator end')))
+  const closed = [nextEvent(creator, 'close'), nextEvent(acceptor, 'close')]
+  creator.end()
+  await Promise.all(closed)
+  assert.deepEqual(order.sort(), ['acceptor close', 'acceptor finish', 'creator end'])
+})
+
+test('on QMux an end listener may still answer, also in a tick of its own', async (t) => {
+  for (const later of [(answer) => answer(), (answer) => process.nextTick(answer)]) {
+    const { creator, acceptor } = await connectStream(t, { client: { protocol: 'auto' }, server: { protocol: 'auto' } })
+    acceptor.resume()
+    acceptor.on('end', () => later(() => acceptor.end(Buffer.from('answer'))))
+    const answer = collect(creator)
+    creator.end()
+    assert.equal(String((await answer).chunks), 'answer')
+  }
+})
+
 test('an acceptor closes by itself after its end, without waiting for a writable half', async (t) => {
   const { creator, acceptor } = await connectStream(t)
   const order = []
