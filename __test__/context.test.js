@@ -23,6 +23,19 @@ test('where no storage is active there is nothing to capture', () => {
   assert.deepEqual(JSON.parse(output), [null, true, true, null])
 })
 
+test('hooks that are on while this is loaded, and off later, do not hide a storage', () => {
+  for (const hook of ['destroy () {}', 'init (id, type, trigger, resource) { resource[Symbol("mine")] = 1 }']) {
+    const program = `
+      const { createHook, AsyncLocalStorage } = require('node:async_hooks')
+      const hook = createHook({ ${hook} }).enable()
+      const context = require(${JSON.stringify(require.resolve('../lib/context.js'))})
+      hook.disable()
+      const storage = new AsyncLocalStorage()
+      console.log(storage.run(1, () => context.capture() !== null))`
+    assert.equal(execFileSync(process.execPath, ['-e', program], { encoding: 'utf8' }), 'true\n')
+  }
+})
+
 test('a captured context is that of the capture, wherever it is run', () => {
   const captured = storage.run('here', context.capture)
   assert.notEqual(captured, null)

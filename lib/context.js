@@ -10,7 +10,11 @@ const { AsyncLocalStorage, AsyncResource } = require('node:async_hooks')
 // up to Node 22 one property per storage, with AsyncContextFrame (the default from 24) one for all.
 const STORES = new Set(['kResourceStore', 'context_frame'])
 
-// How many properties a resource has that has no place for any; no resource has so few while this is 0.
+// What Node keeps in every resource.
+const IDS = new Set(['async_id_symbol', 'trigger_async_id_symbol'])
+
+// How many properties a resource has that holds no storage. 0: that cannot be told by their number, since a hook or a
+// storage may add and take some away.
 let bare = 0
 
 function capturedNothing (resource) {
@@ -18,12 +22,10 @@ function capturedNothing (resource) {
   if (symbols.length === bare) return true
   for (let i = 0; i < symbols.length; i++) {
     const stored = resource[symbols[i]]
-    if (stored !== undefined && isStore(symbols[i]) && !isEmptyFrame(stored)) return false
+    if (stored !== undefined && STORES.has(symbols[i].description) && !isEmptyFrame(stored)) return false
   }
   return true
 }
-
-function isStore (symbol) { return STORES.has(symbol.description) }
 
 // A frame stays when the storages in it were left, with undefined for each.
 function isEmptyFrame (stored) {
@@ -38,7 +40,7 @@ const canTell = probe()
 
 function probe () {
   const symbols = Object.getOwnPropertySymbols(new AsyncResource('MUX'))
-  if (!symbols.some(isStore)) bare = symbols.length
+  if (symbols.every((symbol) => IDS.has(symbol.description))) bare = symbols.length
   const storage = new AsyncLocalStorage()
   try {
     return storage.run(true, () => !capturedNothing(new AsyncResource('MUX')))

@@ -159,7 +159,7 @@ class Reader extends Duplex {
 
   /** Nobody asked what the peer might say to a stream of ours; it said nothing, and our half is done: it is over. */
   _endUnread () {
-    if (this._finished && this._isSilent()) process.nextTick(endSilent, this)
+    if (this._finished && this._isSilent()) process.nextTick(endSilent, this, this.writableFinished)
   }
 
   /** Whether the peer ended a half that nobody reads without having said anything. */
@@ -310,8 +310,10 @@ function emitEnd (event, ...rest) {
 }
 
 // What Node does behind push(null) takes a stream that nobody listens to as long as the rest of its life.
-function endSilent (stream) {
+function endSilent (stream, hasFinished) {
   if (!stream._isSilent() || stream.destroyed) return
+  // Behind what listeners of 'finish' have ticks do.
+  if (!hasFinished) return process.nextTick(endSilent, stream, true)
   if (stream.listenerCount('end') > 0) return stream._drop()
   stream._in = DROPPING
   const state = stream._readableState

@@ -290,7 +290,8 @@ class Writer extends Reader {
 // A half that was never used ends. Node does so in its next tick, which takes several more where nobody listens.
 function endAnswering (stream) {
   if (stream._out !== ANSWERING || stream.destroyed) return
-  if (stream.listenerCount('finish') + stream.listenerCount('prefinish') > 0) return
+  const isHeard = stream.listenerCount('finish') + stream.listenerCount('prefinish') > 0
+  if (isHeard || stream.end !== Writer.prototype.end) return
   stream._endUnused()
   const state = stream._writableState
   state.ending = state.ended = state.finished = true

@@ -10,7 +10,7 @@ const { promisify } = require('node:util')
 const {
   BOTH_LEGACY, startServer, connectPair, connectStream, openPair, writeAll
 } = require('../support/mux.js')
-const { nextEvent, within, collect, take, turn } = require('../support/events.js')
+const { nextEvent, within, eventually, collect, take, turn } = require('../support/events.js')
 const { connectWire, frame } = require('../support/wire.js')
 
 const whenFinished = promisify(finished)
@@ -75,15 +75,44 @@ test('on QMux halves that nobody listens to are over as Node knows it', async (t
 })
 
 test('on QMux who starts to listen when its own half has finished hears the other end', async (t) => {
+  for (const later of [(listen) => listen(), (listen) => process.nextTick(listen)]) {
+    const { creator, acceptor } = await connectStream(t, { client: { protocol: 'auto' }, server: { protocol: 'auto' } })
+    acceptor.resume()
+    const order = []
+    acceptor.on('finish', () => order.push('acceptor finish')).on('close', () => order.push('acceptor close'))
+    creator.on('finish', () => later(() => creator.on('end', () => order.push('creator end'))))
+    const closed = [nextEvent(creator, 'close'), nextEvent(acceptor, 'close')]
+    creator.end()
+    await Promise.all(closed)
+    assert.deepEqual(order.sort(), ['acceptor close', 'acceptor finish', 'creator end'])
+  }
+})
+
+test('on QMux who starts to listen behind finish hears an end that was there before', async (t) => {
   const { creator, acceptor } = await connectStream(t, { client: { protocol: 'auto' }, server: { protocol: 'auto' } })
   acceptor.resume()
-  const order = []
-  acceptor.on('finish', () => order.push('acceptor finish')).on('close', () => order.push('acceptor close'))
-  creator.on('finish', () => creator.on('end', () => order.push('creator end')))
+  acceptor.end()
+  await eventually(() => creator._peerEnded, "the peer's end")
+  const heard = new Promise((resolve) => {
+    creator.on('finish', () => process.nextTick(() => creator.on('end', resolve)))
+  })
+  creator.end()
+  await within(heard, "'end'")
+})
+
+test('on QMux the end() of an acceptor is called though somebody replaced it', async (t) => {
+  const { creator, acceptor } = await connectStream(t, { client: { protocol: 'auto' }, server: { protocol: 'auto' } })
+  acceptor.resume()
+  const { end } = acceptor
+  let calls = 0
+  acceptor.end = function (...values) {
+    calls++
+    return Reflect.apply(end, this, values)
+  }
   const closed = [nextEvent(creator, 'close'), nextEvent(acceptor, 'close')]
   creator.end()
   await Promise.all(closed)
-  assert.deepEqual(order.sort(), ['acceptor close', 'acceptor finish', 'creator end'])
+  assert.equal(calls, 1)
 })
 
 test('on QMux an end listener may still answer, also in a tick of its own', async (t) => {

@@ -300,6 +300,7 @@ impl Qmux {
         self.control.shrink();
         self.bodies.shrink();
         self.opens.shrink_to_fit();
+        self.text = Vec::new();
     }
 
     /// Nothing is held back any more of a stream whose both halves are over: it leaves the table.
