@@ -61,8 +61,8 @@ impl Qmux {
         if !self.is_ours() || !self.has_begun {
             return;
         }
-        while let Some((id, payload)) = self.decoder.whole(input, *at) {
-            let length = payload.len() as u64;
+        let mut next = self.decoder.whole(input, *at);
+        while let Some((id, mut payload)) = next {
             let Found::Live(handle) = self.streams.find(id) else {
                 return;
             };
@@ -70,23 +70,33 @@ impl Qmux {
                 return;
             };
             let recv = &mut stream.recv;
-            // Anything out of the ordinary takes the long way.
-            if recv.state != RecvState::Data
-                || length == 0
-                || length > MAX_WHOLE
-                || length > recv.window.available()
-                || self.credit.window.receive(length).is_none()
-            {
+            if recv.state != RecvState::Data {
                 return;
             }
-            // It was just looked at.
-            let _ = recv.window.receive(length);
+            // Those of one stream in a row are counted in one.
+            let allowed = recv.window.available();
+            let allowed = allowed.min(self.credit.window.available());
+            let mut taken = 0;
+            next = loop {
+                let length = payload.len() as u64;
+                // Anything out of the ordinary takes the long way.
+                if length == 0 || length > MAX_WHOLE || length > allowed - taken {
+                    break None;
+                }
+                taken += length;
+                self.decoder.take_whole(payload.end - *at);
+                *at = payload.end;
+                cx.sink.emit(Event::Data(handle), Payload::Input(payload));
+                match self.decoder.whole(input, *at) {
+                    Some((same, following)) if same == id => payload = following,
+                    other => break other,
+                }
+            };
+            // It was allowed.
+            let _ = recv.window.receive(taken);
+            let _ = self.credit.window.receive(taken);
             let received = recv.window.received();
-            let is_due = recv.marked == NO_MARK && recv.window.would_be_due(received);
-            self.decoder.take_whole(payload.end - *at);
-            *at = payload.end;
-            cx.sink.emit(Event::Data(handle), Payload::Input(payload));
-            if is_due {
+            if recv.marked == NO_MARK && recv.window.would_be_due(received) {
                 self.mark(handle, cx);
             } else {
                 self.mark_connection(cx);
