@@ -176,7 +176,8 @@ impl EventQueue {
         std::mem::take(&mut self.state().is_lent_short)
     }
 
-    /// Queues what `collected` holds, which is empty afterwards. `read` is what its offsets are into: a buffer of which so much was filled.
+    /// Queues what `collected` holds, which is empty afterwards. `read` is what its offsets are into: a buffer of which so
+    /// much was filled.
     pub fn push(
         &self,
         flow: &Arc<Flow>,

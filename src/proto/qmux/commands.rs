@@ -24,7 +24,6 @@ impl Qmux {
         let window = RecvWindow::new(qmux.stream_window, qmux.max_stream_window);
         let mut stream = Stream::new(u64::MAX, SendState::Waiting, RecvState::Accept, 0, window);
         let mut text = std::mem::take(&mut self.text);
-        text.clear();
         varint::put(meta.len() as u64, &mut text);
         text.extend_from_slice(meta);
         stream.send.meta = text.len() as u64;
@@ -43,6 +42,7 @@ impl Qmux {
             self.opens.push_back(handle);
             self.fill(cx);
         }
+        text.clear();
         text.shrink_to(SPARE_TEXT);
         self.text = text;
     }
