@@ -11,11 +11,8 @@
 
 use super::super::error::{ProtocolError, Violation};
 use super::super::varint;
-use super::frame::{self, COMPACT, Frame, LENGTH_BIT, MAX_HEADER};
+use super::frame::{self, COMPACT, Frame, MAX_HEADER, MESSAGE};
 use std::ops::Range;
-
-/// Type of a message of ours that has a length and is not the last of its stream.
-const OURS: u8 = COMPACT as u8 | LENGTH_BIT;
 
 /// What comes next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -182,8 +179,8 @@ impl Decoder {
         let rest = &input[at..];
         // What busy streams send: short numbers.
         let short = match *rest {
-            [OURS, id @ 0..0x40, length @ 0..0x40, ..] => Some((u64::from(id), length, 3)),
-            [OURS, high @ 0x40..0x80, low, length @ 0..0x40, ..] => {
+            [MESSAGE, id @ 0..0x40, length @ 0..0x40, ..] => Some((u64::from(id), length, 3)),
+            [MESSAGE, high @ 0x40..0x80, low, length @ 0..0x40, ..] => {
                 Some((u64::from(high & 0x3f) << 8 | u64::from(low), length, 4))
             }
             _ => None,
@@ -194,7 +191,7 @@ impl Decoder {
             return fits.then(|| (id, at + header..at + end));
         }
         let (&kind, after) = rest.split_first()?;
-        let has_length = kind == OURS;
+        let has_length = kind == MESSAGE;
         if !has_length && kind != COMPACT as u8 {
             return None;
         }

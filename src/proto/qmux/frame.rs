@@ -38,6 +38,9 @@ pub const OFFSET_BIT: u8 = 4;
 pub const LENGTH_BIT: u8 = 2;
 pub const FIN_BIT: u8 = 1;
 
+/// Type of a message of ours that has a length and is not the last of its stream.
+pub const MESSAGE: u8 = COMPACT as u8 | LENGTH_BIT;
+
 /// Most bytes of a header: a type and three numbers.
 pub const MAX_HEADER: usize = 4 * varint::MAX_SIZE;
 
@@ -265,16 +268,15 @@ pub fn short_header(id: u64, length: usize) -> Option<([u8; 8], usize, usize)> {
     if id >= 0x4000 || length >= 0x4000 {
         return None;
     }
-    let kind = COMPACT as u8 | LENGTH_BIT;
     let [id_high, id_low] = (id as u16 | 0x4000).to_be_bytes();
     let [high, low] = (length as u16 | 0x4000).to_be_bytes();
     let (id, length) = (id as u8, length as u8);
     Some(
         match (id_high == 0x40 && id < 0x40, high == 0x40 && length < 0x40) {
-            (true, true) => ([kind, id, length, 0, 0, 0, 0, 0], 3, 1),
-            (true, false) => ([kind, id, high, low, 0, 0, 0, 0], 4, 2),
-            (false, true) => ([kind, id_high, id_low, length, 0, 0, 0, 0], 4, 1),
-            (false, false) => ([kind, id_high, id_low, high, low, 0, 0, 0], 5, 2),
+            (true, true) => ([MESSAGE, id, length, 0, 0, 0, 0, 0], 3, 1),
+            (true, false) => ([MESSAGE, id, high, low, 0, 0, 0, 0], 4, 2),
+            (false, true) => ([MESSAGE, id_high, id_low, length, 0, 0, 0, 0], 4, 1),
+            (false, false) => ([MESSAGE, id_high, id_low, high, low, 0, 0, 0], 5, 2),
         },
     )
 }
