@@ -356,7 +356,8 @@ for (const [size, start] of Object.entries(STARTS)) {
     peer.send(start)
     await peer.expects(FIRST_RECORD)
     await eventually(() => con.stats().peer === 'foreign', 'the peer is known to be foreign')
-    assert.equal(con.protocol, 'qmux')
+    // Its event may be behind what the engine knows and has answered.
+    await eventually(() => con.protocol === 'qmux', 'the connection says so')
     await clientRefuses(t, await oldServer(t), hex(start), 'ERR_MUX_QMUX_START')
     await serverRefuses(t, hex(start), 'ERR_MUX_QMUX_START', { protocol: 'legacy' })
   })
@@ -366,7 +367,7 @@ test('a QMux start is recognised byte by byte', async (t) => {
   const { con, peer } = await acceptWire(t)
   await peer.dribble(STARTS['eight bytes'])
   await peer.expects(FIRST_RECORD)
-  assert.equal(con.protocol, 'qmux')
+  await eventually(() => con.protocol === 'qmux', 'the connection says so')
 })
 
 test('a QMux start after an early offer is ERR_MUX_QMUX_START', async (t) => {
