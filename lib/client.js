@@ -13,6 +13,7 @@ const context = require('./context')
 const engine = require('./engine')
 const { abortError, connectError } = require('./errors')
 const { callback, clientOptions, nativeSettings } = require('./options')
+const { installOn } = require('./unheard')
 
 /** @constructor Connects at once. A plain function, as MuxServer is. */
 function MuxClient (port, host, done) {
@@ -65,6 +66,8 @@ Object.defineProperty(MuxClient.prototype, 'destroyed', {
   enumerable: true,
   get () { return this._connection.destroyed }
 })
+
+installOn(MuxClient.prototype, EventEmitter, (client) => client._connection)
 
 function watch (client, signal) {
   const onAbort = () => client.destroy(abortError(signal))
@@ -155,14 +158,16 @@ MuxClient.prototype._connected = function (connection) {
   context.emit(connection._context, this, 'connect')
 }
 
+MuxClient.prototype._hearsStreams = function (connection) {
+  return connection.listenerCount('stream') + this.listenerCount('stream') > 0
+}
+
 MuxClient.prototype._emitStream = function (connection, stream) {
-  let heard = false
   try {
-    heard = context.emit(connection._context, connection, 'stream', stream)
+    context.emit(connection._context, connection, 'stream', stream)
   } finally {
-    heard = context.emit(connection._context, this, 'stream', stream) || heard
+    context.emit(connection._context, this, 'stream', stream)
   }
-  return heard
 }
 
 // Reported where somebody listens. Where nobody does it is thrown, as an EventEmitter does.

@@ -4,6 +4,7 @@
 //
 // This file may not: handle records, or send stream data (receiver.js and the streams do).
 
+const { EventEmitter } = require('node:events')
 const context = require('./context')
 const engine = require('./engine')
 const { callerError } = require('./errors')
@@ -11,6 +12,7 @@ const { IdleTimer } = require('./idle-timer')
 const { callback, invalid, MAX_UINT31, wireCode } = require('./options')
 const { Receiver } = require('./receiver')
 const { StreamPool } = require('./stream-pool')
+const { installOn } = require('./unheard')
 
 const { op } = engine
 
@@ -190,5 +192,7 @@ class Connection extends Receiver {
     return this
   }
 }
+
+installOn(Connection.prototype, EventEmitter, (connection) => connection)
 
 module.exports = { Connection }

@@ -33,9 +33,10 @@ const CLOSE = 18
 const REFUSE = 19
 const PRIORITY = 20
 const GOAWAY = 21
+const UNREAD = 22
 
 const RECORD_DATA = 1
-const FIRST_SERVER_RECORD = 24
+const FIRST_SERVER_RECORD = 25
 const CONN_MASK = 0xffffff
 
 const WHOLE = 0xffffffff // in place of a handle: the connection
@@ -134,6 +135,9 @@ function onExit () {
 }
 
 // ---- out ----
+
+/** Whether a batch is being delivered: what is written now, a listener writes. */
+function isDelivering () { return pumping }
 
 function schedule () {
   if (scheduled || pumping) return
@@ -475,7 +479,8 @@ module.exports = {
     CLOSE,
     REFUSE,
     PRIORITY,
-    GOAWAY
+    GOAWAY,
+    UNREAD
   },
   HEAD,
   WHOLE,
@@ -486,6 +491,7 @@ module.exports = {
   flush,
   forget,
   forgetServer,
+  isDelivering,
   put,
   ref,
   register,

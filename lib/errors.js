@@ -22,7 +22,9 @@ const CALLER = {
   ERR_MUX_CONNECTION_CLOSED: [Error, () => 'The connection is closed'],
   ERR_MUX_NOT_SUPPORTED: [Error, (what) => `${what} needs QMux, and this connection speaks the legacy wire`],
   ERR_MUX_ALREADY_ACCEPTED: [Error,
-    () => 'A stream can be refused only while its \'stream\' event is emitted, and before it is written to'],
+    () => 'A stream of the peer\'s can be refused only before it is used'],
+  ERR_MUX_ANSWER_LOST: [Error,
+    () => 'This half ended by itself behind the peer\'s end, before it was written to: nobody gets what is written now'],
   // lib/binding.js words this one: it knows what is missing.
   ERR_MUX_NO_BINARY: [Error, (detail) => detail]
 }
@@ -94,10 +96,26 @@ function callerError (code, ...details) {
   return error
 }
 
+// Not with --frozen-intrinsics.
+const canLimitStacks = Object.getOwnPropertyDescriptor(Error, 'stackTraceLimit')?.writable === true
+
+// What a peer does has no caller whose stack would tell anything, and Node formats the stack of what it destroys a stream
+// with: for a peer that resets thousands of streams a second that was most of the work.
+function withoutStack (message) {
+  if (!canLimitStacks) return new Error(message)
+  const limit = Error.stackTraceLimit
+  Error.stackTraceLimit = 0
+  try {
+    return new Error(message)
+  } finally {
+    Error.stackTraceLimit = limit
+  }
+}
+
 /** @returns {Error} the error of a stream that ended before its time; `code` is what was sent with it. */
 function streamError (name, code) {
   const [message, property] = STREAM[name]
-  const error = new Error(message(code))
+  const error = withoutStack(message(code))
   error.code = name
   if (property !== undefined) error[property] = code
   return error

@@ -12,6 +12,7 @@ const { callerError } = require('./errors')
 const { Marks } = require('./marks')
 const { priority } = require('./options')
 const { Pings } = require('./pings')
+const { Outliving } = require('./outliving')
 const { StreamTable } = require('./stream-table')
 
 const { op } = engine
@@ -20,6 +21,7 @@ const { op } = engine
 const SENDS = 1
 const RECEIVES = 2
 const FOREIGN = 4
+const HEARS_UNREAD = 8
 const SWITCHED = SENDS | RECEIVES
 
 // The legacy wire has one byte for the id of a stream.
@@ -60,6 +62,11 @@ class Link extends EventEmitter {
     this._highWater = settings.writableHighWaterMark
     this._lowWater = Math.floor(settings.writableHighWaterMark / 2)
     this._waiting = [] // streams that owe a 'drain'
+    this._blocks = 0 // how often a stream was told that it is blocked
+    this._outliving = new Outliving() // streams that native code is done with and the program is not
+    this._valuesHeld = 0 // bytes of large end values that nobody has read
+    this._metaCost = 0 // what the metas take that the program has looked at
+    this._unheard = null // streams that wait for a 'stream' listener
     this._wantsRef = true
     this._hasRef = false
     this._busy = false // unref'd, yet something is still to be sent
@@ -140,13 +147,13 @@ class Link extends EventEmitter {
     this._open = false
     this._failure = failure
     const reason = failure || callerError('ERR_MUX_CONNECTION_CLOSED')
-    const streams = this._streams.entries()
+    const streams = this._allStreams()
     this._streams = new StreamTable()
     this._unsent = []
     this._waiting = []
     this._queued = 0
     this._busy = false
-    for (const stream of streams) stream._connectionClosed(reason)
+    for (const stream of streams) stream._onConnectionEnd(reason, true)
     this._marks.fail(reason)
     if (this._pings !== null) this._pings.fail(reason)
     this._updateRef()
@@ -235,12 +242,27 @@ class Link extends EventEmitter {
   /** The stream, or the open that waits, behind a handle. */
   _stream (handle) { return this._streams.at(handle) }
 
+  /** All streams that the program may still wait for, and the opens. */
+  _allStreams () { return this._streams.entries().concat(this._outliving.entries()) }
+
+  /** Native code is done with a stream, and the program is not. */
+  _outlives (stream) { this._outliving.add(stream) }
+
+  /** Whether an end value that nobody has asked for is kept: half of what may be held is left to what somebody has. */
+  _keepsValue (bytes) { return this._valuesHeld + bytes <= this._settings.maxHeld / 2 }
+
   /** Whether what this end sends are QMux records: then streams have both directions. */
   _sendsQmux () { return (this._wires & SENDS) !== 0 }
 
   _isSwitched () { return (this._wires & SWITCHED) === SWITCHED }
 
   _isForeign () { return (this._wires & FOREIGN) !== 0 }
+
+  /**
+   * Whether the peer says when nobody there reads an answer, or need not be asked: a foreign one, whose programs end what
+   * they open, and read.
+   */
+  _hearsUnread () { return (this._wires & (HEARS_UNREAD | FOREIGN)) !== 0 }
 
   /** How many streams may live. */
   _limit () {
@@ -277,7 +299,21 @@ class Link extends EventEmitter {
 
   // Whoever was told first may have filled the queue again; then it is told once more when that has drained.
   _drained () {
-    if (this._waiting.length > 0 && this._queued <= this._lowWater) this._emitDrain()
+    if (this._waiting.length > 0 && this._queued <= this._lowWater && !this._isAboutToBlock()) this._emitDrain()
+  }
+
+  /** Whether a stream that waits for its reader is yet to be told so: what has left the queue then waits there. */
+  _isAboutToBlock () {
+    return this._open && this._sendsQmux() && engine.native.blockedEvents(this._number) !== this._blocks
+  }
+
+  /** Bytes that wait on a stream for the peer's reader. */
+  _waitingBytes (handle) { return this._open ? engine.native.waitingBytes(this._number, handle) : 0 }
+
+  /** One of the streams was told. */
+  _onBlocked () {
+    this._blocks = this._blocks + 1 >>> 0
+    if (this._waiting.length > 0) engine.drainSoon(this)
   }
 
   _emitDrain () {

@@ -68,10 +68,20 @@ function flowOn (stream) {
   while (state.flowing && !stream.destroyed && stream.read() !== null);
 }
 
-/** Whether the program listens to 'error'. A source that is piped into the stream does, too, only to throw it again. */
-function isHeard (stream) {
-  const pipes = stream.listeners('unpipe').filter(({ name }) => name === 'onunpipe')
-  return stream.listenerCount('error') > pipes.length
+/** Whether somebody waits for the end of what is written: beside a pipe, which listens to each of these events once. */
+function isWatched (stream) {
+  const waiting = stream.listenerCount('finish') + stream.listenerCount('error') + stream.listenerCount('close')
+  return waiting > 0 && waiting > 3 * pipesInto(stream)
 }
 
-module.exports = { clearBuffered, decodeBuffered, flowOn, isHeard }
+// How many sources are piped into the stream.
+function pipesInto (stream) {
+  return stream.listeners('unpipe').filter(({ name }) => name === 'onunpipe').length
+}
+
+/** Whether the program listens to 'error'. A source that is piped into the stream does, too, only to throw it again. */
+function isHeard (stream) {
+  return stream.listenerCount('error') > pipesInto(stream)
+}
+
+module.exports = { clearBuffered, decodeBuffered, flowOn, isHeard, isWatched }

@@ -9,6 +9,7 @@ const engine = require('./engine')
 const { callerError, connectionError, MuxProtocolError, streamError } = require('./errors')
 const { Link, finish } = require('./link')
 const { MuxStream } = require('./stream')
+const unheard = require('./unheard')
 
 const { op } = engine
 
@@ -34,6 +35,7 @@ const CONN_CLOSE = 20
 const PONG = 21
 const WIRES = 22
 const CREDIT = 23
+const UNREAD = 24
 
 class Receiver extends Link {
   _record (kind, handle, offset, length, aux) {
@@ -78,6 +80,7 @@ class Receiver extends Link {
       default: {
         const entry = this._stream(handle)
         if (entry !== undefined) this._streamRecord(kind, entry, offset, length, aux)
+        if (kind === BLOCKED) this._onBlocked()
       }
     }
   }
@@ -93,6 +96,7 @@ class Receiver extends Link {
         if (!this.destroyed) entry._onValue(value, length)
         return
       }
+      case UNREAD: return entry._onUnread()
       case BLOCKED: return entry._onBlocked()
       case UNBLOCKED: return entry._onUnblocked()
       case RESET: return entry._onReset(Number(engine.textAt(offset, length)))
@@ -111,18 +115,21 @@ class Receiver extends Link {
   }
 
   _onStream (handle, text, id) {
-    // A foreign peer's stream has none.
-    const meta = text === '' ? undefined : this._parse(text)
-    if (this.destroyed) return
+    // A foreign peer's stream has no meta.
+    const meta = text === '' ? undefined : text
     const stream = new MuxStream(this, handle, id, meta, this._context, true, true, this._sendsQmux())
     this._streams.set(handle, stream)
     this._accepted++
-    let heard = true
+    if (this._unheard === null && this._owner._hearsStreams(this)) this._announce(stream)
+    else unheard.add(this, stream)
+  }
+
+  _announce (stream) {
     try {
-      heard = this._owner._emitStream(this, stream)
+      this._owner._emitStream(this, stream)
     } finally {
       // The acknowledgement follows the event, whatever a listener did.
-      stream._onAccepted(heard)
+      stream._onAnnounced()
     }
   }
 
@@ -155,7 +162,7 @@ class Receiver extends Link {
       // Nothing more comes: streams the peer left open, and opens it did not answer, are cut off now.
       if (!this.destroyed) {
         const reason = callerError('ERR_MUX_CONNECTION_CLOSED')
-        for (const stream of this._streams.entries()) stream._onConnectionEnd(reason)
+        for (const stream of this._allStreams()) stream._onConnectionEnd(reason, false)
         if (!this._settings.allowHalfOpen) this.end()
       }
     }

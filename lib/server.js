@@ -14,8 +14,8 @@ const engine = require('./engine')
 const { connectionError, listenError, notRunning } = require('./errors')
 const { callback, nativeSettings, serverOptions } = require('./options')
 
-const SERVER_CLOSED = 24
-const SERVER_ERROR = 25
+const SERVER_CLOSED = 25
+const SERVER_ERROR = 26
 
 // Where a machine has no IPv6 the dual-stack address fails with one of these, and net listens on IPv4 alone.
 const NO_IPV6 = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EINVAL'])
@@ -207,8 +207,12 @@ function dropped (text) {
 
 // ---- what its connections call ----
 
+MuxServer.prototype._hearsStreams = function (connection) {
+  return connection.listenerCount('stream') > 0
+}
+
 MuxServer.prototype._emitStream = function (connection, stream) {
-  return context.emit(connection._context, connection, 'stream', stream)
+  context.emit(connection._context, connection, 'stream', stream)
 }
 
 // A peer's doing never throws here: somebody listens, or it is only told by 'close'.

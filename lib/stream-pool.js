@@ -115,12 +115,8 @@ class PendingOpen {
     return true
   }
 
-  _onConnectionEnd (reason) {
-    if (this._pending) this._fail(reason)
-  }
-
-  _connectionClosed (reason) {
-    this._fail(reason)
+  _onConnectionEnd (reason, isOver) {
+    if (isOver || this._pending) this._fail(reason)
   }
 
   // A peer cannot send on a stream it has not acknowledged; native code sees to that.
@@ -130,6 +126,7 @@ class PendingOpen {
   _onEnd () {}
   _onReset () {}
   _onStopped () {}
+  _onUnread () {}
   _onBlocked () {}
   _onUnblocked () {}
 }

@@ -8,8 +8,11 @@ const { Duplex } = require('node:stream')
 const context = require('./context')
 const { Charges, Early, Pages, PARSED, PER_CHUNK, warnOfDiscard } = require('./early')
 const engine = require('./engine')
+const halfOpen = require('./half-open')
 const { decodeBuffered, flowOn } = require('./node-buffer')
 const { BOTH, UNCLAIMED, CLAIMED, DROPPING, NO_READS, noStream } = require('./stream-state')
+
+const { END_EMITTED } = halfOpen
 
 // Taken out once: looking them up in the module for each message is a tenth of the time.
 const { cut, op } = engine
@@ -117,7 +120,12 @@ class Reader extends Duplex {
       if (hasCredit) this._hold(charge)
       return
     }
-    this._connection._discarded(1, this._dropEarly() + length)
+    this._discard(length)
+  }
+
+  // What was kept, and so many bytes more, are dropped, and so is what follows.
+  _discard (bytes) {
+    this._connection._discarded(1, this._dropEarly() + bytes)
     this._in = DROPPING
     warnOfDiscard()
   }
@@ -135,26 +143,32 @@ class Reader extends Duplex {
     if (this._peerEnded) return
     this._peerEnded = true
     if ((this._number & 1) === 1) this._uncount()
-    this._endValue = value
     if (this._in === NO_READS) return
-    if (this._in === UNCLAIMED) {
-      if (this._halves === BOTH) this._endsUnclaimed()
-      else if (this.listenerCount('end') > 0) setImmediate(endUnclaimed, this)
-      return
-    }
-    if (value !== undefined && value.length >= LARGE_VALUE) {
-      // It waits for the reader as data does: a peer could pile such values up on streams that are paused.
-      this._endHeld = value.length
-      this._connection._command(op.HOLD, this._number, value.length)
-    }
-    context.run(this._context, this._pushEnd, this)
+    if (value !== undefined && value.length >= LARGE_VALUE) value = this._holdEnd(value)
+    this._endValue = value
+    if (this._in === UNCLAIMED) this._endsUnclaimed()
+    else context.run(this._context, this._pushEnd, this)
   }
 
-  // Of our own streams programs need not know that they have a reading half; of the peer's they need not know that
-  // they have a writing half, which then ends by itself.
+  // A large end value waits for the reader as data does: a peer could pile such values up on streams that are paused, or
+  // that nobody reads. Of those that nobody has asked for the connection keeps some.
+  _holdEnd (value) {
+    const bytes = value.length
+    if (this._in === UNCLAIMED && !this._connection._keepsValue(bytes)) {
+      if (this.listenerCount('end') > 0) return value // it is about to be emitted
+      this._discard(bytes)
+      return undefined
+    }
+    this._endHeld = bytes
+    this._connection._valuesHeld += bytes
+    this._connection._command(op.HOLD, this._number, bytes)
+    return value
+  }
+
   _endsUnclaimed () {
-    if ((this._number & 1) === 1 || this.listenerCount('end') > 0) setImmediate(endUnclaimed, this)
-    else this._endUnread()
+    const isAwaited = this.listenerCount('end') > 0
+    if ((this._halves === BOTH && (this._number & 1) === 1) || isAwaited) setImmediate(endUnclaimed, this)
+    else if (this._halves === BOTH) this._endUnread()
   }
 
   /** Nobody asked what the peer might say to a stream of ours; it said nothing, and our half is done: it is over. */
@@ -168,6 +182,12 @@ class Reader extends Duplex {
       this._halves === BOTH && (this._number & 1) === 0
   }
 
+  /** Whether nothing is left to be read, or to be waited for by a reader. */
+  _isUnread () {
+    if (this._in === UNCLAIMED) return this._early === null && this._endValue === undefined
+    return this._in !== CLAIMED || this.readableEnded
+  }
+
   // Drops what was kept for a reader; 'end' follows.
   _drop () {
     const dropped = this._dropEarly()
@@ -178,7 +198,11 @@ class Reader extends Duplex {
   }
 
   _pushEnd () {
-    this.emit = emitEnd
+    // What the program, or a library of its, put in place of emit() goes on to be called.
+    if (this.emit !== emitEnd) {
+      if (Object.hasOwn(this, 'emit')) this._ownEmit = this.emit
+      this.emit = emitEnd
+    }
     this.push(null)
     // Nobody reads what was dropped, yet those who wait for the end are to see it.
     if (this._in === DROPPING && this.readableFlowing === null) super.resume()
@@ -188,6 +212,7 @@ class Reader extends Duplex {
     const bytes = this._endHeld
     if (bytes === 0) return
     this._endHeld = 0
+    this._connection._valuesHeld -= bytes
     this._connection._command(op.RELEASE, this._number, bytes)
     this._released()
   }
@@ -209,11 +234,14 @@ class Reader extends Duplex {
     if (this._in === UNCLAIMED && n !== 0) this._claim()
     if (this._readableState.length === 0) return super.read(n)
     let thrown = true
+    const isWithin = this._isReading
+    this._isReading = true
     try {
       const chunk = super.read(n)
       thrown = false
       return chunk
     } finally {
+      this._isReading = isWithin
       this._release()
       // A 'data' listener threw, which ended Node's loop over the buffer.
       if (thrown) setImmediate(flowOn, this)
@@ -244,6 +272,12 @@ class Reader extends Duplex {
     return this
   }
 
+  /** Node would destroy the stream behind its end, and with it an answer that is still to be given. */
+  [Symbol.asyncIterator] () {
+    if (this._halves !== BOTH) return super[Symbol.asyncIterator]()
+    return untilReturn(this, super.iterator({ destroyOnReturn: false }))
+  }
+
   _read () {} // data comes when it comes
 
   _interest (event) {
@@ -253,6 +287,7 @@ class Reader extends Duplex {
 
   _claim () {
     this._in = CLAIMED
+    this._accept()
     const early = this._early
     if (early !== null) {
       this._early = null
@@ -293,19 +328,41 @@ class Reader extends Duplex {
 // Stands in for `emit` from the peer's end on, until Node emits 'end': that event carries the end value, if there is
 // one, and a listener of it that throws must not keep the stream from being closed.
 function emitEnd (event, ...rest) {
-  if (event !== 'end') return Reader.prototype.emit.call(this, event, ...rest)
+  const emit = this._ownEmit || Reader.prototype.emit
+  if (event !== 'end' || (this._bits & END_EMITTED) !== 0) return Reflect.apply(emit, this, [event, ...rest])
+  this._bits |= END_EMITTED
   const value = this._endValue
   this._endValue = undefined
   this._releaseEnd()
-  delete this.emit
+  // A program may have put one of its own before this one meanwhile.
+  if (this.emit === emitEnd) {
+    if (this._ownEmit === undefined) delete this.emit
+    else this.emit = this._ownEmit
+  }
   let thrown = true
   try {
-    const heard = value === undefined ? this.emit(event) : this.emit(event, value)
+    const heard = Reflect.apply(emit, this, value === undefined ? [event] : [event, value])
     thrown = false
-    this._endBehind()
+    if (this._halves === BOTH) halfOpen.peerEndSeen(this)
     return heard
   } finally {
     if (thrown) this.destroy()
+  }
+}
+
+// An iterator that destroys its stream if the loop is left early, as Node's does.
+function untilReturn (stream, iterator) {
+  return {
+    next: () => iterator.next(),
+    return (value) {
+      stream.destroy()
+      return iterator.return(value)
+    },
+    throw (error) {
+      stream.destroy()
+      return iterator.throw(error)
+    },
+    [Symbol.asyncIterator] () { return this }
   }
 }
 
@@ -324,18 +381,18 @@ function endSilent (stream, hasFinished) {
 
 // The end came to a stream whose data nobody asked for.
 function endUnclaimed (stream) {
-  if (stream._in !== UNCLAIMED) return
+  if (stream._in !== UNCLAIMED || stream.destroyed) return
   const isHeard = stream.listenerCount('end') > 0
+  const isOurs = (stream._number & 1) === 0
   if (stream._halves === BOTH) {
-    const isOurs = (stream._number & 1) === 0
-    // Who writes without reading ends the stream when it is done: the peer's end is no reason to cut it off.
-    if (isOurs || stream._isWritten()) stream.allowHalfOpen = true
-    else if (!stream.allowHalfOpen && !isHeard) stream.end()
     if (isOurs && !isHeard) stream._endUnread()
     // What was said on a stream of ours is an answer: it waits for who asked.
     if (isOurs && stream._early !== null) return
+    // Who writes without reading ends the stream when it is done: the peer's end is no reason to cut it off.
+    if (isOurs) stream.allowHalfOpen = true
   }
   if (isHeard) stream._drop()
+  else if (!isOurs && stream._halves === BOTH) halfOpen.peerEndSeen(stream)
 }
 
 module.exports = { Reader }

@@ -8,14 +8,18 @@ const context = require('./context')
 const engine = require('./engine')
 const { callerError, streamError } = require('./errors')
 const { wireCode } = require('./options')
+const halfOpen = require('./half-open')
+const { isWatched } = require('./node-buffer')
 const { Reader } = require('./stream-reader')
-const { NO_WRITES, ENDED, WRITING, ANSWERING, BLOCKED, MUTED } = require('./stream-state')
+const { WRITES, BOTH, NO_WRITES, ENDED, WRITING, ANSWERING, BLOCKED, MUTED } = require('./stream-state')
 const { boundedJson, sendable } = require('./values')
 
 // Taken out once: looking them up in the module for each message is a tenth of the time.
 const { data: sendData, op } = engine
 
 const EMPTY = Buffer.alloc(0)
+
+const { CUT, ECHO, USED } = halfOpen
 
 // Of _drain: write() has said false since the last 'drain'; the connection has the stream on its list of those to tell.
 const OWED = 1
@@ -25,8 +29,11 @@ const LISTED = 2
 class Writer extends Reader {
   get writableHighWaterMark () { return this._connection._highWater }
 
-  /** Bytes that wait on the whole connection: streams of one connection share its queue. */
-  get writableLength () { return this._out >= WRITING ? this._connection._queued : 0 }
+  /** Bytes that wait: on the whole connection, whose queue its streams share, and of this stream for its reader. */
+  get writableLength () {
+    if (this._out < WRITING) return 0
+    return this._connection._queued + (this._out === BLOCKED ? this._connection._waitingBytes(this._number) : 0)
+  }
 
   get writableNeedDrain () { return (this._drain & OWED) !== 0 && this._out >= WRITING }
 
@@ -36,6 +43,7 @@ class Writer extends Reader {
     const connection = this._connection
     if (this._out === WRITING && encoding === undefined && done === undefined &&
         chunk instanceof Uint8Array && !connection._ended) {
+      if ((this._bits & ECHO) !== 0) this._stillEchoes()
       sendData(connection._number, this._number, chunk)
       return connection._count(chunk.length) || this._full()
     }
@@ -50,23 +58,36 @@ class Writer extends Reader {
     if (typeof done !== 'function') done = undefined
     if (this._out === NO_WRITES) throw callerError('ERR_MUX_NOT_WRITABLE')
     const value = sendable(chunk, encoding || this._encoding)
-    // Node knows what a write after the end is; the bytes do not matter.
-    if (this._out === ENDED) return super.write(EMPTY, done && context.bind(done))
+    if (this._out === ENDED) {
+      if (this._isCutOff()) return halfOpen.tooLate(this, done)
+      // Node knows what a write after the end is; the bytes do not matter.
+      return super.write(EMPTY, done && context.bind(done))
+    }
     const connection = this._connection
     if (!connection._canSend()) return this._cutOff(done)
     if (this._out === MUTED) {
-      if (done !== undefined) process.nextTick(context.bind(done))
+      if (done !== undefined) process.nextTick(context.bind(done), this._lost)
       return true
     }
-    if (this._out === ANSWERING) {
+    if ((this._bits & USED) === 0 && (this._number & 1) === 1) {
       this._accept()
-      this._out = WRITING
+      this._bits |= USED | ECHO
+      if (this._out === ANSWERING) this._out = WRITING
     }
+    if ((this._bits & ECHO) !== 0) this._stillEchoes()
     const bytes = this._encode(value)
     const going = this._out === BLOCKED ? this._wait() : connection._count(bytes) || this._full()
     if (done !== undefined) this._markWrite(context.bind(done))
     return going
   }
+
+  // Whether it still holds that only listeners of this stream's own events write.
+  _stillEchoes () {
+    if (!engine.isDelivering() && !this._isReading) this._bits &= ~ECHO
+  }
+
+  // Whether the half is over without the program's doing.
+  _isCutOff () { return (this._bits & CUT) !== 0 }
 
   _encode (value) {
     const number = this._connection._number
@@ -135,6 +156,9 @@ class Writer extends Reader {
       // A half that was never used has nothing to lose, and nothing to wait for.
       if (this._out === ANSWERING && isPlain) this._endUnused()
       else if (this._connection._canSend()) this._sendEnd(value, encoding)
+    } else if (!isPlain && this._isCutOff()) {
+      halfOpen.tooLate(this, done)
+      return this
     } else if (!isPlain) {
       super.end(EMPTY, done) // as Node: a write after the end
       return this
@@ -149,17 +173,20 @@ class Writer extends Reader {
     return this
   }
 
-  /** The peer's end was emitted: unless it may stay open, our half ends behind what listeners had ticks do. */
-  _endBehind () {
-    if (this._out === ANSWERING && !this.allowHalfOpen) process.nextTick(endAnswering, this)
-  }
-
   _endUnused () {
     this._accept()
     const connection = this._connection
     if (connection._canSend()) engine.put(op.END, connection._number, this._number, 0)
     this._out = ENDED
     this._finished = true
+  }
+
+  // The same, past what Node does for it, of a stream whose other half is over.
+  _closeUnused () {
+    this._endUnused()
+    const state = this._writableState
+    state.ending = state.ended = state.finished = true
+    this._close()
   }
 
   _sendEnd (value, encoding) {
@@ -187,6 +214,7 @@ class Writer extends Reader {
 
   // The end is on its way; 'finish' comes when the kernel has it.
   _final (done) {
+    if (this._isLost()) return this._close()
     if (this._finished) {
       done()
       this._endUnread()
@@ -197,12 +225,19 @@ class Writer extends Reader {
       return done(callerError('ERR_MUX_CONNECTION_CLOSED'))
     }
     this._connection._mark(this._number, (error) => {
+      if (!error && this._isLost()) return this._close()
       if (error) this._quiet = true // the connection's failure, not this stream's
       else this._finished = true
       context.run(this._context, done, undefined, error)
-      if (!error) this._endUnread()
+      if (error) return
+      this._endUnread()
+      halfOpen.openerFinished(this)
     })
   }
+
+  // Whether the peer destroyed its stream and somebody waits for what was written to arrive: that is a close without a
+  // 'finish', as of a socket.
+  _isLost () { return this._lost !== undefined && this._lost.stopCode === 0 && isWatched(this) }
 
   // Only reached by those who call it themselves: write() does not pass through Node's queue.
   _write (chunk, encoding, done) {
@@ -239,11 +274,6 @@ class Writer extends Reader {
     return this
   }
 
-  // Whether a program uses this half.
-  _isWritten () {
-    return this._out === WRITING || this._out === BLOCKED || this.listenerCount('unpipe') > 0
-  }
-
   // ---- called by the engine ----
 
   _onBlocked () {
@@ -252,50 +282,50 @@ class Writer extends Reader {
 
   _onUnblocked () {
     if (this._out !== BLOCKED) return
-    this._out = WRITING
+    this._out = (this._number & 1) === 1 && (this._bits & USED) === 0 ? ANSWERING : WRITING
     if (this._drain !== OWED) return // or it is told with the connection's others
     const connection = this._connection
-    if (connection._queued < connection._highWater) this._emitDrain()
+    if (connection._queued < connection._highWater && !connection._isAboutToBlock()) this._emitDrain()
     else this._full()
   }
 
-  // Native code has given our half up.
+  // The peer wants no more, and native code has given our half up; on the legacy wire it goes on.
   _onStopped (code) {
-    if (this._out === NO_WRITES || this.destroyed) return
-    const isOver = this._out === ENDED
+    if (this._out === NO_WRITES || this.destroyed || (this._out === ENDED && this._finished)) return
     if (this.listenerCount('stopSending') > 0) {
-      if (!isOver || !this._finished) {
-        this._lost = streamError('ERR_MUX_STREAM_STOPPED', code)
-        this._giveUp()
-      }
+      this._lost = streamError('ERR_MUX_STREAM_STOPPED', code)
+      this._bits |= CUT
+      if (this._halves === WRITES && this._out === WRITING) this._sendEnd()
+      this._giveUp()
       context.emit(this._context, this, 'stopSending', code)
-    } else if (code === 0) {
-      // As on the legacy wire, where a writer never learns that its reader was destroyed.
-      if (isOver) return
-      this._out = MUTED
-      this._emitDrain()
-    } else if (!isOver || !this._finished) {
+    } else if (code !== 0) {
       this._out = ENDED
       this._finished = true
       this._uncountOwn()
       this._fail(streamError('ERR_MUX_STREAM_STOPPED', code))
+    } else {
+      this._readerGone()
     }
   }
+
+  // The peer destroyed its stream. As on the legacy wire a writer that nobody watches never learns of that.
+  _readerGone () {
+    const isHeard = isWatched(this)
+    if (isHeard) this._lost = streamError('ERR_MUX_STREAM_STOPPED', 0)
+    if (this._halves === BOTH && this._out !== ENDED) {
+      this._out = MUTED
+      this._emitDrain()
+    }
+    // What it has still to read is read first.
+    if (isHeard && (this._halves === WRITES || this._isUnread())) this._close()
+    else halfOpen.consider(this)
+  }
+
+  _close () { context.run(this._context, this.destroy, this) }
 
   _uncountOwn () {
     if ((this._number & 1) === 0) this._uncount()
   }
-}
-
-// A half that was never used ends. Node does so in its next tick, which takes several more where nobody listens.
-function endAnswering (stream) {
-  if (stream._out !== ANSWERING || stream.destroyed) return
-  const isHeard = stream.listenerCount('finish') + stream.listenerCount('prefinish') > 0
-  if (isHeard || stream.end !== Writer.prototype.end) return
-  stream._endUnused()
-  const state = stream._writableState
-  state.ending = state.ended = state.finished = true
-  stream.destroy()
 }
 
 module.exports = { Writer }

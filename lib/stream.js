@@ -8,11 +8,13 @@
 const context = require('./context')
 const engine = require('./engine')
 const { callerError, streamError } = require('./errors')
-const { clearBuffered, isHeard } = require('./node-buffer')
+const halfOpen = require('./half-open')
+const { forgetMeta, parseMeta } = require('./meta')
+const { clearBuffered, isHeard, isWatched } = require('./node-buffer')
 const { wireCode } = require('./options')
 const { Writer } = require('./stream-writer')
 const {
-  READS, WRITES, BOTH, NO_WRITES, ENDED, WRITING, ANSWERING, MUTED, UNCLAIMED, DROPPING, NO_READS, noStream
+  READS, WRITES, BOTH, NO_WRITES, ENDED, WRITING, ANSWERING, MUTED, UNCLAIMED, CLAIMED, NO_READS, noStream
 } = require('./stream-state')
 
 const { op } = engine
@@ -28,6 +30,8 @@ const CREATED_BYTES = { ...CREATED, readableObjectMode: false }
 // What the peer of a stream that was destroyed with an error is told, where the error does not say: any code but 0.
 const FAILED = 1
 
+const { PATIENCE, UNHEARD } = halfOpen
+
 class MuxStream extends Writer {
   /** @param {boolean} isWhole whether the wire has both directions on a stream */
   constructor (connection, handle, id, meta, asyncContext, remote, messages, isWhole) {
@@ -35,7 +39,9 @@ class MuxStream extends Writer {
     // On the legacy wire, where a stream has one half, it is of no use, and stays as Node sets it.
     if (isWhole) this.allowHalfOpen = connection._settings.allowHalfOpen
     this.id = id
-    this.meta = meta
+    this._meta = meta
+    this._isText = remote && meta !== undefined // the meta is its text, until the program looks at it
+    this._metaCost = 0
     this._connection = connection
     this._number = handle
     this._context = asyncContext
@@ -58,6 +64,23 @@ class MuxStream extends Writer {
     this._held = 0 // their sum, as native code knows it
     this._endValue = undefined
     this._endHeld = 0 // bytes of it, as native code knows them
+    this._bits = 0 // half-open.js has them
+    this._serving = 0 // promises of listeners that serve it
+    this._isReading = false // within read(), which emits 'data'
+    this._ownEmit = undefined // what the program put in place of emit()
+  }
+
+  get meta () {
+    if (this._isText) {
+      this._isText = false
+      this._meta = parseMeta(this, this._meta)
+    }
+    return this._meta
+  }
+
+  set meta (value) {
+    this._isText = false
+    this._meta = value
   }
 
   // On the legacy wire both say true while the stream lives, also for the half it does not have: version 0.1.0 did.
@@ -75,17 +98,32 @@ class MuxStream extends Writer {
 
   // ---- the life of a stream of the peer's ----
 
-  /** In a 'stream' listener: the stream is not accepted, and its creator learns this code. */
+  /** The stream is not accepted, and its creator learns this code. Until the stream is used in any way. */
   refuse (code = 0) {
     wireCode(code)
-    if (this._acked) throw callerError('ERR_MUX_ALREADY_ACCEPTED')
-    this._acked = true
+    const isUsed = this._in !== UNCLAIMED || this._out !== (this._halves === BOTH ? ANSWERING : NO_WRITES)
+    if ((this._number & 1) === 0 || isUsed || this.destroyed) throw callerError('ERR_MUX_ALREADY_ACCEPTED')
     const connection = this._connection
-    if (connection._canSend()) engine.coded(op.REFUSE, connection._number, this._number, code)
+    if (connection._canSend()) this._sendRefusal(connection, code)
+    this._acked = true
     if (this._out === ANSWERING) this._out = ENDED
     this._finished = this._peerEnded = true
     this._in = NO_READS
+    this._dropEarly()
+    this._forget()
     return this.destroy()
+  }
+
+  _sendRefusal (connection, code) {
+    if (!this._acked) {
+      engine.coded(op.REFUSE, connection._number, this._number, code)
+    } else if (this._halves === BOTH) {
+      // It was acknowledged meanwhile: its creator sees a stream that fails.
+      engine.coded(op.RESET, connection._number, this._number, code)
+      engine.coded(op.STOP, connection._number, this._number, code)
+    } else {
+      connection._command(op.DISCARD, this._number, 0)
+    }
   }
 
   // The acknowledgement. Behind our own end there is none.
@@ -96,17 +134,29 @@ class MuxStream extends Writer {
     if (connection._canSend()) engine.put(op.ACCEPT, connection._number, this._number, 0)
   }
 
-  /** The 'stream' event is over. `heard`: somebody listened to it. */
-  _onAccepted (heard) {
-    this._accept()
+  /** The 'stream' event is over. A listener that returned a promise may still refuse the stream. */
+  _onAnnounced () {
+    if (this._serving === 0 || this._halves !== BOTH) this._accept()
     if (this._halves === READS && this._in === NO_READS && !this._peerEnded) {
       this._connection._command(op.DISCARD, this._number, 0)
     }
-    if (heard || this._in !== UNCLAIMED) return
-    // Nobody was told of it, so nobody will ever read it.
-    this._connection._discarded(1, this._dropEarly())
-    this._in = DROPPING
+  }
+
+  /** The promises that served it have settled. */
+  _served () {
+    this._accept()
+    halfOpen.consider(this)
+  }
+
+  /** The opener reads no answer. */
+  _onUnread () { halfOpen.onUnread(this) }
+
+  /** More streams wait for a 'stream' listener than may: this one is acknowledged, and what comes on it is dropped. */
+  _onUnheard () {
+    this._accept()
+    this._discard(0)
     this._uncount()
+    if (this._peerEnded) this._close()
   }
 
   // ---- the end of it ----
@@ -154,39 +204,56 @@ class MuxStream extends Writer {
   /** Both halves are over. @returns {boolean} whether the handle may be used again */
   _onClosed () {
     this._uncount()
+    if (!this.destroyed) this._connection._outlives(this)
+    if (this._metaCost > 0) forgetMeta(this)
     if (this._halves !== BOTH) return true
-    // What nobody has asked for counts for nobody any more; what somebody did counts until it is read.
-    if (this._in === UNCLAIMED) this._consume(this._held)
+    // What nobody has asked for, nor waits for the end of, counts for nobody any more; what somebody did until it is read.
+    if (this._in === UNCLAIMED && !this._isWaitedFor()) {
+      this._consume(this._held)
+      this._releaseEnd()
+    }
     this._over = true
     const isFree = this._held + this._endHeld === 0
     if (isFree) this._number = noStream(this._number)
     return isFree
   }
 
-  /** Nothing more comes on the connection. */
-  _onConnectionEnd (reason) {
-    if (this._peerEnded || this._in === NO_READS) return
-    if (this._halves === BOTH) {
-      if ((this._number & 1) === 0 && this._in === UNCLAIMED && this._early === null) {
-        // Nobody waits for an answer.
-        this._peerEnded = true
-        this._endUnread()
-        return
+  // Whether somebody waits for its end, or will be told of it at all.
+  _isWaitedFor () { return (this._bits & UNHEARD) !== 0 || isWatched(this) || this.listenerCount('end') > 0 }
+
+  /**
+   * Nothing more comes on the connection, and with `isOver` nothing can be sent either: the stream closes, now, or when
+   * what it has was read.
+   */
+  _onConnectionEnd (reason, isOver) {
+    if (this.destroyed) return
+    if (!this._peerEnded && this._in !== NO_READS) {
+      // Nobody waits for an answer to what was sent.
+      if (!this._finished || this._halves !== BOTH || (this._number & 1) === 1 || !this._isUnread()) {
+        return this._cutOff(reason)
       }
-      if (this._out === ANSWERING) this._endUnused()
+      this._peerEnded = true
+      if (this._in === UNCLAIMED) return this._endUnread()
     }
-    this._connectionClosed(reason)
+    if (!isOver) return
+    // A half that was never used has lost nothing.
+    if (this._out === ANSWERING) this._endUnused()
+    if (!this._finished && this._out !== NO_WRITES) return this._cutOff(reason)
+    if (this._in === UNCLAIMED) this._endLeft()
+    else if (this._in !== CLAIMED || this.readableEnded) this._close()
   }
 
-  _connectionClosed (reason) {
-    if (this.destroyed) return
-    // What is complete both ways is left to its reader, who may take his time.
-    const isSent = this._finished || this._out === NO_WRITES || this._out === ANSWERING
-    if (isSent && (this._peerEnded || this._in === NO_READS)) return
+  // The peer had ended it, and nobody has asked for it yet.
+  _endLeft () {
+    if (this.listenerCount('end') > 0) return void setImmediate(dropLeft, this)
+    if (this._isUnread()) return this._close()
+    // Whoever is looking something up may still come for it, for a while.
+    context.root.runInAsyncScope(setTimeout, undefined, dropLeft, PATIENCE, this).unref()
+  }
+
+  _cutOff (reason) {
     this._quiet = true
-    // Our half was done, and nobody waits for an answer.
-    const isUnread = this._finished && (this._number & 1) === 0 && this._in === UNCLAIMED && this._early === null
-    context.run(this._context, this.destroy, this, isUnread ? undefined : reason)
+    context.run(this._context, this.destroy, this, reason)
   }
 
   _destroy (error, done) {
@@ -229,6 +296,14 @@ class MuxStream extends Writer {
     this._counted = false
     this._connection._countDown(this._number)
   }
+}
+
+// What nobody asked for behind the end of the connection is dropped, and the stream closes.
+function dropLeft (stream) {
+  if (stream.destroyed || stream._in !== UNCLAIMED) return
+  if (stream.listenerCount('end') > 0) return stream._drop()
+  stream._discard(0)
+  stream._close()
 }
 
 module.exports = { MuxStream }

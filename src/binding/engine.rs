@@ -282,6 +282,22 @@ impl Engine {
         })
     }
 
+    /// Bytes that wait on a stream for the peer's reader.
+    #[napi(catch_unwind)]
+    pub fn waiting_bytes(&self, connection: u32, stream: u32) -> f64 {
+        let connection = self.driver.connection(connection);
+        connection.map_or(0.0, |connection| {
+            connection.waiting_on(Handle(stream)) as f64
+        })
+    }
+
+    /// How often `BLOCKED` was, or is about to be, recorded of a connection's streams.
+    #[napi(catch_unwind)]
+    pub fn blocked_events(&self, connection: u32) -> u32 {
+        let connection = self.driver.connection(connection);
+        connection.map_or(0, |connection| connection.blocked_events())
+    }
+
     /// Keeps the event loop alive, or lets it end.
     #[napi(catch_unwind)]
     pub fn set_ref(&self, env: Env, keep: bool) -> Result<()> {

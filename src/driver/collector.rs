@@ -31,16 +31,21 @@ pub mod kind {
     pub const PONG: u32 = 21;
     pub const WIRES: u32 = 22;
     pub const CREDIT: u32 = 23;
-    pub const SERVER_CLOSED: u32 = 24;
-    pub const SERVER_ERROR: u32 = 25;
+    pub const UNREAD: u32 = 24;
+    pub const SERVER_CLOSED: u32 = 25;
+    pub const SERVER_ERROR: u32 = 26;
 }
 
 /// Marks an offset into `extra`, until the batch is put together.
 pub const EXTRA: u32 = 1 << 31;
 
-/// Which wires are in use, as the application reads it: 1 we send QMux, 2 we receive it, 4 the peer is foreign.
+/// Which wires are in use, as the application reads it: 1 we send QMux, 2 we receive it, 4 the peer is foreign, 8 it says
+/// when nobody there reads an answer.
 pub fn wire_bits(wires: Wires) -> u8 {
-    u8::from(wires.sending) | u8::from(wires.receiving) << 1 | u8::from(wires.foreign) << 2
+    u8::from(wires.sending)
+        | u8::from(wires.receiving) << 1
+        | u8::from(wires.foreign) << 2
+        | u8::from(wires.hears_unread) << 3
 }
 
 /// A handle as it crosses the boundary, or what stands for the whole connection.
@@ -141,6 +146,7 @@ impl Sink for Collector {
             Event::Stopped(stream) => (kind::STOPPED, stream.0, 0),
             Event::Refused(stream) => (kind::REFUSED, stream.0, 0),
             Event::GoAway(stream) => (kind::GOAWAY, stream_or_all(stream), 0),
+            Event::Unread(stream) => (kind::UNREAD, stream.0, 0),
             Event::Blocked(stream) => (kind::BLOCKED, stream.0, 0),
             Event::Unblocked(stream) => (kind::UNBLOCKED, stream.0, 0),
             Event::Credit(stream) => (kind::CREDIT, stream_or_all(stream), 0),
@@ -203,6 +209,7 @@ mod tests {
             sending: true,
             receiving: false,
             foreign: true,
+            hears_unread: true,
         };
         let rtt = Duration::from_micros(1500);
         for (event, payload) in [
@@ -212,6 +219,7 @@ mod tests {
             (Event::Refused(Handle(2)), "0"),
             (Event::GoAway(Some(Handle(2))), ""),
             (Event::GoAway(None), ""),
+            (Event::Unread(Handle(5)), ""),
             (Event::Blocked(Handle(4)), ""),
             (Event::Unblocked(Handle(4)), ""),
             (Event::Credit(Some(Handle(1))), ""),
@@ -239,12 +247,13 @@ mod tests {
             .collect();
         let all = u32::MAX;
         let expected = [
-            (kind::WIRES, 0, "", 5),
+            (kind::WIRES, 0, "", 13),
             (kind::RESET, 3, "7", 0),
             (kind::STOPPED, 2, "18446744073709551615", 0),
             (kind::REFUSED, 2, "0", 0),
             (kind::GOAWAY, 2, "", 0),
             (kind::GOAWAY, all, "", 0),
+            (kind::UNREAD, 5, "", 0),
             (kind::BLOCKED, 4, "", 0),
             (kind::UNBLOCKED, 4, "", 0),
             (kind::CREDIT, 1, "", 0),

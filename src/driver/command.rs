@@ -57,6 +57,8 @@ pub enum Command<'a> {
     Priority(Handle, u8, bool),
     /// Serves no new streams of the peer's.
     GoAway,
+    /// Is done with a stream and reads no answer.
+    Unread(Handle),
 }
 
 impl Command<'_> {
@@ -167,6 +169,7 @@ fn not_data(op: u32, stream: Handle, argument: u32, payload: &[u8]) -> Option<Co
         19 => Command::Refuse(stream, code(payload)?.0),
         20 => Command::Priority(stream, (argument & 7) as u8, argument & 8 != 0),
         21 => Command::GoAway,
+        22 => Command::Unread(stream),
         _ => return None,
     })
 }
@@ -201,7 +204,7 @@ mod tests {
         let wide = (1_u64 << 61) + 5;
         let mut closing = wide.to_le_bytes().to_vec();
         closing.extend("böse".as_bytes());
-        let commands: [(u32, u32, u32, &[u8], Command<'_>); 16] = [
+        let commands: [(u32, u32, u32, &[u8], Command<'_>); 17] = [
             (6, 3, 9, b"", Command::Hold(Handle(3), 9)),
             (7, 3, 9, b"", Command::Release(Handle(3), 9)),
             (9, 4, 1, b"", Command::Mark(Some(Handle(4)), 1)),
@@ -242,6 +245,7 @@ mod tests {
             (20, 5, 3 | 8, b"", Command::Priority(Handle(5), 3, true)),
             (20, 5, 7, b"", Command::Priority(Handle(5), 7, false)),
             (21, 0, 0, b"", Command::GoAway),
+            (22, 6, 0, b"", Command::Unread(Handle(6))),
         ];
         let mut buffer = Vec::new();
         for (op, stream, argument, payload, _) in commands {
@@ -291,6 +295,7 @@ mod tests {
             Command::Forget(handle),
             // Of a stream whose opening may wait, too.
             Command::Priority(handle, 1, true),
+            Command::Unread(handle),
             Command::Finish,
             Command::Close(0, ""),
         ] {

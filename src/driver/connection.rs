@@ -22,7 +22,7 @@ use super::quiet_set::QuietSet;
 use super::transport::Transport;
 use crate::proto::{Config, Handle, PeerKind, ProtocolError, Session, Side, Transmit};
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
 use std::time::{Duration, Instant};
 
@@ -66,7 +66,7 @@ pub struct Totals {
     pub read: u64,
     /// Written to the socket, or on the way there.
     pub written: u64,
-    /// On the way there.
+    /// On the way there, what waits for the peer's readers included.
     pub queued: u64,
     /// What is known of the peer.
     pub peer: PeerKind,
@@ -93,6 +93,10 @@ pub struct Connection {
     pub(super) deferred_len: AtomicUsize,
     /// Bytes queued, those deferred not counted.
     pub(super) queued: AtomicU64,
+    /// Bytes that wait for the peer's readers.
+    pub(super) waiting: AtomicU64,
+    /// How often the application was told that a stream is blocked.
+    pub(super) blocked_events: AtomicU32,
     pub(super) drain_wanted: AtomicBool,
     stop: AtomicU8,
     /// What is known of the peer and, times 4, of the wires, for those who do not hold the lock.
@@ -138,6 +142,8 @@ impl Connection {
             deferred: Mutex::default(),
             deferred_len: AtomicUsize::new(0),
             queued: AtomicU64::new(0),
+            waiting: AtomicU64::new(0),
+            blocked_events: AtomicU32::new(0),
             drain_wanted: AtomicBool::new(false),
             stop: AtomicU8::new(Stop::No as u8),
             known: AtomicU8::new(PeerKind::Undecided as u8),
@@ -332,8 +338,9 @@ impl Connection {
         inner.socket = None;
         inner.in_flight = Transmit::default();
         inner.backlog = Backlog::default();
+        let waited = self.waiting.swap(0, Ordering::AcqRel);
         self.events
-            .add_held(0, self.queued.swap(0, Ordering::AcqRel));
+            .add_held(0, self.queued.swap(0, Ordering::AcqRel) + waited);
     }
 
     /// The same, for an application that was told that the queue has drained. If it has filled again it will be told
@@ -359,11 +366,24 @@ impl Connection {
         }
     }
 
+    /// Bytes that wait on one stream for the peer's reader; while the task is in a turn, those of all streams.
+    pub fn waiting_on(&self, stream: Handle) -> u64 {
+        match self.try_lock() {
+            Some(mut inner) => inner.session.queued_on(stream),
+            None => self.waiting.load(Ordering::Acquire),
+        }
+    }
+
+    /// How often the application was told that a stream is blocked, or is about to be.
+    pub fn blocked_events(&self) -> u32 {
+        self.blocked_events.load(Ordering::Acquire)
+    }
+
     /// Counted bytes.
     pub fn totals(&self) -> Totals {
         let known = self.known.load(Ordering::Relaxed);
         let written = self.bytes_written.load(Ordering::Relaxed);
-        let queued = self.queued();
+        let queued = self.queued() + self.waiting.load(Ordering::Acquire);
         Totals {
             read: self.bytes_read.load(Ordering::Relaxed),
             written: written + queued,

@@ -189,6 +189,7 @@ impl Inner {
                 self.session.set_priority(stream, urgency, incremental);
             }
             Command::GoAway => self.session.go_away(),
+            Command::Unread(stream) => self.session.unread(stream, sink),
         }
     }
 

@@ -96,12 +96,19 @@ impl Connection {
 
     /// Brings the count of queued bytes up to date, which other threads read without the lock.
     pub fn update_queued(&self, inner: &Inner) -> u64 {
-        let queued = match inner.ended {
-            true => 0,
-            false => inner.session.queued() + inner.backlog.len() as u64,
+        let (queued, waiting) = match inner.ended {
+            true => (0, 0),
+            false => (
+                inner.session.queued() + inner.backlog.len() as u64,
+                inner.session.waiting(),
+            ),
         };
+        // Before the count of the queue: who sees that fall must know that a stream was told to wait.
+        self.blocked_events
+            .store(inner.session.blocked_events(), Ordering::Release);
+        let waited = self.waiting.swap(waiting, Ordering::AcqRel);
         let before = self.queued.swap(queued, Ordering::AcqRel);
-        self.events.add_held(queued, before);
+        self.events.add_held(queued + waiting, before + waited);
         queued + self.deferred_len.load(Ordering::Acquire) as u64
     }
 

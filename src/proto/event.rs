@@ -88,6 +88,8 @@ pub enum Event {
     Refused(Handle),
     /// The peer goes away and never served this stream of ours; none: it serves no new ones.
     GoAway(Option<Handle>),
+    /// The opener of a stream of the peer's is done with it, and reads no answer.
+    Unread(Handle),
     /// What was written on a stream waits for the peer's reader.
     Blocked(Handle),
     /// It has mostly gone.
@@ -112,6 +114,8 @@ pub struct Wires {
     pub receiving: bool,
     /// The peer speaks plain QMux, without our mapping.
     pub foreign: bool,
+    /// The peer says when nobody there reads an answer.
+    pub hears_unread: bool,
 }
 
 /// The bytes of an event.

@@ -174,6 +174,7 @@ impl Session {
             sending: self.qmux.is_some(),
             receiving: self.receiving == Receiving::Qmux,
             foreign: self.qmux.as_ref().is_some_and(|qmux| qmux.is_foreign()),
+            hears_unread: self.qmux.as_ref().is_some_and(|qmux| qmux.hears_unread()),
         }
     }
 
@@ -314,6 +315,22 @@ impl Session {
     pub fn queued(&self) -> u64 {
         let ready = self.qmux.as_ref().map_or(0, |qmux| qmux.ready());
         self.encoded() + ready
+    }
+
+    /// Bytes that wait for the peer's readers, or for places for their streams.
+    pub fn waiting(&self) -> u64 {
+        self.qmux.as_ref().map_or(0, |qmux| qmux.waiting())
+    }
+
+    /// Bytes that wait on one stream; on the legacy wire none do.
+    pub fn queued_on(&mut self, stream: Handle) -> u64 {
+        let qmux = self.qmux.as_mut();
+        qmux.map_or(0, |qmux| qmux.queued_on(stream))
+    }
+
+    /// How often `Event::Blocked` was emitted, so that who sees these counts knows whether one is on its way.
+    pub fn blocked_events(&self) -> u32 {
+        self.qmux.as_ref().map_or(0, |qmux| qmux.blocked_events())
     }
 
     /// Bytes encoded and not with the kernel.

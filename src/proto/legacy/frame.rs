@@ -20,6 +20,8 @@ pub const JSON: u8 = 1;
 pub const OPEN: u8 = 2;
 pub const END: u8 = 3;
 pub const ACK: u8 = 4;
+/// Ours, which 0.1.0 skips as one of an unknown type: the acceptor wants no more of a stream.
+pub const STOP: u8 = 0xf2;
 
 /// What `null`, the payload of an ack and of an end without a value, looks like.
 pub const NULL: &[u8] = b"null";

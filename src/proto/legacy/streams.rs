@@ -117,6 +117,8 @@ pub struct Local {
     pub ordinal: u64,
     pub acked: bool,
     pub ended: bool,
+    /// The peer has said that it wants no more of it.
+    pub stopped: bool,
 }
 
 /// A stream opened by the peer.

@@ -66,6 +66,11 @@ impl Legacy {
         }
         cx.write(negotiate::SWITCH, 0, &agreed.switch);
         let carried = self.carried();
+        let wires = Wires {
+            sending: true,
+            hears_unread: peer.hears_unread,
+            ..Wires::default()
+        };
         let qmux = Qmux::carried(
             cx.config,
             cx.side,
@@ -75,10 +80,6 @@ impl Legacy {
             (&carried, self.opened),
         );
         *cx.qmux = Some(Box::new(qmux));
-        let wires = Wires {
-            sending: true,
-            ..Wires::default()
-        };
         cx.sink.emit(Event::Wires(wires), Payload::Empty);
         let waiting = std::mem::take(&mut self.waiting);
         self.local = Table::default();

@@ -244,6 +244,10 @@ impl Legacy {
                     .ok_or(ProtocolError::UnknownStream { kind, id })?;
                 Ok(Target::Nothing)
             }
+            frame::STOP if length == 0 => {
+                self.recv_stop(id, cx);
+                Ok(Target::Nothing)
+            }
             negotiate::SWITCH if !cx.unknown_type_is_skipped() => {
                 cx.negotiation.check_switch(length)?;
                 Ok(Target::Text)

@@ -178,6 +178,7 @@ impl Qmux {
             sending: true,
             receiving: true,
             foreign: self.is_foreign(),
+            hears_unread: self.hears_unread(),
         };
         cx.sink.emit(Event::Wires(wires), Payload::Empty);
         self.go_away_now();

@@ -242,6 +242,21 @@ impl Qmux {
         self.settle(handle, cx);
     }
 
+    /// The application is done with a stream of ours, and nobody there reads what the peer might still say on it. The peer
+    /// learns of it once, if it understands that, and need not keep its half open for an answer.
+    pub fn unread(&mut self, handle: Handle) {
+        let is_understood = self.is_ours() && self.hears_unread() && handle.is_local();
+        let Some(stream) = self.streams.get(handle).filter(|_| is_understood) else {
+            return;
+        };
+        let is_waited_for = matches!(stream.recv.state, RecvState::Accept | RecvState::Data);
+        if is_waited_for && stream.send.state == SendState::Done && !stream.is_unread {
+            stream.is_unread = true;
+            let id = stream.id;
+            self.control.unread(id);
+        }
+    }
+
     /// Gives the rest of a stream up.
     pub fn reset<S: Sink>(&mut self, handle: Handle, code: u64, cx: &mut Context<'_, S>) {
         let Some(stream) = self.streams.get(handle) else {

@@ -42,6 +42,10 @@ impl Control {
         self.push(frame::numbers(frame::STOP_SENDING, [id, code]));
     }
 
+    pub fn unread(&mut self, id: u64) {
+        self.push(frame::numbers(frame::UNREAD, [id]));
+    }
+
     pub fn go_away(&mut self, streams: u64) {
         self.push(frame::numbers(frame::GO_AWAY, [streams]));
     }

@@ -29,6 +29,8 @@ pub const COMPACT: u64 = 0x38;
 pub const END_VALUE: u64 = 0x3c;
 /// Ours: how many streams are served.
 pub const GO_AWAY: u64 = 0x3d;
+/// Ours: the opener is done with a stream, and nobody there reads what the acceptor might still send.
+pub const UNREAD: u64 = 0x3e;
 pub const PARAMETERS: u64 = 0x3f51_5330_0d0a_0d0a;
 pub const PING_REQUEST: u64 = 0x348c_6752_9ef8_c7bd;
 pub const PING_RESPONSE: u64 = 0x348c_6752_9ef8_c7be;
@@ -76,6 +78,9 @@ pub enum Frame {
     },
     GoAway {
         streams: u64,
+    },
+    Unread {
+        id: u64,
     },
     MaxData(u64),
     MaxStreamData {
@@ -239,6 +244,7 @@ impl Fields<'_> {
             GO_AWAY if ours => Frame::GoAway {
                 streams: field!(self),
             },
+            UNREAD if ours => Frame::Unread { id: field!(self) },
             PARAMETERS => Frame::Parameters {
                 length: field!(self),
             },
@@ -355,6 +361,7 @@ mod tests {
             ),
             (numbers(PING_REQUEST, [3]), Frame::PingRequest(3)),
             (numbers(GO_AWAY, [3]), Frame::GoAway { streams: 3 }),
+            (numbers(UNREAD, [8]), Frame::Unread { id: 8 }),
             (
                 StreamHeader::new(4, None, Some(300), true)
                     .as_slice()

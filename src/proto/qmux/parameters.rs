@@ -19,6 +19,8 @@ const MAX_DATAGRAM_FRAME_SIZE: u64 = 0x20;
 const MAX_RECORD_SIZE: u64 = 0x0571_c594_29cd_0845;
 /// Ours: the sender speaks our mapping, if its value is 1.
 const MAPPING: u64 = 0x3254_534d_5800_0001;
+/// Ours: the sender understands [`super::frame::UNREAD`], if its value is 1.
+const HEARS_UNREAD: u64 = 0x3254_534d_5800_0002;
 
 /// Longest record of a peer that says nothing, and the least it may declare.
 pub const DEFAULT_RECORD: u64 = 16_382;
@@ -37,6 +39,8 @@ pub struct Parameters {
     pub max_record: u64,
     /// It speaks our mapping.
     pub is_ours: bool,
+    /// It understands, and sends, the frame UNREAD.
+    pub hears_unread: bool,
 }
 
 impl Default for Parameters {
@@ -50,6 +54,7 @@ impl Default for Parameters {
             max_streams: 0,
             max_record: DEFAULT_RECORD,
             is_ours: false,
+            hears_unread: false,
         }
     }
 }
@@ -81,6 +86,7 @@ impl Parameters {
         );
         put(MAX_RECORD_SIZE, qmux.max_record_size);
         put(MAPPING, 1);
+        put(HEARS_UNREAD, 1);
         bytes
     }
 
@@ -125,6 +131,7 @@ impl Parameters {
                     }
                 }
                 MAPPING => parameters.is_ours = number()? == 1,
+                HEARS_UNREAD => parameters.hears_unread = number()? == 1,
                 // The others of RFC 9000 concern packets and paths.
                 0x00..=0x10 => return Err(error("declared a parameter that QMux does not have")),
                 _ => {}
@@ -160,6 +167,7 @@ mod tests {
                 max_streams: 256,
                 max_record: (64 << 10) + 16,
                 is_ours: true,
+                hears_unread: true,
             })
         );
     }

@@ -196,6 +196,7 @@ impl Qmux {
                 Ok(())
             }
             Frame::GoAway { streams } => self.recv_go_away(streams, cx),
+            Frame::Unread { id } => self.recv_unread(id, cx),
         }
     }
 
@@ -433,6 +434,31 @@ impl Qmux {
         let code = code.to_string();
         cx.sink
             .emit(Event::Stopped(handle), Payload::Owned(code.as_bytes()));
+    }
+
+    /// The opener of a stream reads no answer.
+    fn recv_unread<S: Sink>(
+        &mut self,
+        id: u64,
+        cx: &mut Context<'_, S>,
+    ) -> Result<(), ProtocolError> {
+        let Some(handle) = self.stream_of(id, cx)? else {
+            // It crossed the end of the stream.
+            return self.useless.spend(cx.now);
+        };
+        if handle.is_local() {
+            return Err(state("spoke as the opener of a stream of ours"));
+        }
+        let Some(stream) = self.streams.get(handle) else {
+            return Ok(());
+        };
+        let is_news = stream.is_known
+            && stream.send.state != SendState::Done
+            && !std::mem::replace(&mut stream.is_unread, true);
+        if is_news {
+            cx.sink.emit(Event::Unread(handle), Payload::Empty);
+        }
+        self.useless_unless(is_news, cx)
     }
 
     fn recv_max_stream_data<S: Sink>(

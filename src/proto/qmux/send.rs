@@ -379,6 +379,7 @@ impl Qmux {
             self.blocked += queued;
             // Else it learns that with the acceptance.
             if *is_known {
+                self.blocked_events = self.blocked_events.wrapping_add(1);
                 cx.sink.emit(Event::Blocked(handle), Payload::Empty);
             }
         }

@@ -105,6 +105,8 @@ pub struct Stream {
     pub is_known: bool,
     /// The application has accepted or refused it.
     pub is_answered: bool,
+    /// Its opener is done with it and reads no answer: said, of ours, or heard, of the peer's.
+    pub is_unread: bool,
     /// The code with which the peer stopped it before it accepted it, which the application learns behind that;
     /// [`NO_STOP`]: it did not.
     pub stopped: u64,
@@ -142,6 +144,7 @@ impl Stream {
             },
             is_known: false,
             is_answered: false,
+            is_unread: false,
             stopped: NO_STOP,
             is_counted: false,
             meta: 0,

@@ -184,6 +184,7 @@ impl Qmux {
             self.tell_stopped(handle, stopped, cx);
         }
         if is_blocked {
+            self.blocked_events = self.blocked_events.wrapping_add(1);
             cx.sink.emit(Event::Blocked(handle), Payload::Empty);
         }
     }

@@ -82,6 +82,8 @@ pub struct Qmux {
     pub(super) blocked: u64,
     pub(super) unbegun: u64,
     pub(super) ready: u64,
+    /// How often the application was told that a stream is blocked.
+    pub(super) blocked_events: u32,
     /// Longest message that is always sent whole.
     pub(super) whole: usize,
     /// Longest payload of one frame.
@@ -159,6 +161,7 @@ impl Qmux {
             blocked: 0,
             unbegun: 0,
             ready: 0,
+            blocked_events: 0,
             whole: 0,
             longest: 0,
             meta_total: 0,
@@ -219,6 +222,11 @@ impl Qmux {
         self.peer.as_ref().is_some_and(|peer| !peer.is_ours)
     }
 
+    /// Whether the peer says when nobody there reads an answer, and understands it.
+    pub fn hears_unread(&self) -> bool {
+        self.peer.as_ref().is_some_and(|peer| peer.hears_unread)
+    }
+
     /// Completes the record at the end of the outbox.
     pub fn close_record<S: Sink>(&mut self, cx: &mut Context<'_, S>) {
         self.records.close(cx.outbox);
@@ -243,6 +251,23 @@ impl Qmux {
     /// Bytes that wait on streams and may be sent as soon as there is room.
     pub fn ready(&self) -> u64 {
         self.ready
+    }
+
+    /// Bytes that wait on streams for the peer's reader, or for a place for their stream.
+    pub fn waiting(&self) -> u64 {
+        self.blocked + self.unbegun
+    }
+
+    /// Bytes that wait on one stream.
+    pub fn queued_on(&mut self, handle: Handle) -> u64 {
+        self.streams
+            .get(handle)
+            .map_or(0, |stream| stream.send.queued())
+    }
+
+    /// How often the application was told that a stream is blocked.
+    pub fn blocked_events(&self) -> u32 {
+        self.blocked_events
     }
 
     /// Whether nothing waits that can still be sent.

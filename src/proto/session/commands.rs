@@ -89,11 +89,19 @@ impl Session {
     /// The same, and tells the peer, on the wire that can. On legacy it is a matter of this end alone.
     pub fn stop<S: Sink>(&mut self, stream: Handle, code: u64, sink: &mut S) {
         self.legacy_discard(stream);
-        if qmux_flush!(self, sink, |wire, cx| wire.stop(stream, code, cx)).is_none()
-            && self.is_undecided()
-        {
-            self.undone.push((stream, Undone::Stop(code)));
+        if qmux_flush!(self, sink, |wire, cx| wire.stop(stream, code, cx)).is_some() {
+            return;
         }
+        if self.is_undecided() {
+            self.undone.push((stream, Undone::Stop(code)));
+        } else if !stream.is_local() {
+            legacy!(self, sink, |wire, cx| wire.stop(stream.slot() as u32, cx));
+        }
+    }
+
+    /// The application is done with a stream of ours and reads no answer. The legacy wire has none.
+    pub fn unread<S: Sink>(&mut self, stream: Handle, sink: &mut S) {
+        qmux_flush!(self, sink, |wire, _cx| wire.unread(stream));
     }
 
     /// Whether the peer may still turn out to speak QMux.

@@ -151,7 +151,7 @@ impl Application {
         ledger: &mut Ledger,
         rules: &Rules,
     ) {
-        let what = choices.below(42);
+        let what = choices.below(44);
         let ordered = end.session.can_encode();
         self.calls += 1;
         match what {
@@ -219,6 +219,17 @@ impl Application {
             }
             40 => self.is_paused = !self.is_paused && choices.once_in(2),
             41 if choices.once_in(20) => end.session.go_away(),
+            42 | 43 => {
+                let place = choices.below(self.live.len());
+                let Some((&handle, live)) = self.live.iter().nth(place) else {
+                    return;
+                };
+                let stream = &mut ledger.streams[live.number];
+                stream.is_unread |= handle.is_local() && stream.halves[0].is_over;
+                if stream.is_unread && handle.is_local() {
+                    end.session.unread(handle, &mut end.log);
+                }
+            }
             _ => {}
         }
     }

@@ -157,6 +157,9 @@ pub struct Stream {
     pub saw_failed: bool,
     /// It was ended or given up before the opener knew that it is open.
     pub ended_early: bool,
+    /// The opener said, and the acceptor saw, that nobody reads an answer.
+    pub is_unread: bool,
+    pub saw_unread: bool,
     /// Who has seen that it is closed.
     pub closed: [bool; 2],
 }
@@ -185,6 +188,8 @@ impl Ledger {
             saw_opened: false,
             saw_failed: false,
             ended_early: false,
+            is_unread: false,
+            saw_unread: false,
             closed: [false; 2],
         });
         number

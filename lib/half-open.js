@@ -1,0 +1,187 @@
+'use strict'
+
+// When a half that its program has not ended ends by itself, and what becomes of an answer that comes too late.
+//
+//   the peer's half ended, the program saw it ──▶ is it due? ──yes──▶ it ends, behind the ticks of the listeners
+//                                                   │ no
+//                                                   └──▶ looked at again when the opener says that it reads no answer
+//                                                        (UNREAD), when a listener's promise settles, after PATIENCE
+//
+// An opener of ours says UNREAD when its half has finished and nobody has begun to read the other one by then.
+// docs/API.md, "Half-open streams", has the rule in words.
+//
+// This file may not: keep a stream alive, or end a half that the program can still be known to use.
+
+const { types } = require('node:util')
+const context = require('./context')
+const engine = require('./engine')
+const { callerError } = require('./errors')
+const { isWatched } = require('./node-buffer')
+const { BOTH, WRITING, MUTED, UNCLAIMED } = require('./stream-state')
+
+const { op } = engine
+
+// Bits of a stream.
+const PEER_END_SEEN = 1 // the program has seen the peer's end, or did not ask for it
+const UNREAD = 2 // the opener reads no answer
+const ECHO = 4 // an accepted stream, written to by its own listeners only
+const CUT = 8 // the half ended by itself
+const STAYS_OPEN = 16 // allowHalfOpen was true when the peer's end came
+const UNHEARD = 32 // it waits for a 'stream' listener
+const END_EMITTED = 128 // 'end' was emitted
+const USED = 64 // an accepted stream, and the program has written to it
+
+// How long a half stays open that nobody has used while nobody listens on the stream: a program that only threw the
+// data away has most likely nothing to say, but it may be looking something up.
+const PATIENCE = 2000 // ms
+
+function isUsed (stream) { return (stream._bits & USED) !== 0 }
+
+function isOpen (stream) { return stream._out >= WRITING && !stream.destroyed }
+
+// Whether something that can react to the stream is attached to it.
+function isListenedTo (stream) {
+  return stream.listenerCount('data') + stream.listenerCount('readable') + stream.listenerCount('end') > 0
+}
+
+function isAsync (listener) { return types.isAsyncFunction(listener) }
+
+// Whether the program answers in its 'data' listeners and nowhere else: then nothing follows the last of them.
+function isEcho (stream) {
+  return (stream._bits & ECHO) !== 0 && stream.listenerCount('data') > 0 && stream.listenerCount('readable') === 0 &&
+    !stream.listeners('data').some(isAsync) && !stream.listeners('end').some(isAsync)
+}
+
+function isDue (stream) {
+  if ((stream._bits & STAYS_OPEN) !== 0) return false
+  // Whoever pipes into the stream ends it.
+  if (stream.listenerCount('unpipe') > 0) return false
+  if ((stream._number & 1) === 0 || stream._out === MUTED) return true
+  // What ended the connection leaves nobody to answer.
+  if (!stream._connection._canSend()) return true
+  if (isUsed(stream)) return stream._serving === 0 && isEcho(stream)
+  return (stream._bits & UNREAD) !== 0 || !stream._connection._hearsUnread()
+}
+
+/** The peer's half is over, as far as the program will ever know: our own may be, too. */
+function peerEndSeen (stream) {
+  if ((stream._bits & PEER_END_SEEN) === 0) {
+    stream._bits |= stream.allowHalfOpen ? PEER_END_SEEN | STAYS_OPEN : PEER_END_SEEN
+    // Node would end it without a look at who uses it.
+    stream.allowHalfOpen = true
+  }
+  consider(stream)
+}
+
+/** Something has changed that the end of our half may have waited for. */
+function consider (stream) {
+  if ((stream._bits & PEER_END_SEEN) === 0 || !isOpen(stream)) return
+  if (isDue(stream)) process.nextTick(endIfDue, stream)
+  else if (!isUsed(stream) && stream._in !== UNCLAIMED && stream._serving === 0 && !isListenedTo(stream)) {
+    // Outside of any context: that of whoever comes by would leak into the events.
+    context.root.runInAsyncScope(setTimeout, undefined, lostPatience, PATIENCE, stream).unref()
+  }
+}
+
+function lostPatience (stream) {
+  const isIdle = isOpen(stream) && !isUsed(stream) && stream._serving === 0
+  if (isIdle && (stream._bits & STAYS_OPEN) === 0 && !isListenedTo(stream)) endByItself(stream)
+}
+
+function endIfDue (stream) {
+  if (isOpen(stream) && isDue(stream)) endByItself(stream)
+}
+
+function endByItself (stream) {
+  stream._bits |= CUT
+  // What was written for the peer's reader is lost: that is no finish.
+  if (stream._out === MUTED && isWatched(stream)) return void context.run(stream._context, stream.destroy, stream)
+  const isHeard = stream.listenerCount('finish') + stream.listenerCount('prefinish') > 0
+  const isPlain = stream.end === Object.getPrototypeOf(stream).end
+  // Node's way to the end of a half that was never used takes it several ticks, which nobody sees.
+  if (!isUsed(stream) && stream.readableEnded && !isHeard && isPlain) stream._closeUnused()
+  else stream.end()
+}
+
+/** The opener of a stream of the peer's reads no answer. */
+function onUnread (stream) {
+  stream._bits |= UNREAD
+  consider(stream)
+}
+
+/**
+ * The program answers although its half has ended by itself, or was given up by the peer: nothing of that is its fault,
+ * so it is no uncaught error, but it is told. @returns {boolean} false
+ */
+function tooLate (stream, done) {
+  const error = stream._lost || callerError('ERR_MUX_ANSWER_LOST')
+  if (done !== undefined) process.nextTick(context.bind(done), error)
+  if (stream._lost !== undefined) return false
+  warnOfLostAnswer()
+  if (!stream.destroyed) {
+    stream._quiet = true
+    stream.destroy(error)
+  }
+  return false
+}
+
+let hasWarned = false
+
+function warnOfLostAnswer () {
+  if (hasWarned) return
+  hasWarned = true
+  process.emitWarning('A stream was written to after its half had ended by itself behind the peer\'s end, and nobody ' +
+    'gets what was written. Let its creator read before it ends, or set allowHalfOpen and end every stream',
+  { type: 'MuxWarning', code: 'MUX_ANSWER_LOST' })
+}
+
+/** Follows a promise that serves a stream: until it settles, the stream is in use. @returns a promise for it */
+function serve (stream, promise) {
+  stream._serving++
+  const settled = () => {
+    if (--stream._serving === 0) stream._served()
+  }
+  return promise.then((value) => {
+    settled()
+    return value
+  }, (error) => {
+    settled()
+    throw error
+  })
+}
+
+// ---- the opener ----
+
+// Those whose half has finished in this turn, while nobody reads what the peer might say.
+let finished = []
+
+/** Our half of a stream of ours has finished. */
+function openerFinished (stream) {
+  if (isAwaitingAnswer(stream) || !stream._connection._hearsUnread()) return
+  // Who reads next, behind 'finish' and the promises that wait for it, has begun by then.
+  if (finished.length === 0) setImmediate(tellUnread)
+  finished.push(stream)
+}
+
+// Whether somebody reads, or has something to read, or nothing is to come.
+function isAwaitingAnswer (stream) {
+  if (stream._halves !== BOTH || (stream._number & 1) !== 0 || stream._peerEnded) return true
+  if (stream._in === UNCLAIMED) return stream._early !== null || stream.listeners('end').some(takesValue)
+  // resume() without a listener throws away what comes.
+  return stream.readableFlowing !== true || isListenedTo(stream)
+}
+
+// A listener of 'end' that has a parameter waits for an end value, which is an answer.
+function takesValue (listener) { return listener.length > 0 }
+
+function tellUnread () {
+  const streams = finished
+  finished = []
+  for (const stream of streams) {
+    if (!stream.destroyed && !isAwaitingAnswer(stream)) stream._connection._command(op.UNREAD, stream._number, 0)
+  }
+}
+
+module.exports = {
+  CUT, ECHO, END_EMITTED, PATIENCE, PEER_END_SEEN, UNHEARD, USED, consider, onUnread, openerFinished, peerEndSeen, serve, tooLate
+}

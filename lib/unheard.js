@@ -1,0 +1,95 @@
+'use strict'
+
+// Streams that come while nobody listens to 'stream': they are acknowledged, as version 0.1.0 does, and wait, within
+// limits, for the first listener. What is written on them waits as on any stream that nobody reads yet.
+//
+// This file may not: know what a stream carries, or emit anything but through its connection.
+
+const { types } = require('node:util')
+const context = require('./context')
+const { serve, UNHEARD } = require('./half-open')
+
+/** Keeps a stream for a listener, or lets it go if too many wait. */
+function add (connection, stream) {
+  if (connection._unheard === null) connection._unheard = []
+  if (connection._unheard.length >= connection._settings.maxPendingStreams) return stream._onUnheard()
+  stream._accept()
+  stream._bits |= UNHEARD
+  connection._unheard.push(stream)
+}
+
+/** A listener was added: what waits is announced to it, in a later tick, so that others can be added beside it. */
+function listenerAdded (connection) {
+  if (connection._unheard !== null) process.nextTick(announceAll, connection)
+}
+
+function announceAll (connection) {
+  const waiting = connection._unheard
+  if (waiting === null) return
+  while (waiting.length > 0) {
+    if (!connection._owner._hearsStreams(connection)) return
+    const stream = waiting.shift()
+    stream._bits &= ~UNHEARD
+    if (stream.destroyed) continue
+    // A listener that throws: the others are announced in the next tick.
+    if (waiting.length > 0) process.nextTick(announceAll, connection)
+    connection._announce(stream)
+  }
+  connection._unheard = null
+}
+
+/**
+ * What takes the place of a 'stream' listener: if that is asynchronous, the stream is in use until its promise settles.
+ */
+function serving (listener) {
+  if (!types.isAsyncFunction(listener)) return listener
+  const wrapper = function (stream, ...rest) {
+    return serve(stream, Reflect.apply(listener, this, [stream, ...rest]))
+  }
+  wrapper.listener = listener // by which removeListener() finds it
+  return wrapper
+}
+
+/** As once(), for the same. */
+function servingOnce (emitter, listener) {
+  if (!types.isAsyncFunction(listener)) return listener
+  const wrapper = function (stream, ...rest) {
+    emitter.removeListener('stream', wrapper)
+    return serve(stream, Reflect.apply(listener, this, [stream, ...rest]))
+  }
+  wrapper.listener = listener
+  return wrapper
+}
+
+// What Connection and MuxClient do beside EventEmitter. `connectionOf` gives the connection of an emitter.
+function installOn (prototype, EventEmitter, connectionOf) {
+  const add = (method) => function (event, listener) {
+    if (event !== 'stream' || typeof listener !== 'function') return Reflect.apply(method, this, [event, listener])
+    Reflect.apply(method, this, [event, serving(listener)])
+    const connection = connectionOf(this)
+    if (connection !== undefined) listenerAdded(connection)
+    return this
+  }
+  const once = (name) => {
+    const method = EventEmitter.prototype[name]
+    return function (event, listener) {
+      if (event === 'stream' && types.isAsyncFunction(listener)) {
+        return name === 'once' ? this.on(event, servingOnce(this, listener))
+          : this.prependListener(event, servingOnce(this, listener))
+      }
+      return Reflect.apply(method, this, [event, listener])
+    }
+  }
+  const methods = {
+    on: add(EventEmitter.prototype.on),
+    prependListener: add(EventEmitter.prototype.prependListener),
+    once: once('once'),
+    prependOnceListener: once('prependOnceListener')
+  }
+  methods.addListener = methods.on
+  for (const [name, value] of Object.entries(methods)) {
+    Object.defineProperty(prototype, name, { configurable: true, writable: true, value })
+  }
+}
+
+module.exports = { add, installOn }

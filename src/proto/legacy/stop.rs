@@ -1,0 +1,44 @@
+//! The stop: how an acceptor tells the creator of a stream that nobody reads it any more.
+//!
+//! Version 0.1.0 has no such frame. It skips this one, as all of an unknown type, and writes on.
+//!
+//! May not decide what a stop means to the application.
+
+use super::super::event::{Event, Handle, Payload, Sink};
+use super::frame;
+use super::streams::Remote;
+use super::wire::{Context, Legacy};
+
+/// The code of a stop: this wire carries none.
+const STOPPED_WITH: &[u8] = b"0";
+
+impl Legacy {
+    /// The peer wants no more of a stream of ours. If that is not acknowledged, the stop is for the one that had its id
+    /// before and has ended meanwhile.
+    pub(super) fn recv_stop<S: Sink>(&mut self, id: u8, cx: &mut Context<'_, S>) {
+        let Some(slot) = self.local.slot_of(id) else {
+            return;
+        };
+        let Some(stream) = self.local.get(slot) else {
+            return;
+        };
+        // Said twice it is no news, and no work for the application.
+        let is_news = stream.acked && !stream.ended && !std::mem::replace(&mut stream.stopped, true);
+        if is_news {
+            cx.sink.emit(
+                Event::Stopped(Handle::local(slot)),
+                Payload::Owned(STOPPED_WITH),
+            );
+        }
+    }
+
+    /// Tells the peer that what it still sends on a stream is dropped.
+    pub fn stop<S: Sink>(&mut self, slot: u32, cx: &mut Context<'_, S>) {
+        if let Some(&mut Remote {
+            id, ended: false, ..
+        }) = self.remote.get(slot)
+        {
+            cx.write(frame::STOP, id, &[]);
+        }
+    }
+}
