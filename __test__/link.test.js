@@ -88,9 +88,10 @@ test('a closed stream of the peer\'s is forgotten, and counts until its end', ()
   assert.deepEqual(sent(op.FORGET).map(({ stream }) => stream), [1])
 })
 
-test('text that JSON.parse refuses ends the connection as the peer\'s fault', async () => {
+test('text that JSON.parse refuses ends the connection, when it is looked at, as the peer\'s fault', async () => {
   const { client, con, fake, push } = link()
   const failed = nextEvent(client, 'error')
+  client.on('stream', (stream) => assert.equal(stream.meta, undefined))
   push(STREAM, 1, '{', 0)
   fake.wake()
   assert.equal((await failed)[0].code, 'ERR_MUX_JSON_INVALID')

@@ -12,8 +12,8 @@ const { nextEvent, turn, within } = require('./support/events.js')
 const CONNECTION = 16
 const CONN_ERROR = 19
 const CONN_CLOSE = 20
-const SERVER_CLOSED = 24
-const SERVER_ERROR = 25
+const SERVER_CLOSED = 25
+const SERVER_ERROR = 26
 
 let fake
 let next = 0

@@ -7,7 +7,7 @@ const assert = require('node:assert/strict')
 const { Readable, finished } = require('node:stream')
 const { pipeline } = require('node:stream/promises')
 const { promisify } = require('node:util')
-const { acceptor, creator, kind, log } = require('./support/qmux.js')
+const { acceptor, connection, creator, kind, log } = require('./support/qmux.js')
 const { uncaught } = require('./support/fake-engine.js')
 const { nextEvent, turn } = require('./support/events.js')
 
@@ -83,14 +83,32 @@ test('with allowHalfOpen it stays writable, and closes when it is ended', async 
   assert.deepEqual(seen, ['end', 'finish', 'close'])
 })
 
-test('an acceptor that wrote ends behind what it wrote', async () => {
-  const { stream, end, said } = acceptor()
-  stream.on('data', () => {})
-  stream.write(Buffer.from('answer'))
+test('an acceptor whose data listeners answer ends behind what they wrote', async () => {
+  const { stream, deliver, end, said } = acceptor()
+  stream.on('data', () => stream.write(Buffer.from('answer')))
+  deliver('question')
   end()
   await turns()
   assert.deepEqual(said(), ['ACCEPT', 'DATA answer', 'END'])
   await nextEvent(stream, 'close')
+})
+
+test('an acceptor that wrote of itself goes on until it ends', async () => {
+  for (const write of [(stream) => stream.write(Buffer.from('answer')), async (stream) => {
+    await null
+    stream.write(Buffer.from('answer'))
+  }]) {
+    const { stream, deliver, end, said } = acceptor()
+    stream.on('data', () => {})
+    deliver('question')
+    await write(stream)
+    end()
+    await turns()
+    assert.deepEqual(said(), ['ACCEPT', 'DATA answer'])
+    stream.end()
+    assert.deepEqual(said(), ['END'])
+    await nextEvent(stream, 'close')
+  }
 })
 
 test('an unclaimed acceptor ends its half with the peer\'s end, and keeps what came', async () => {
@@ -400,7 +418,7 @@ test('who listens to stopSending keeps the stream, without its writing half', as
 
 test('code 0 lets those who do not listen write into the void, as on the legacy wire', async () => {
   const { stream, con, said, record, end } = creator()
-  const seen = log(stream, 'drain', 'finish', 'close', 'error')
+  const seen = log(stream, 'drain')
   said()
   record(kind.BLOCKED)
   assert.equal(stream.write(Buffer.from('waits')), false)
@@ -415,7 +433,8 @@ test('code 0 lets those who do not listen write into the void, as on the legacy 
   end()
   assert.deepEqual(said(), [])
   await turns()
-  assert.deepEqual([seen, called, con._live()], [['drain', 'finish', 'close'], 1, 0])
+  assert.deepEqual([seen, called, con._live()], [['drain'], 1, 0])
+  assert.deepEqual([stream.writableFinished, stream.destroyed, stream.errored], [true, true, null])
 })
 
 test('another code destroys a stream that does not listen', async () => {
@@ -441,7 +460,6 @@ test('a stop that finds all sent is of no consequence', async () => {
 
 test('a reader that goes is not seen by a classic creator', async () => {
   const { stream, said, record, end } = creator()
-  const seen = log(stream, 'error', 'finish', 'close')
   end()
   record(kind.STOPPED, '0')
   await turns()
@@ -449,7 +467,45 @@ test('a reader that goes is not seen by a classic creator', async () => {
   stream.end()
   assert.deepEqual(said(), [])
   await turns()
-  assert.deepEqual(seen, ['finish', 'close'])
+  assert.deepEqual([stream.writableFinished, stream.destroyed, stream.errored], [true, true, null])
+})
+
+test('a reader that goes is a premature close to whoever waits for the stream', async () => {
+  for (const order of [['END', 'STOPPED'], ['STOPPED', 'END']]) {
+    const { stream, record } = creator()
+    const done = whenFinished(stream)
+    const seen = log(stream, 'error', 'finish', 'close')
+    for (const each of order) record(kind[each], each === 'STOPPED' ? '0' : '')
+    await assert.rejects(done, { code: 'ERR_STREAM_PREMATURE_CLOSE' })
+    assert.deepEqual(seen, ['close'])
+  }
+})
+
+test('an answer is read though its writer reads no more, and then the stream closes without a finish', async () => {
+  const { stream, deliver, end, record } = creator()
+  const seen = log(stream, 'data', 'end', 'finish', 'error', 'close')
+  deliver('answer')
+  record(kind.STOPPED, '0')
+  const errors = []
+  assert.equal(stream.write('dropped', (error) => errors.push(error.code)), true)
+  await turns()
+  end()
+  await turns()
+  assert.deepEqual(seen, ['data answer', 'end', 'close'])
+  assert.deepEqual(errors, ['ERR_MUX_STREAM_STOPPED'])
+})
+
+test('who ends behind a reader that has gone does not finish, if somebody waits for that', async () => {
+  const { stream, record, said } = creator()
+  const seen = log(stream, 'finish', 'error', 'close')
+  record(kind.DATA, 'unread')
+  record(kind.STOPPED, '0')
+  await turns()
+  assert.deepEqual(seen, [])
+  stream.end()
+  said()
+  await turns()
+  assert.deepEqual(seen, ['close'])
 })
 
 // ---- refuse() ----
@@ -465,10 +521,39 @@ test('refuse(code) takes the place of the acknowledgement, and the stream is gon
   assert.equal(stream.errored, null)
 })
 
-test('a stream that was accepted, written to or created here cannot be refused', () => {
+test('a stream that nobody has used yet can be refused, also behind its acknowledgement', async () => {
+  const { stream, said, deliver } = acceptor()
+  deliver('kept')
+  await turns()
+  stream.refuse(6)
+  assert.deepEqual(said(), ['ACCEPT', 'HOLD 132', 'RESET 6', 'STOP 6', 'RELEASE 132'])
+  assert.deepEqual([stream.destroyed, stream.errored], [true, null])
+})
+
+test('an asynchronous listener has its time to refuse, and its promise is the acknowledgement', async () => {
+  for (const [listener, expected] of [
+    [async (stream) => { await null; stream.refuse(6) }, ['REFUSE 6']],
+    [async (stream) => { await null; stream.write(Buffer.from('x')) }, ['ACCEPT', 'DATA x']],
+    [async () => { await null }, ['ACCEPT']],
+    [async (stream) => { stream.resume(); await null }, ['ACCEPT']]
+  ]) {
+    const side = connection()
+    side.client.on('stream', listener)
+    side.tell(kind.STREAM, 1, '1', 1)
+    await turns()
+    assert.deepEqual(side.said(), expected)
+  }
+})
+
+test('a stream that was used or created here cannot be refused', () => {
   const late = { code: 'ERR_MUX_ALREADY_ACCEPTED' }
-  assert.throws(() => acceptor().stream.refuse(), late)
   assert.throws(() => creator().stream.refuse(), late)
+  for (const use of [(stream) => stream.resume(), (stream) => stream.write('x'), (stream) => stream.end(),
+    (stream) => stream.on('data', () => {}), (stream) => stream.pause()]) {
+    const { stream } = acceptor()
+    use(stream)
+    assert.throws(() => stream.refuse(), late)
+  }
   acceptor({}, (stream) => {
     stream.write('x')
     assert.throws(() => stream.refuse(), late)

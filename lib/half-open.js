@@ -53,12 +53,12 @@ function isEcho (stream) {
 }
 
 function isDue (stream) {
+  // Nobody is left to answer.
+  if (!stream._connection._canSend()) return true
   if ((stream._bits & STAYS_OPEN) !== 0) return false
   // Whoever pipes into the stream ends it.
   if (stream.listenerCount('unpipe') > 0) return false
   if ((stream._number & 1) === 0 || stream._out === MUTED) return true
-  // What ended the connection leaves nobody to answer.
-  if (!stream._connection._canSend()) return true
   if (isUsed(stream)) return stream._serving === 0 && isEcho(stream)
   return (stream._bits & UNREAD) !== 0 || !stream._connection._hearsUnread()
 }
@@ -114,10 +114,11 @@ function onUnread (stream) {
  * so it is no uncaught error, but it is told. @returns {boolean} false
  */
 function tooLate (stream, done) {
-  const error = stream._lost || callerError('ERR_MUX_ANSWER_LOST')
+  const isConnected = stream._connection._canSend()
+  const error = stream._lost || callerError(isConnected ? 'ERR_MUX_ANSWER_LOST' : 'ERR_MUX_CONNECTION_CLOSED')
   if (done !== undefined) process.nextTick(context.bind(done), error)
   if (stream._lost !== undefined) return false
-  warnOfLostAnswer()
+  if (isConnected) warnOfLostAnswer()
   if (!stream.destroyed) {
     stream._quiet = true
     stream.destroy(error)

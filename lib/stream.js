@@ -228,18 +228,18 @@ class MuxStream extends Writer {
   _onConnectionEnd (reason, isOver) {
     if (this.destroyed) return
     if (!this._peerEnded && this._in !== NO_READS) {
-      // Nobody waits for an answer to what was sent.
-      if (!this._finished || this._halves !== BOTH || (this._number & 1) === 1 || !this._isUnread()) {
-        return this._cutOff(reason)
-      }
+      // Of a stream of ours programs need not know that it can be answered.
+      const isAwaited = this._halves !== BOTH || (this._number & 1) === 1 || this._in !== UNCLAIMED || !this._isUnread()
+      if (isAwaited || (isOver && !this._finished)) return this._cutOff(reason)
       this._peerEnded = true
-      if (this._in === UNCLAIMED) return this._endUnread()
+      return this._endUnread()
     }
     if (!isOver) return
     // A half that was never used has lost nothing.
-    if (this._out === ANSWERING) this._endUnused()
-    if (!this._finished && this._out !== NO_WRITES) return this._cutOff(reason)
+    const isUnused = this._out === ANSWERING
+    if (!isUnused && !this._finished && this._out !== NO_WRITES) return this._cutOff(reason)
     if (this._in === UNCLAIMED) this._endLeft()
+    else if (isUnused) halfOpen.consider(this)
     else if (this._in !== CLAIMED || this.readableEnded) this._close()
   }
 
@@ -272,7 +272,8 @@ class MuxStream extends Writer {
       if (connection._canSend()) engine.put(op.END, connection._number, this._number, 0)
       this._out = ENDED
       this._uncount()
-    } else if (this._halves === READS && this._in !== NO_READS && !this._peerEnded && this._acked) {
+    } else if (this._halves === READS && this._in !== NO_READS && !this._peerEnded && this._acked &&
+        !connection._peerEnded) {
       connection._command(op.DISCARD, this._number, 0)
     }
   }

@@ -21,7 +21,7 @@ const PING = 17
 const CLOSE = 18
 const GOAWAY = 21
 const ALL = 0xffffffff // in place of a stream: the whole connection
-const KIND = { 1: 'data', 3: 'stream', 4: 'opened', 5: 'end', 6: 'closed', 8: 'mark', 9: 'peer', 16: 'connection', 17: 'connected', 18: 'finished', 19: 'error', 20: 'close', 24: 'server closed' }
+const KIND = { 1: 'data', 3: 'stream', 4: 'opened', 5: 'end', 6: 'closed', 8: 'mark', 9: 'peer', 16: 'connection', 17: 'connected', 18: 'finished', 19: 'error', 20: 'close', 25: 'server closed' }
 
 const connection = {
   noDelay: true, keepAlive: false, keepAliveDelay: 0, protocol: 'legacy', peerNew: false, lowWater: 65536,

@@ -173,17 +173,31 @@ test('a listener attached right behind an end listener still gets the data', asy
   assert.deepEqual(await got, ['data'])
 })
 
-test('a stream announced to nobody is acknowledged and discarded at once', async (t) => {
+test('a stream announced to nobody is acknowledged, and waits for a listener with what came', async (t) => {
   const { con, client } = await connectPair(t)
   const creator = await within(client.StreamPool.createStream('to nobody'), 'the acknowledgement')
-  await writeAll(creator, 100, () => Buffer.alloc(10_000))
-  const closed = nextEvent(creator, 'close')
-  creator.end()
-  await closed
-  await overtake(client, con)
-  await eventually(() => con.stats().discardedBytes === 1_000_000, 'all of it is counted')
-  assert.equal(con.stats().discardedStreams, 1)
-  assert.equal(con.stats().streamsLive, 1)
+  creator.end(Buffer.alloc(10_000))
+  await nextEvent(creator, 'finish')
+  await eventually(() => con.bytesRead > 10_000, 'the data')
+  const [acceptor] = await nextEvent(con, 'stream')
+  assert.equal(acceptor.meta, 'to nobody')
+  assert.equal(Buffer.concat((await collect(acceptor)).chunks).length, 10_000)
+  assert.equal(con.stats().discardedStreams, 0)
+})
+
+test('of what is announced to nobody only so much is kept', async (t) => {
+  const { con, client } = await connectPair(t, { server: { maxPendingStreams: 5 } })
+  for (let number = 0; number < 8; number++) {
+    const creator = await within(client.StreamPool.createStream(number), 'the acknowledgement')
+    const closed = nextEvent(creator, 'close')
+    creator.end(Buffer.from('x'))
+    await closed
+  }
+  await eventually(() => con.stats().discardedStreams === 3, 'all of it is counted')
+  const metas = []
+  con.on('stream', (stream) => metas.push(stream.meta))
+  await eventually(() => metas.length === 5, 'those that were kept')
+  assert.deepEqual(metas, [0, 1, 2, 3, 4])
 })
 
 test('one of the client\'s two places for a stream listener is enough', async (t) => {

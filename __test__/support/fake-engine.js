@@ -7,6 +7,7 @@ const Module = require('node:module')
 
 const HEAD = 12
 const WORDS = 5
+const BLOCKED = 14
 const WITH_PAYLOAD = new Set([1, 2, 4, 14, 15, 18, 19])
 
 class Engine {
@@ -15,6 +16,7 @@ class Engine {
     this.header = records.length - 6
     this.queue = []
     this.sent = [] // commands: { op, conn, stream, argument, payload }
+    this.blocks = new Map() // connection: how many records of blocked streams there were
     this.queued = new Map() // connection: what a flush says is queued there
     this.calls = [] // everything but flush and drain
     this.flushes = 0
@@ -92,6 +94,7 @@ class Engine {
 
   // Queues a record; nobody is woken.
   push (kind, conn, stream = 0, payload = '', aux = 0) {
+    if (kind === BLOCKED) this.blocks.set(conn, this.blockedEvents(conn) + 1)
     this.queue.push({ kind, conn, stream, payload: Buffer.from(payload), aux })
   }
 
@@ -102,6 +105,8 @@ class Engine {
     return op === undefined ? taken : taken.filter((command) => command.op === op)
   }
 
+  blockedEvents (conn) { return this.blocks.get(conn) ?? 0 }
+  waitingBytes () { return 0 }
   queuedBytes (conn) { return this.queued.get(conn) ?? 0 }
   stats () { return this.counts }
   serverAddress () { return '{"address":"::","family":"IPv6","port":1}' }

@@ -28,7 +28,8 @@ const kind = {
   CONN_CLOSE: 20,
   PONG: 21,
   WIRES: 22,
-  CREDIT: 23
+  CREDIT: 23,
+  UNREAD: 24
 }
 
 const NAMES = Object.fromEntries(Object.entries(op).map(([name, code]) => [code, name]))
