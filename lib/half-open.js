@@ -29,6 +29,7 @@ const CUT = 8 // the half ended by itself
 const STAYS_OPEN = 16 // allowHalfOpen was true when the peer's end came
 const UNHEARD = 32 // it waits for a 'stream' listener
 const END_EMITTED = 128 // 'end' was emitted
+const CLOSED = 256 // native code is done with it
 const USED = 64 // an accepted stream, and the program has written to it
 
 // How long a half stays open that nobody has used while nobody listens on the stream: a program that only threw the
@@ -46,10 +47,15 @@ function isListenedTo (stream) {
 
 function isAsync (listener) { return types.isAsyncFunction(listener) }
 
+// Whether a listener may still be at work behind the last event it was called for.
+function mayBeServed (stream) {
+  return stream._serving > 0 || stream.listeners('data').some(isAsync) || stream.listeners('end').some(isAsync)
+}
+
 // Whether the program answers in its 'data' listeners and nowhere else: then nothing follows the last of them.
 function isEcho (stream) {
   return (stream._bits & ECHO) !== 0 && stream.listenerCount('data') > 0 && stream.listenerCount('readable') === 0 &&
-    !stream.listeners('data').some(isAsync) && !stream.listeners('end').some(isAsync)
+    !mayBeServed(stream)
 }
 
 function isDue (stream) {
@@ -59,8 +65,9 @@ function isDue (stream) {
   // Whoever pipes into the stream ends it.
   if (stream.listenerCount('unpipe') > 0) return false
   if ((stream._number & 1) === 0 || stream._out === MUTED) return true
-  if (isUsed(stream)) return stream._serving === 0 && isEcho(stream)
-  return (stream._bits & UNREAD) !== 0 || !stream._connection._hearsUnread()
+  if (isUsed(stream)) return isEcho(stream)
+  // A peer that cannot say whether it reads an answer gets an end at once, unless one is seen to be under way.
+  return (stream._bits & UNREAD) !== 0 || (!stream._connection._hearsUnread() && !mayBeServed(stream))
 }
 
 /** The peer's half is over, as far as the program will ever know: our own may be, too. */
@@ -184,5 +191,5 @@ function tellUnread () {
 }
 
 module.exports = {
-  CUT, ECHO, END_EMITTED, PATIENCE, PEER_END_SEEN, UNHEARD, USED, consider, onUnread, openerFinished, peerEndSeen, serve, tooLate
+  CLOSED, CUT, ECHO, END_EMITTED, PATIENCE, PEER_END_SEEN, UNHEARD, USED, consider, onUnread, openerFinished, peerEndSeen, serve, tooLate
 }

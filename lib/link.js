@@ -246,7 +246,10 @@ class Link extends EventEmitter {
   _allStreams () { return this._streams.entries().concat(this._outliving.entries()) }
 
   /** Native code is done with a stream, and the program is not. */
-  _outlives (stream) { this._outliving.add(stream) }
+  _outlives (stream) {
+    if (this.destroyed) setImmediate(endStream, stream)
+    else this._outliving.add(stream)
+  }
 
   /** Whether an end value that nobody has asked for is kept: half of what may be held is left to what somebody has. */
   _keepsValue (bytes) { return this._valuesHeld + bytes <= this._settings.maxHeld / 2 }
@@ -258,11 +261,8 @@ class Link extends EventEmitter {
 
   _isForeign () { return (this._wires & FOREIGN) !== 0 }
 
-  /**
-   * Whether the peer says when nobody there reads an answer, or need not be asked: a foreign one, whose programs end what
-   * they open, and read.
-   */
-  _hearsUnread () { return (this._wires & (HEARS_UNREAD | FOREIGN)) !== 0 }
+  /** Whether the peer says when nobody there reads an answer. A foreign one has no way to. */
+  _hearsUnread () { return (this._wires & HEARS_UNREAD) !== 0 }
 
   /** How many streams may live. */
   _limit () {
@@ -387,6 +387,11 @@ class Link extends EventEmitter {
     const [read, written, queued] = this._counts()
     return read + written - queued
   }
+}
+
+// Somebody listens to a stream that the connection has left behind.
+function endStream (stream) {
+  stream._onConnectionEnd(stream._connection._reason(), true)
 }
 
 function finish (connection) {

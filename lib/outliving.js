@@ -3,8 +3,8 @@
 // Streams that native code is done with while the program is not: they have something to be read, or their last events
 // are due. When the connection ends they must learn of it as all others do.
 //
-// Most of them close within a turn. Of what is left only those are kept for whose end somebody waits: the others stay
-// reachable for as long as the program keeps them, and no longer.
+// Most of them close within a turn. What is left stays reachable through here if somebody waits for its end, or has begun
+// to read it and keeps it. What nobody has asked for is not kept: it comes back here with the first listener.
 //
 // This file may not: know what a connection is, or end a stream.
 
@@ -31,7 +31,8 @@ class Outliving {
       this._kept = this._kept.filter((entry) => isLive(streamOf(entry)))
       this._sweepAt = Math.max(SWEEP_AT, 2 * this._kept.length)
     }
-    this._kept.push(stream._isWaitedFor() ? stream : new WeakRef(stream))
+    if (stream._isWaitedFor()) this._kept.push(stream)
+    else if (stream._isClaimed()) this._kept.push(new WeakRef(stream))
   }
 }
 

@@ -12,7 +12,7 @@ const halfOpen = require('./half-open')
 const { decodeBuffered, flowOn } = require('./node-buffer')
 const { BOTH, UNCLAIMED, CLAIMED, DROPPING, NO_READS, noStream } = require('./stream-state')
 
-const { END_EMITTED } = halfOpen
+const { CLOSED, END_EMITTED } = halfOpen
 
 // Taken out once: looking them up in the module for each message is a tenth of the time.
 const { cut, op } = engine
@@ -283,6 +283,8 @@ class Reader extends Duplex {
   _interest (event) {
     if (event === 'data' || event === 'readable') this._claim()
     else if (event === 'end' && this._peerEnded) setImmediate(endUnclaimed, this)
+    // Nobody waited for its end before: the connection, or what that left behind, is to tell it.
+    if ((this._bits & CLOSED) !== 0 && !this.destroyed) this._connection._outlives(this)
   }
 
   _claim () {

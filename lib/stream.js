@@ -30,7 +30,7 @@ const CREATED_BYTES = { ...CREATED, readableObjectMode: false }
 // What the peer of a stream that was destroyed with an error is told, where the error does not say: any code but 0.
 const FAILED = 1
 
-const { PATIENCE, UNHEARD } = halfOpen
+const { CLOSED, PATIENCE, UNHEARD } = halfOpen
 
 class MuxStream extends Writer {
   /** @param {boolean} isWhole whether the wire has both directions on a stream */
@@ -204,6 +204,7 @@ class MuxStream extends Writer {
   /** Both halves are over. @returns {boolean} whether the handle may be used again */
   _onClosed () {
     this._uncount()
+    this._bits |= CLOSED
     if (!this.destroyed) this._connection._outlives(this)
     if (this._metaCost > 0) forgetMeta(this)
     if (this._halves !== BOTH) return true
@@ -217,6 +218,8 @@ class MuxStream extends Writer {
     if (isFree) this._number = noStream(this._number)
     return isFree
   }
+
+  _isClaimed () { return this._in === CLAIMED }
 
   // Whether somebody waits for its end, or will be told of it at all.
   _isWaitedFor () { return (this._bits & UNHEARD) !== 0 || isWatched(this) || this.listenerCount('end') > 0 }

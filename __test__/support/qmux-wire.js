@@ -46,7 +46,8 @@ const ids = {
   maxStreams: 0x08n,
   maxStreamsUni: 0x09n,
   maxRecord: 0x0571c59429cd0845n,
-  mapping: 0x3254534d58000001n
+  mapping: 0x3254534d58000001n,
+  hearsUnread: 0x3254534d58000002n
 }
 
 const GENEROUS = {
@@ -90,6 +91,7 @@ const frames = {
   close: (code, reason = '') => join(numbers(0x1d, code, Buffer.byteLength(reason)), reason),
   endValue: (id) => numbers(0x3c, id),
   goAway: (streams) => numbers(0x3d, streams),
+  unread: (id) => numbers(0x3e, id),
   ping: (number) => numbers(PING, number),
   pong: (number) => numbers(PING + 1n, number)
 }
@@ -112,6 +114,7 @@ const NUMBERS = {
   0x16: ['streamsBlocked', 'limit'],
   0x3c: ['endValue', 'id'],
   0x3d: ['goAway', 'streams'],
+  0x3e: ['unread', 'id'],
   [PING]: ['ping', 'number'],
   [PING + 1n]: ['pong', 'number']
 }

@@ -33,12 +33,12 @@ function offer (nonce = '0102030405060708') {
 
 // What an end of ours with default options says of itself in its offer, which is of version 1, and in its first record.
 const PARAMETERS = '04 04 80100000  05 04 80040000  06 04 80040000  08 02 4100  c571c59429cd0845 04 80010010' +
-  'f254534d58000001 01 01'
-const FIRST_RECORD = `36 ff5153300d0a0d0a 2d ${PARAMETERS}`
+  'f254534d58000001 01 01  f254534d58000002 01 01'
+const FIRST_RECORD = `4040 ff5153300d0a0d0a 37 ${PARAMETERS}`
 
-// Length 66, id 0, type f0, 'TSMX', one version, which is 1, nonce, 45 bytes of parameters.
+// Length 76, id 0, type f0, 'TSMX', one version, which is 1, nonce, 55 bytes of parameters.
 function offerQmux (nonce = '0102030405060708') {
-  return hex(`00000042 00 f0 54534d58 01 01 ${nonce} 2d ${PARAMETERS}`)
+  return hex(`0000004c 00 f0 54534d58 01 01 ${nonce} 37 ${PARAMETERS}`)
 }
 
 // A legacy frame of type f1, id 0: 'TSMX', version 1, the nonce of the offer that it answers.
@@ -71,7 +71,7 @@ function record (...frames) {
 }
 
 // How many numbers a frame of QMux has: of those that an end of ours sends to one of ours, besides compact ones.
-const NUMBERS = { 4: 3, 5: 2, 0x10: 1, 0x11: 2, 0x12: 1, 0x14: 1, 0x15: 2, 0x16: 1, 0x3c: 1, 0x3d: 1 }
+const NUMBERS = { 4: 3, 5: 2, 0x10: 1, 0x11: 2, 0x12: 1, 0x14: 1, 0x15: 2, 0x16: 1, 0x3c: 1, 0x3d: 1, 0x3e: 1 }
 const PINGS = ['f48c67529ef8c7bd', 'f48c67529ef8c7be']
 
 // The frames in the body of a record: { type, numbers, data } each; of a compact one the first number is the stream.
@@ -207,7 +207,7 @@ class WirePeer {
 
   // Reads an offer of version 1, which is all that has come; gives its nonce.
   async offerQmux () {
-    const bytes = await this.bytes(66, 'an offer')
+    const bytes = await this.bytes(76, 'an offer')
     const nonce = bytes.subarray(12, 20).toString('hex')
     if (!bytes.equals(offerQmux(nonce))) throw new Error(`no offer with default parameters: ${bytes.toString('hex')}`)
     return nonce

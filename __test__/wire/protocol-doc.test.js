@@ -10,7 +10,7 @@ const path = require('node:path')
 const { startServer, MuxClient, watchClient } = require('../support/mux.js')
 const { readWireDocument, root } = require('../support/document.js')
 const { nextEvent, collect, take, within, eventually } = require('../support/events.js')
-const { connectWire, listenWire, hex, record, varint, offerQmux, FIRST_RECORD } = require('../support/wire.js')
+const { connectWire, listenWire, frame, hex, record, varint, offerQmux, FIRST_RECORD } = require('../support/wire.js')
 const { CONNECTION_DEFAULTS } = require('../../lib/options.js')
 
 const read = (file) => fs.readFileSync(path.join(root, file), 'utf8')
@@ -145,7 +145,7 @@ test('offer, switch and a carried stream: our end listens', async (t) => {
   await peer.expects(example('accept 0'))
   assert.equal(con.protocol, 'legacy')
   peer.send(Buffer.concat([withNonce('switch', nonce), example('first record')]))
-  peer.send(Buffer.concat([example('message on 0'), example('end 0 on QMux')]))
+  peer.send(Buffer.concat([example('message on 0'), example('end 0 on QMux'), example('unread 0')]))
   assert.deepEqual((await got).chunks.map(String), ['hi', 'hello'])
   assert.equal(con.protocol, 'qmux')
   await peer.expects(example('end 0 on QMux')) // our half follows by itself
@@ -183,9 +183,54 @@ for (const protocol of ['auto', 'qmux']) {
     const { chunks, endArguments } = await got
     assert.deepEqual(chunks.map(String), ['hello', 'hi', '', 'yo'])
     assert.deepEqual(endArguments.map(String), ['{"v":1}'])
+    peer.send(example('unread 0'))
     await peer.expects(example('end 0 on QMux'))
   })
 }
+
+// The first record of an end of this package that knows no UNREAD.
+const WITHOUT_UNREAD = hex('36 ff5153300d0a0d0a 2d 04 04 80100000 05 04 80040000 06 04 80040000 08 02 4100' +
+  'c571c59429cd0845 04 80010010 f254534d58000001 01 01')
+
+test('a half that nobody reads', async (t) => {
+  const { peer, stream } = await openedClient(t)
+  const closed = nextEvent(stream, 'close')
+  stream.end()
+  await peer.expects(example('end 0 on QMux'))
+  await peer.expects(example('unread 0'))
+  peer.send(example('end 0 on QMux'))
+  await closed
+
+  // Who has not declared the parameter is told nothing.
+  const other = await startedClient(t, {}, WITHOUT_UNREAD)
+  const opening = other.client.StreamPool.createStream({ a: 1 })
+  await other.peer.expects(example('open 0 on QMux'))
+  other.peer.send(example('accept 0'))
+  await within(opening, 'the stream').then((second) => second.end())
+  await other.peer.expects(example('end 0 on QMux'))
+  other.client.connection.ping().catch(() => {})
+  await other.peer.expects(example('ping 0'))
+})
+
+test('a stop on the legacy wire', async (t) => {
+  const { con, peer } = await onServer(t, 'auto')
+  const announced = nextEvent(con, 'stream')
+  peer.send(example('open ff {"a":1}'))
+  const [stream] = await announced
+  await peer.frame()
+  stream.destroy()
+  await peer.expects(example('stop 255'))
+
+  const { client, peer: other } = await underClient(t, 'legacy')
+  const opening = client.StreamPool.createStream({ a: 1 })
+  await other.expects(example('open ff {"a":1}'))
+  other.send(example('stop 255')) // of one that had the id before
+  other.send(frame(255, 4, 'null'))
+  const ours = await within(opening, 'the stream')
+  const stopped = nextEvent(ours, 'stopSending')
+  other.send(example('stop 255'))
+  assert.deepEqual(await stopped, [0])
+})
 
 test('a stream of ours on QMux, and its end with a value', async (t) => {
   const { peer, stream } = await openedClient(t)
@@ -418,7 +463,7 @@ const bare = (cell) => cell.replace(/^`|`$/g, '')
 test('the parameters in the table are those that are sent', () => {
   const rows = document.table('id', 'name', 'absent', 'we send (default)')
   const sent = new Map()
-  let rest = example('first record').subarray(10)
+  let rest = example('first record').subarray(11)
   const take = () => {
     const size = 1 << (rest[0] >> 6)
     const bytes = rest.subarray(0, size)
