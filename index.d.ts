@@ -9,7 +9,7 @@ import { ReadStream, WriteStream } from 'node:fs'
 export type JsonValue = string | number | boolean | null | object
 
 /** What stream.write() and stream.end() take: bytes as they are, anything else as the bytes of its JSON text. */
-export type Sendable = NodeJS.ArrayBufferView | JsonValue
+export type Sendable = NodeJS.ArrayBufferView | ArrayBuffer | SharedArrayBuffer | JsonValue
 
 /** For every connection: the server's accepted ones, or the client's own. */
 export interface ConnectionOptions {
@@ -196,8 +196,8 @@ export class MuxStream extends Duplex {
   /**
    * Sends one message: bytes are copied before this returns, anything else goes as its JSON text, a string too unless
    * an encoding is given. False: wait for 'drain'. The callback is called when the system took the bytes, or with the
-   * error that came first. Throws ERR_MUX_INVALID_VALUE for what has no JSON form, and on the legacy wire
-   * ERR_MUX_NOT_WRITABLE on a stream that the peer created.
+   * error that came first. Throws ERR_MUX_INVALID_VALUE for what has no JSON form, or of which JSON would keep nothing
+   * (a Map, an Error, a Blob, …), and on the legacy wire ERR_MUX_NOT_WRITABLE on a stream that the peer created.
    */
   write (value: Sendable, callback?: (error?: Error | null) => void): boolean
   write (value: Sendable, encoding?: BufferEncoding, callback?: (error?: Error | null) => void): boolean
