@@ -288,6 +288,10 @@ export class Connection extends EventEmitter {
   readonly bytesWritten: number
   /** Milliseconds set by setTimeout(); 0 when off. */
   readonly timeout: number
+  /** What the peer gave close(), 0 too; undefined while, or if, it told nothing. */
+  readonly closeCode: number | undefined
+  /** The reason beside it; '' if it gave none. */
+  readonly closeReason: string | undefined
 
   /** The local address; empty before the connect. */
   address (): AddressInfo | {}
@@ -425,6 +429,8 @@ export class MuxProtocolError extends Error {
   readonly origin: 'peer'
   /** Of ERR_MUX_CLOSED_BY_PEER: the code that the peer closed the connection with. */
   readonly closeCode?: number
+  /** Of ERR_MUX_CLOSED_BY_PEER: the reason that it gave; '' if none. */
+  readonly closeReason?: string
   /** Of ERR_MUX_CLOSED_BY_PEER: whether the code is its application's, and not one of QUIC's. */
   readonly application?: boolean
 }

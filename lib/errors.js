@@ -156,10 +156,11 @@ function connectErrors (errors) {
   return error
 }
 
-function peerError ({ code, message, closeCode, application }) {
+function peerError ({ code, message, closeCode, closeReason, application }) {
   const error = new MuxProtocolError(code, message)
   if (closeCode !== undefined) {
     error.closeCode = closeCode
+    error.closeReason = closeReason
     error.application = Boolean(application)
   }
   return error

@@ -42,6 +42,8 @@ class Link extends EventEmitter {
     this.localAddress = undefined
     this.localPort = undefined
     this.localFamily = undefined
+    this.closeCode = undefined // what the peer gave close(), once it did
+    this.closeReason = undefined
     this._owner = owner
     this._settings = settings
     this._context = asyncContext
@@ -150,6 +152,13 @@ class Link extends EventEmitter {
     this._marks.fail(reason)
     if (this._pings !== null) this._pings.fail(reason)
     this._updateRef()
+  }
+
+  /** The peer told why it ends the connection: `told` is the error of that, or stands in its place for code 0. */
+  _noteClose (told) {
+    this.closeCode = told.closeCode
+    this.closeReason = told.closeReason
+    return told
   }
 
   _report () {

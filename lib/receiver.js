@@ -66,13 +66,14 @@ class Receiver extends Link {
         this._owner._connected(this)
         return
       case CONN_END:
+        if (length > 0) this._noteClose(JSON.parse(engine.textAt(offset, length)))
         // Streams emit their 'end' in the ticks that follow; the connection's comes after them.
         this._peerEnded = true
         setImmediate(emitEnd, this)
         return
       case CONN_ERROR:
         this._peerEnded = false
-        this._shut(connectionError(engine.textAt(offset, length)))
+        this._shut(this._noteClose(connectionError(engine.textAt(offset, length))))
         this._report()
         return
       default: {
