@@ -25,6 +25,11 @@ export interface ConnectionOptions {
    */
   allowHalfOpen?: boolean | undefined
   /**
+   * Captures the rejections of async listeners of the server or client, its connections and their streams, as the
+   * option of EventEmitter does. Each ends the connection or stream it was about. Default: false.
+   */
+  captureRejections?: boolean | undefined
+  /**
    * 'auto' tells the peer, in a frame that old peers skip, that this end is new, and moves to QMux if the peer is, too;
    * 'legacy' sends nothing that version 0.1.0 would not; 'qmux' speaks QMux from the first byte and nothing else.
    * Default: 'auto'.
@@ -365,6 +370,8 @@ export class MuxServer extends EventEmitter {
   address (): AddressInfo | string | null
   /** Stops accepting. 'close', and the callback, come when the last connection has ended. */
   close (callback?: (error?: Error) => void): this
+  /** Destroys the connections that are open. Goes on listening. */
+  closeAllConnections (): this
   getConnections (callback: (error: Error | null, count: number) => void): this
   /** Lets the listening server keep the process alive, as it does by default. */
   ref (): this

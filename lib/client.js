@@ -13,6 +13,7 @@ const context = require('./context')
 const engine = require('./engine')
 const { abortError, connectError } = require('./errors')
 const { callback, clientOptions, nativeSettings } = require('./options')
+const { capture, onRejection } = require('./rejections')
 
 /** @constructor Connects at once. A plain function, as MuxServer is. */
 function MuxClient (port, host, done) {
@@ -24,6 +25,7 @@ function MuxClient (port, host, done) {
   callback('callback', done)
   const options = clientOptions(port, host)
   EventEmitter.call(this)
+  if (options.connection.captureRejections) capture(this)
   engine.start()
   this._connection = new Connection(this, options.connection, context.capture())
   this._unwatch = undefined
@@ -65,6 +67,8 @@ Object.defineProperty(MuxClient.prototype, 'destroyed', {
   enumerable: true,
   get () { return this._connection.destroyed }
 })
+
+onRejection(MuxClient, 'stream', (client, error) => client.destroy(error))
 
 function watch (client, signal) {
   const onAbort = () => client.destroy(abortError(signal))

@@ -10,6 +10,7 @@ const { callerError } = require('./errors')
 const { IdleTimer } = require('./idle-timer')
 const { callback, invalid, MAX_UINT31, wireCode } = require('./options')
 const { Receiver } = require('./receiver')
+const { capture, onRejection } = require('./rejections')
 const { StreamPool } = require('./stream-pool')
 
 const { op } = engine
@@ -24,6 +25,7 @@ class Connection extends Receiver {
   constructor (owner, settings, asyncContext) {
     super(owner, settings, asyncContext)
     this.StreamPool = new StreamPool(this)
+    if (settings.captureRejections) capture(this)
   }
 
   /** The wire in use: 'qmux' once both directions have switched, else 'legacy'. */
@@ -190,5 +192,7 @@ class Connection extends Receiver {
     return this
   }
 }
+
+onRejection(Connection, 'stream', (connection, error) => connection.destroy(error))
 
 module.exports = { Connection }

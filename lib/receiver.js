@@ -8,6 +8,7 @@ const context = require('./context')
 const engine = require('./engine')
 const { callerError, connectionError, MuxProtocolError, streamError } = require('./errors')
 const { Link, finish } = require('./link')
+const { capture } = require('./rejections')
 const { MuxStream } = require('./stream')
 
 const { op } = engine
@@ -117,6 +118,7 @@ class Receiver extends Link {
     if (this.destroyed) return
     const stream = new MuxStream(this, handle, id, meta, this._context, true, true, this._sendsQmux())
     this._streams.set(handle, stream)
+    if (this._settings.captureRejections) capture(stream)
     this._accepted++
     let heard = true
     try {

@@ -13,6 +13,7 @@ const context = require('./context')
 const engine = require('./engine')
 const { connectionError, listenError, notRunning } = require('./errors')
 const { callback, nativeSettings, serverOptions } = require('./options')
+const { capture, onRejection } = require('./rejections')
 
 const SERVER_CLOSED = 24
 const SERVER_ERROR = 25
@@ -25,6 +26,7 @@ function MuxServer (port, host) {
   if (!(this instanceof MuxServer)) return new MuxServer(port, host)
   const options = serverOptions(port, host)
   EventEmitter.call(this)
+  if (options.connection.captureRejections) capture(this)
   engine.start()
   this.listening = false
   this.maxConnections = options.maxConnections
@@ -66,6 +68,12 @@ MuxServer.prototype.close = function close (done) {
   return this
 }
 
+/** Destroys the open connections. Does not stop listening. */
+MuxServer.prototype.closeAllConnections = function closeAllConnections () {
+  for (const connection of [...this._connections]) connection.destroy()
+  return this
+}
+
 MuxServer.prototype.getConnections = function getConnections (done) {
   process.nextTick(done, null, this._connections.size)
   return this
@@ -86,6 +94,9 @@ MuxServer.prototype.unref = function unref () {
 MuxServer.prototype[Symbol.asyncDispose || Symbol.for('nodejs.asyncDispose')] = function dispose () {
   return new Promise((resolve) => this.close(() => resolve()))
 }
+
+// A listener of the program's failed, not the server: as net.Server, it loses that connection.
+onRejection(MuxServer, 'connection', (server, error) => server.emit('error', error))
 
 function begin (server, options) {
   if (options.path !== undefined) return listen(server, { path: options.path })

@@ -8,6 +8,7 @@ const context = require('./context')
 const engine = require('./engine')
 const { abortError, callerError, streamError } = require('./errors')
 const { invalid, streamOptions } = require('./options')
+const { capture } = require('./rejections')
 const { MuxStream } = require('./stream')
 const { boundedJson } = require('./values')
 
@@ -89,6 +90,7 @@ class PendingOpen {
       this._unlisten()
       const stream = new MuxStream(connection, this._handle, id, this._meta, this._context, false, this._messages,
         connection._sendsQmux())
+      if (connection._settings.captureRejections) capture(stream)
       connection._streams.set(this._handle, stream)
       this._resolve(stream)
       return
