@@ -158,7 +158,7 @@ export interface CreateStreamOptions {
   messages?: boolean | undefined
   /** How urgent what this end sends on the stream is. */
   priority?: Priority | undefined
-  /** Aborting it cancels the wait for the stream. */
+  /** Aborting it cancels the wait for the stream, and destroys the stream with an AbortError once it is open. */
   signal?: AbortSignal | undefined
 }
 
@@ -259,7 +259,7 @@ export interface StreamPool {
   /**
    * Opens a stream. `meta` is any JSON value and becomes `stream.meta` on the other side; its text may have 4 MiB.
    * With a callback nothing is returned, and it is called, with the stream as `this` too, once the other side has
-   * acknowledged; without an acknowledgement it is never called. Throws ERR_MUX_STREAM_LIMIT when `maxStreams` live
+   * acknowledged; without an acknowledgement it is never called, and the connection emits 'streamFailed'. Throws ERR_MUX_STREAM_LIMIT when `maxStreams` live
    * and ERR_MUX_INVALID_VALUE for a meta that has no JSON form, in either form. Credit that the peer has not given yet
    * never throws: the open waits.
    */
@@ -269,6 +269,8 @@ export interface StreamPool {
   ): void
   /** Without a callback: a Promise. Ignoring it is safe; awaited it rejects with what kept the stream from opening. */
   createStream (meta: JsonValue, options?: CreateStreamOptions): Promise<MuxStream>
+  /** The live streams of both ends by their ids: a new object each time. */
+  readonly streams: Record<number, MuxStream>
 }
 
 /** A connection: what was a net.Socket in version 0.1.0, less its bytes. Addresses stay readable after 'close'. */
@@ -340,6 +342,8 @@ export class Connection extends EventEmitter {
   on (event: 'stream', listener: (stream: MuxStream) => void): this
   /** 'streamRefused': the peer refused a stream of ours, created with this meta. */
   on (event: 'streamRefused', listener: (meta: any, code: number) => void): this
+  /** 'streamFailed': a stream for a callback, created with this meta, did not open. */
+  on (event: 'streamFailed', listener: (error: Error, meta: any) => void): this
   /** 'goaway': the peer serves no new streams. */
   on (event: 'goaway', listener: () => void): this
   /** 'end': the peer half-closed; with `allowHalfOpen: false` this end does, too. */
@@ -349,6 +353,7 @@ export class Connection extends EventEmitter {
   on (event: string | symbol, listener: (...args: any[]) => void): this
   once (event: 'stream', listener: (stream: MuxStream) => void): this
   once (event: 'streamRefused', listener: (meta: any, code: number) => void): this
+  once (event: 'streamFailed', listener: (error: Error, meta: any) => void): this
   once (event: 'goaway', listener: () => void): this
   once (event: 'end' | 'finish' | 'timeout', listener: () => void): this
   once (event: 'close', listener: (hadError: boolean) => void): this
@@ -412,16 +417,31 @@ export class MuxClient extends EventEmitter {
   end (callback?: () => void): this
   /** Closes at once. */
   destroy (error?: Error): this
+  /** As con.close(); before the connect it gives that up. */
+  close (code?: number, reason?: string): this
+  /** As con.goaway(); before the connect it holds from then on. */
+  goaway (): this
+  /** As con.ping(); before the connect it waits for that. */
+  ping (): Promise<number>
+  /** As con.stats(); before the connect the counts are 0. */
+  stats (): ConnectionStats
+  /** As con.setTimeout(); the time of the connect counts, too. */
+  setTimeout (milliseconds: number, callback?: () => void): this
   ref (): this
   unref (): this
 
-  on (event: 'connect', listener: () => void): this
+  on (event: 'connect' | 'goaway' | 'timeout', listener: () => void): this
+  /** 'streamFailed': a stream for a callback, created with this meta, did not open. */
+  on (event: 'streamFailed', listener: (error: Error, meta: any) => void): this
+  on (event: 'streamRefused', listener: (meta: any, code: number) => void): this
   on (event: 'stream', listener: (stream: MuxStream) => void): this
   /** 'error': looking up, connecting or the connection failed. Thrown if nobody listens here or on `connection`. */
   on (event: 'error', listener: (error: Error) => void): this
   on (event: 'close', listener: (hadError: boolean) => void): this
   on (event: string | symbol, listener: (...args: any[]) => void): this
-  once (event: 'connect', listener: () => void): this
+  once (event: 'connect' | 'goaway' | 'timeout', listener: () => void): this
+  once (event: 'streamFailed', listener: (error: Error, meta: any) => void): this
+  once (event: 'streamRefused', listener: (meta: any, code: number) => void): this
   once (event: 'stream', listener: (stream: MuxStream) => void): this
   once (event: 'error', listener: (error: Error) => void): this
   once (event: 'close', listener: (hadError: boolean) => void): this

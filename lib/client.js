@@ -52,6 +52,39 @@ MuxClient.prototype.destroy = function destroy (error) {
   return this
 }
 
+/** Closes at once, and tells the server why. Before the connect it gives that up. */
+MuxClient.prototype.close = function close (code, reason) {
+  this._connection.close(code, reason)
+  return this
+}
+
+/** Serves no more streams of the server's; before the connect, from then on. */
+MuxClient.prototype.goaway = function goaway () {
+  this._connection.goaway()
+  return this
+}
+
+/** A round trip to the server; before the connect it waits for that. @returns {Promise<number>} ms */
+MuxClient.prototype.ping = function ping () {
+  return this._connection.ping()
+}
+
+/** The counts of its connection; before the connect they are 0. */
+MuxClient.prototype.stats = function stats () {
+  return this._connection.stats()
+}
+
+/** As con.setTimeout(); the time that the connect takes counts too, as in net. */
+MuxClient.prototype.setTimeout = function setTimeout (ms, listener) {
+  callback('callback', listener)
+  this._connection.setTimeout(ms)
+  if (listener) {
+    if (ms > 0) context.once(this, 'timeout', listener)
+    else this.removeListener('timeout', listener)
+  }
+  return this
+}
+
 MuxClient.prototype.ref = function ref () {
   this._connection.ref()
   return this
@@ -167,6 +200,10 @@ MuxClient.prototype._emitStream = function (connection, stream) {
     heard = context.emit(connection._context, this, 'stream', stream) || heard
   }
   return heard
+}
+
+MuxClient.prototype._connectionTells = function (connection, args) {
+  context.emit(connection._context, this, ...args)
 }
 
 // Reported where somebody listens. Where nobody does it is thrown, as an EventEmitter does.

@@ -178,6 +178,8 @@ class Connection extends Receiver {
     return this
   }
 
+  _onIdle () { this._tell('timeout') }
+
   ref () {
     this._wantsRef = true
     this._updateRef()

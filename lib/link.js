@@ -161,6 +161,15 @@ class Link extends EventEmitter {
     return told
   }
 
+  /** Emits an event that a client passes on. */
+  _tell (...args) {
+    try {
+      context.emit(this._context, this, ...args)
+    } finally {
+      this._owner._connectionTells(this, args)
+    }
+  }
+
   _report () {
     if (this._reported || this._failure === null) return
     this._reported = true

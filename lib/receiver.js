@@ -147,7 +147,7 @@ class Receiver extends Link {
     }
     if (this._peerGoesAway) return
     this._peerGoesAway = true
-    context.emit(this._context, this, 'goaway')
+    this._tell('goaway')
   }
 
   _emitEnd () {

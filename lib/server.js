@@ -222,6 +222,9 @@ MuxServer.prototype._emitStream = function (connection, stream) {
   return context.emit(connection._context, connection, 'stream', stream)
 }
 
+// A server's connections are many: what they tell is theirs.
+MuxServer.prototype._connectionTells = function () {}
+
 // A peer's doing never throws here: somebody listens, or it is only told by 'close'.
 MuxServer.prototype._connectionError = function (connection, error) {
   if (connection.listenerCount('error') > 0) connection.emit('error', error)

@@ -119,6 +119,11 @@ function emitted () {
       assert.ok(owner, `lib/${file} emits '${name}' on something this test does not know`)
       found[owner].add(name)
     }
+    // What a connection tells its client passes on.
+    for (const [, name] of source.matchAll(/\b_tell\('(\w+)'/g)) {
+      found.Connection.add(name)
+      found.MuxClient.add(name)
+    }
   }
   return found
 }
