@@ -237,6 +237,19 @@ export class MuxStream extends Duplex {
   /** Says how urgent what this end sends is; what is left out has its default. */
   setPriority (priority: Priority): this
 
+  /**
+   * Emits 'timeout' after so many milliseconds without a write or anything from the peer; 0 switches it off. Closes
+   * nothing.
+   */
+  setTimeout (milliseconds: number, callback?: () => void): this
+  /** Milliseconds set by setTimeout(); 0 when off. */
+  readonly timeout: number
+  /** Does nothing: the connection is shared, and has a method of this name. So do the next three. */
+  setNoDelay (noDelay?: boolean): this
+  setKeepAlive (enable?: boolean, initialDelay?: number): this
+  ref (): this
+  unref (): this
+
   /** 'stopSending': the peer wants no more of what this end sends. With a listener only the writing half ends. */
   on (event: 'stopSending', listener: (code: number) => void): this
   /** 'data': a Buffer; a string after setEncoding(); of a JSON data frame, which no known peer sends, its value. */
@@ -244,13 +257,13 @@ export class MuxStream extends Duplex {
   /** 'end': with a Buffer of the JSON text if the peer called end(value), else without an argument. */
   on (event: 'end', listener: (value?: Buffer) => void): this
   on (event: 'error', listener: (error: Error) => void): this
-  on (event: 'close' | 'drain' | 'finish' | 'pause' | 'readable' | 'resume', listener: () => void): this
+  on (event: 'close' | 'drain' | 'finish' | 'pause' | 'readable' | 'resume' | 'timeout', listener: () => void): this
   on (event: string | symbol, listener: (...args: any[]) => void): this
   once (event: 'stopSending', listener: (code: number) => void): this
   once (event: 'data', listener: (chunk: any) => void): this
   once (event: 'end', listener: (value?: Buffer) => void): this
   once (event: 'error', listener: (error: Error) => void): this
-  once (event: 'close' | 'drain' | 'finish' | 'pause' | 'readable' | 'resume', listener: () => void): this
+  once (event: 'close' | 'drain' | 'finish' | 'pause' | 'readable' | 'resume' | 'timeout', listener: () => void): this
   once (event: string | symbol, listener: (...args: any[]) => void): this
 }
 

@@ -12,6 +12,7 @@ const { Connection } = require('./connection')
 const context = require('./context')
 const engine = require('./engine')
 const { abortError, connectError } = require('./errors')
+const { describeClient, inspectable } = require('./inspect')
 const { callback, clientOptions, nativeSettings } = require('./options')
 const { capture, onRejection } = require('./rejections')
 
@@ -220,5 +221,7 @@ MuxClient.prototype._connectionClosed = function (connection, hadError) {
   if (this._unwatch) this._unwatch()
   context.emit(connection._context, this, 'close', hadError)
 }
+
+inspectable(MuxClient, 'MuxClient', describeClient)
 
 module.exports = { MuxClient }

@@ -8,6 +8,7 @@ const context = require('./context')
 const engine = require('./engine')
 const { callerError } = require('./errors')
 const { IdleTimer } = require('./idle-timer')
+const { describeConnection, inspectable } = require('./inspect')
 const { callback, invalid, MAX_UINT31, wireCode } = require('./options')
 const { Receiver } = require('./receiver')
 const { capture, onRejection } = require('./rejections')
@@ -196,5 +197,7 @@ class Connection extends Receiver {
 }
 
 onRejection(Connection, 'stream', (connection, error) => connection.destroy(error))
+
+inspectable(Connection, 'Connection', describeConnection)
 
 module.exports = { Connection }

@@ -12,6 +12,7 @@ const { Connection } = require('./connection')
 const context = require('./context')
 const engine = require('./engine')
 const { connectionError, listenError, notRunning } = require('./errors')
+const { describeServer, inspectable } = require('./inspect')
 const { callback, nativeSettings, serverOptions } = require('./options')
 const { capture, onRejection } = require('./rejections')
 
@@ -235,5 +236,7 @@ MuxServer.prototype._connectionClosed = function (connection) {
   this._connections.delete(connection)
   closeIfDone(this)
 }
+
+inspectable(MuxServer, 'MuxServer', describeServer)
 
 module.exports = { MuxServer }

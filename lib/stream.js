@@ -8,8 +8,10 @@
 const context = require('./context')
 const engine = require('./engine')
 const { callerError, streamError } = require('./errors')
+const { describeStream, inspectable } = require('./inspect')
 const { clearBuffered, isHeard } = require('./node-buffer')
 const { wireCode } = require('./options')
+const { asSocket } = require('./stream-socket')
 const { Writer } = require('./stream-writer')
 const {
   READS, WRITES, BOTH, NO_WRITES, ENDED, WRITING, ANSWERING, MUTED, UNCLAIMED, DROPPING, NO_READS, noStream
@@ -230,5 +232,8 @@ class MuxStream extends Writer {
     this._connection._countDown(this._number)
   }
 }
+
+asSocket(MuxStream)
+inspectable(MuxStream, 'MuxStream', describeStream)
 
 module.exports = { MuxStream }

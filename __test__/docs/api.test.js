@@ -108,7 +108,7 @@ function emitted () {
   const files = {
     'server.js': 'MuxServer', 'client.js': 'MuxClient', 'connection.js': 'Connection', 'link.js': 'Connection',
     'receiver.js': 'Connection', 'idle-timer.js': 'Connection', 'stream.js': 'MuxStream',
-    'stream-reader.js': 'MuxStream', 'stream-writer.js': 'MuxStream'
+    'stream-reader.js': 'MuxStream', 'stream-socket.js': 'MuxStream', 'stream-writer.js': 'MuxStream'
   }
   const found = { MuxServer: new Set(), MuxClient: new Set(), Connection: new Set(), MuxStream: new Set() }
   for (const [file, source] of sources) {
