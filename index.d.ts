@@ -189,14 +189,14 @@ export interface ConnectionStats {
 /**
  * One stream of a connection. On QMux both ends write and read. On the legacy wire its creator writes and the other
  * side reads; the half an end does not have counts as finished, though `readable` and `writable` say true while the
- * stream lives.
+ * stream lives. `Meta` is the type of its meta, which on an accepted stream is for the program to know or to check.
  */
-export class MuxStream extends Duplex {
+export class MuxStream<Meta = any> extends Duplex {
   private constructor ()
   /** Its id on the wire. On QMux never used again; on the legacy wire 0 to 255, used again after its end. */
   readonly id: number
   /** What createStream() was given; undefined on a stream of a foreign peer's. */
-  readonly meta: any
+  readonly meta: Meta
 
   /**
    * Sends one message: bytes are copied before this returns, anything else goes as its JSON text, a string too unless
@@ -276,12 +276,15 @@ export interface StreamPool {
    * and ERR_MUX_INVALID_VALUE for a meta that has no JSON form, in either form. Credit that the peer has not given yet
    * never throws: the open waits.
    */
-  createStream (meta: JsonValue, callback: (this: MuxStream, stream: MuxStream) => void): void
-  createStream (
-    meta: JsonValue, options: CreateStreamOptions | undefined, callback: (this: MuxStream, stream: MuxStream) => void
+  createStream<Meta extends JsonValue> (
+    meta: Meta, callback: (this: MuxStream<Meta>, stream: MuxStream<Meta>) => void
+  ): void
+  createStream<Meta extends JsonValue> (
+    meta: Meta, options: CreateStreamOptions | undefined,
+    callback: (this: MuxStream<Meta>, stream: MuxStream<Meta>) => void
   ): void
   /** Without a callback: a Promise. Ignoring it is safe; awaited it rejects with what kept the stream from opening. */
-  createStream (meta: JsonValue, options?: CreateStreamOptions): Promise<MuxStream>
+  createStream<Meta extends JsonValue> (meta: Meta, options?: CreateStreamOptions): Promise<MuxStream<Meta>>
   /** The live streams of both ends by their ids: a new object each time. */
   readonly streams: Record<number, MuxStream>
 }
@@ -352,7 +355,7 @@ export class Connection extends EventEmitter {
   write (...args: any[]): never
 
   /** 'stream': the peer opened a stream. */
-  on (event: 'stream', listener: (stream: MuxStream) => void): this
+  on<Meta = any> (event: 'stream', listener: (stream: MuxStream<Meta>) => void): this
   /** 'streamRefused': the peer refused a stream of ours, created with this meta. */
   on (event: 'streamRefused', listener: (meta: any, code: number) => void): this
   /** 'streamFailed': a stream for a callback, created with this meta, did not open. */
@@ -364,7 +367,7 @@ export class Connection extends EventEmitter {
   on (event: 'close', listener: (hadError: boolean) => void): this
   on (event: 'error', listener: (error: Error) => void): this
   on (event: string | symbol, listener: (...args: any[]) => void): this
-  once (event: 'stream', listener: (stream: MuxStream) => void): this
+  once<Meta = any> (event: 'stream', listener: (stream: MuxStream<Meta>) => void): this
   once (event: 'streamRefused', listener: (meta: any, code: number) => void): this
   once (event: 'streamFailed', listener: (error: Error, meta: any) => void): this
   once (event: 'goaway', listener: () => void): this
@@ -447,7 +450,7 @@ export class MuxClient extends EventEmitter {
   /** 'streamFailed': a stream for a callback, created with this meta, did not open. */
   on (event: 'streamFailed', listener: (error: Error, meta: any) => void): this
   on (event: 'streamRefused', listener: (meta: any, code: number) => void): this
-  on (event: 'stream', listener: (stream: MuxStream) => void): this
+  on<Meta = any> (event: 'stream', listener: (stream: MuxStream<Meta>) => void): this
   /** 'error': looking up, connecting or the connection failed. Thrown if nobody listens here or on `connection`. */
   on (event: 'error', listener: (error: Error) => void): this
   on (event: 'close', listener: (hadError: boolean) => void): this
@@ -455,7 +458,7 @@ export class MuxClient extends EventEmitter {
   once (event: 'connect' | 'goaway' | 'timeout', listener: () => void): this
   once (event: 'streamFailed', listener: (error: Error, meta: any) => void): this
   once (event: 'streamRefused', listener: (meta: any, code: number) => void): this
-  once (event: 'stream', listener: (stream: MuxStream) => void): this
+  once<Meta = any> (event: 'stream', listener: (stream: MuxStream<Meta>) => void): this
   once (event: 'error', listener: (error: Error) => void): this
   once (event: 'close', listener: (hadError: boolean) => void): this
   once (event: string | symbol, listener: (...args: any[]) => void): this
