@@ -6,7 +6,7 @@ const test = require('node:test')
 const assert = require('node:assert/strict')
 const { getEventListeners } = require('node:events')
 const { finished } = require('node:stream/promises')
-const { MuxClient, startServer, connectPair, openPair, freePort, PROTOCOL } = require('./support/mux.js')
+const { MuxClient, startServer, connectPair, openPair, PROTOCOL } = require('./support/mux.js')
 const { eventually, events, nextEvent, turn, within } = require('./support/events.js')
 
 // Resolves with [error.code, meta] of the next failure at both the client and its connection.
@@ -67,7 +67,7 @@ test('a connection that ends tells of what waits, before its close', async (t) =
 })
 
 test('a connect that fails tells of what waited for it', async () => {
-  const client = new MuxClient(await freePort(), '127.0.0.1')
+  const client = new MuxClient(1, '127.0.0.1')
   client.on('error', () => {})
   const failed = failure(client)
   const closed = nextEvent(client, 'close')
@@ -203,10 +203,10 @@ test('before the connect a client counts, pings, goes away and times out', async
 })
 
 test('a ping before a connect that fails rejects, and close() gives a connect up', async () => {
-  const client = new MuxClient(await freePort(), '127.0.0.1')
+  const client = new MuxClient(1, '127.0.0.1')
   client.on('error', () => {})
   await assert.rejects(within(client.ping(), 'the ping'), { code: 'ECONNREFUSED' })
-  const given = new MuxClient(await freePort(), '127.0.0.1')
+  const given = new MuxClient(1, '127.0.0.1')
   const closed = nextEvent(given, 'close')
   assert.equal(given.close(4, 'changed my mind'), given)
   assert.deepEqual(await closed, [false])
