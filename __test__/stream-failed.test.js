@@ -4,6 +4,7 @@
 
 const test = require('node:test')
 const assert = require('node:assert/strict')
+const { AsyncLocalStorage } = require('node:async_hooks')
 const { getEventListeners } = require('node:events')
 const { finished } = require('node:stream/promises')
 const { MuxClient, startServer, connectPair, openPair, PROTOCOL } = require('./support/mux.js')
@@ -97,6 +98,15 @@ test('a server\'s connection tells of it, too', async (t) => {
   con.destroy()
   const [error, meta] = await failed
   assert.deepEqual([error.code, meta], ['ERR_MUX_CONNECTION_CLOSED', 'm'])
+})
+
+test('the event is not in the context of who opened', async (t) => {
+  const { client } = await connectPair(t)
+  const storage = new AsyncLocalStorage()
+  client.destroy()
+  const seen = within(new Promise((resolve) => client.on('streamFailed', () => resolve(storage.getStore()))), 'the event')
+  storage.run('opener', () => client.StreamPool.createStream(1, () => {}))
+  assert.equal(await seen, undefined)
 })
 
 // ---- signals ----

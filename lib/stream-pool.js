@@ -198,7 +198,9 @@ class StreamPool {
 // The callback of version 0.1.0 uses its first argument at once, so it cannot be called without a stream. Whoever wants
 // to know listens.
 function tellFailed (connection, error, meta) {
-  process.nextTick(() => connection._tell('streamFailed', error, meta))
+  const tell = () => connection._tell('streamFailed', error, meta)
+  // Outside any context: the event is in that of the connection, not in that of whoever opened.
+  context.root.runInAsyncScope(process.nextTick, process, tell)
 }
 
 // Who ignores the Promise ignores its failure too; who awaits it gets it.
