@@ -272,9 +272,9 @@ export interface StreamPool {
   /**
    * Opens a stream. `meta` is any JSON value and becomes `stream.meta` on the other side; its text may have 4 MiB.
    * With a callback nothing is returned, and it is called, with the stream as `this` too, once the other side has
-   * acknowledged; without an acknowledgement it is never called, and the connection emits 'streamFailed'. Throws ERR_MUX_STREAM_LIMIT when `maxStreams` live
-   * and ERR_MUX_INVALID_VALUE for a meta that has no JSON form, in either form. Credit that the peer has not given yet
-   * never throws: the open waits.
+   * acknowledged; without an acknowledgement it is never called, and the connection emits 'streamFailed'. Throws
+   * ERR_MUX_STREAM_LIMIT when `maxStreams` live and ERR_MUX_INVALID_VALUE for a meta that has no JSON form, in either
+   * form. Credit that the peer has not given yet never throws: the open waits.
    */
   createStream<Meta extends JsonValue> (
     meta: Meta, callback: (this: MuxStream<Meta>, stream: MuxStream<Meta>) => void

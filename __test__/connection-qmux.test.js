@@ -69,12 +69,14 @@ test('a foreign peer\'s stream has no meta', () => {
 
 // ---- how many streams ----
 
-const limit = (most) => ({
-  code: 'ERR_MUX_STREAM_LIMIT',
-  message: most === 256
-    ? 'Maximum of Streams per Connection is reached (255)'
-    : `Maximum of Streams per Connection is reached: maxStreams is ${most}. End or destroy streams that are done, or raise it`
-})
+function limit (most) {
+  const reached = 'Maximum of Streams per Connection is reached'
+  const advice = 'End or destroy streams that are done, or raise it'
+  return {
+    code: 'ERR_MUX_STREAM_LIMIT',
+    message: most === 256 ? `${reached} (255)` : `${reached}: maxStreams is ${most}. ${advice}`
+  }
+}
 
 test('on QMux each direction counts for itself, up to maxStreams', () => {
   const { client, con, tell } = connection({ maxStreams: 300 })

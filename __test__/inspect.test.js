@@ -20,9 +20,9 @@ test('server, client and connection show where they are and what lives', async (
   await openPair(client, con)
   const { port } = server.address()
   assert.equal(line(server), `MuxServer { address: '127.0.0.1:${port}', connections: 1 }`)
-  const shown = `local: '127.0.0.1:${port}', remote: '127.0.0.1:${con.remotePort}', state: 'open', protocol: 'qmux', streams: 1 }`
-  assert.equal(line(con), `Connection { ${shown}`)
-  assert.match(line(client), /^MuxClient \{ local: '127\.0\.0\.1:\d+', remote: '127.*state: 'open', protocol: 'qmux', streams: 1 \}$/)
+  const places = `local: '127.0.0.1:${port}', remote: '127.0.0.1:${con.remotePort}'`
+  assert.equal(line(con), `Connection { ${places}, state: 'open', protocol: 'qmux', streams: 1 }`)
+  assert.match(line(client), /^MuxClient \{ local: '127\.0\.0\.1:\d+', remote: '127.*state: 'open', .*, streams: 1 \}$/)
   const closed = nextEvent(con, 'close')
   con.on('error', () => {})
   con.destroy(Object.assign(new Error('mine'), { code: 'E_MINE' }))
@@ -74,7 +74,8 @@ test('below the depth there is only the name, and a subclass has its own', async
   class Mine extends MuxServer {}
   const { server, client, con } = await connectPair(t)
   const { creator } = await openPair(client, con)
-  for (const [each, name] of [[server, 'MuxServer'], [client, 'MuxClient'], [con, 'Connection'], [creator, 'MuxStream']]) {
+  const all = [[server, 'MuxServer'], [client, 'MuxClient'], [con, 'Connection'], [creator, 'MuxStream']]
+  for (const [each, name] of all) {
     assert.equal(line(each, { depth: -1 }), `[${name}]`)
     assert.equal(line({ in: { each } }, { depth: 1 }), `{ in: { each: [${name}] } }`)
     assert.ok(line(each, { depth: null }).startsWith(`${name} {`))

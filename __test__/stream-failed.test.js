@@ -104,7 +104,9 @@ test('the event is not in the context of who opened', async (t) => {
   const { client } = await connectPair(t)
   const storage = new AsyncLocalStorage()
   client.destroy()
-  const seen = within(new Promise((resolve) => client.on('streamFailed', () => resolve(storage.getStore()))), 'the event')
+  const seen = within(new Promise((resolve) => {
+    client.on('streamFailed', () => resolve(storage.getStore()))
+  }), 'the event')
   storage.run('opener', () => client.StreamPool.createStream(1, () => {}))
   assert.equal(await seen, undefined)
 })

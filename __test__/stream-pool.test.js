@@ -187,7 +187,8 @@ test('a signal governs the stream from its callback on, and needs no error liste
   sent()
   opened(0, 1)
   assert.equal(stream.destroyed, true)
-  assert.deepEqual([stream.errored.name, stream.errored.code, stream.errored.cause.message], ['AbortError', 'ABORT_ERR', 'why'])
+  const { name, code, cause } = stream.errored
+  assert.deepEqual([name, code, cause.message], ['AbortError', 'ABORT_ERR', 'why'])
   await turn()
 })
 

@@ -17,8 +17,9 @@ function watch (t, stream) {
 
 test('refuses what is no time', () => {
   const { stream } = acceptor()
-  for (const ms of [-1, NaN, '5', undefined]) assert.throws(() => stream.setTimeout(ms), { code: 'ERR_MUX_INVALID_ARG' })
-  assert.throws(() => stream.setTimeout(5, 'x'), { code: 'ERR_MUX_INVALID_ARG' })
+  const refused = { code: 'ERR_MUX_INVALID_ARG' }
+  for (const ms of [-1, NaN, '5', undefined]) assert.throws(() => stream.setTimeout(ms), refused)
+  assert.throws(() => stream.setTimeout(5, 'x'), refused)
   assert.equal(stream.timeout, 0)
 })
 

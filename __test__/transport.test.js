@@ -34,7 +34,8 @@ test('an http.Agent keeps a stream alive and uses it again', async (t) => {
     })
   }
   const ask = (body) => within(new Promise((resolve, reject) => {
-    http.request({ agent, host: 'x', method: 'POST' }, (response) => resolve(text(response))).on('error', reject).end(body)
+    const request = http.request({ agent, host: 'x', method: 'POST' }, (response) => resolve(text(response)))
+    request.on('error', reject).end(body)
   }), 'the answer')
   const freed = () => within(new Promise((resolve) => agent.once('free', resolve)), 'the stream to be free')
   for (const body of ['one', 'two', 'three']) {

@@ -50,7 +50,8 @@ test('what says itself what its JSON is goes as that, and so do classes of progr
   const error = Object.assign(new Error('x'), { toJSON: () => ({ message: 'x' }) })
   const date = new Date(0)
   const cases = [
-    [new Point(), '{"x":1}'], [new Store([[1, 2]]), '[[1,2]]'], [error, '{"message":"x"}'], [date, JSON.stringify(date)],
+    [new Point(), '{"x":1}'], [new Store([[1, 2]]), '[[1,2]]'], [error, '{"message":"x"}'],
+    [date, JSON.stringify(date)],
     [new URL('http://x/'), '"http://x/"'], [Object.create(null), '{}'], [{}, '{}'], [Object(1), '1'],
     [vm.runInNewContext('({ a: [1] })'), '{"a":[1]}'], [{ map: new Map() }, '{"map":{}}']
   ]

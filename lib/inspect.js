@@ -1,6 +1,6 @@
 'use strict'
 
-// What console.log() and util.inspect() show of this package's objects: what one wants to know, in one line where it fits.
+// What console.log() and util.inspect() show of this package's objects: what one wants to know, in a line where it fits.
 //
 // This file may not: throw, or change what it looks at.
 

@@ -2,7 +2,7 @@
 
 // What a stream needs of a net.Socket's face, so that http.Agent, tls and http2 take it for one.
 //
-// This file may not: slow down a stream whose setTimeout() is not used, or change the connection for one of its streams.
+// This file may not: slow down a stream whose setTimeout() is not used, or change the connection for one stream.
 
 const { getDefaultHighWaterMark } = require('node:stream')
 const context = require('./context')
