@@ -9,7 +9,7 @@ import { ReadStream, WriteStream } from 'node:fs'
 export type JsonValue = string | number | boolean | null | object
 
 /** What stream.write() and stream.end() take: bytes as they are, anything else as the bytes of its JSON text. */
-export type Sendable = NodeJS.ArrayBufferView | JsonValue
+export type Sendable = NodeJS.ArrayBufferView | ArrayBuffer | SharedArrayBuffer | JsonValue
 
 /** For every connection: the server's accepted ones, or the client's own. */
 export interface ConnectionOptions {
@@ -24,6 +24,11 @@ export interface ConnectionOptions {
    * stream ends its half once 'end' was emitted, and one that nobody reads or writes with the peer's. Default: false.
    */
   allowHalfOpen?: boolean | undefined
+  /**
+   * Captures the rejections of async listeners of the server or client, its connections and their streams, as the
+   * option of EventEmitter does. Each ends the connection or stream it was about. Default: false.
+   */
+  captureRejections?: boolean | undefined
   /**
    * 'auto' tells the peer, in a frame that old peers skip, that this end is new, and moves to QMux if the peer is, too;
    * 'legacy' sends nothing that version 0.1.0 would not; 'qmux' speaks QMux from the first byte and nothing else.
@@ -153,7 +158,7 @@ export interface CreateStreamOptions {
   messages?: boolean | undefined
   /** How urgent what this end sends on the stream is. */
   priority?: Priority | undefined
-  /** Aborting it cancels the wait for the stream. */
+  /** Aborting it cancels the wait for the stream, and destroys the stream with an AbortError once it is open. */
   signal?: AbortSignal | undefined
 }
 
@@ -184,20 +189,20 @@ export interface ConnectionStats {
 /**
  * One stream of a connection. On QMux both ends write and read. On the legacy wire its creator writes and the other
  * side reads; the half an end does not have counts as finished, though `readable` and `writable` say true while the
- * stream lives.
+ * stream lives. `Meta` is the type of its meta, which on an accepted stream is for the program to know or to check.
  */
-export class MuxStream extends Duplex {
+export class MuxStream<Meta = any> extends Duplex {
   private constructor ()
   /** Its id on the wire. On QMux never used again; on the legacy wire 0 to 255, used again after its end. */
   readonly id: number
   /** What createStream() was given; undefined on a stream of a foreign peer's. */
-  readonly meta: any
+  readonly meta: Meta
 
   /**
    * Sends one message: bytes are copied before this returns, anything else goes as its JSON text, a string too unless
    * an encoding is given. False: wait for 'drain'. The callback is called when the system took the bytes, or with the
-   * error that came first. Throws ERR_MUX_INVALID_VALUE for what has no JSON form, and on the legacy wire
-   * ERR_MUX_NOT_WRITABLE on a stream that the peer created.
+   * error that came first. Throws ERR_MUX_INVALID_VALUE for what has no JSON form, or of which JSON would keep nothing
+   * (a Map, an Error, a Blob, …), and on the legacy wire ERR_MUX_NOT_WRITABLE on a stream that the peer created.
    */
   write (value: Sendable, callback?: (error?: Error | null) => void): boolean
   write (value: Sendable, encoding?: BufferEncoding, callback?: (error?: Error | null) => void): boolean
@@ -232,6 +237,19 @@ export class MuxStream extends Duplex {
   /** Says how urgent what this end sends is; what is left out has its default. */
   setPriority (priority: Priority): this
 
+  /**
+   * Emits 'timeout' after so many milliseconds without a write or anything from the peer; 0 switches it off. Closes
+   * nothing.
+   */
+  setTimeout (milliseconds: number, callback?: () => void): this
+  /** Milliseconds set by setTimeout(); 0 when off. */
+  readonly timeout: number
+  /** Does nothing: the connection is shared, and has a method of this name. So do the next three. */
+  setNoDelay (noDelay?: boolean): this
+  setKeepAlive (enable?: boolean, initialDelay?: number): this
+  ref (): this
+  unref (): this
+
   /** 'stopSending': the peer wants no more of what this end sends. With a listener only the writing half ends. */
   on (event: 'stopSending', listener: (code: number) => void): this
   /** 'data': a Buffer; a string after setEncoding(); of a JSON data frame, which no known peer sends, its value. */
@@ -239,13 +257,13 @@ export class MuxStream extends Duplex {
   /** 'end': with a Buffer of the JSON text if the peer called end(value), else without an argument. */
   on (event: 'end', listener: (value?: Buffer) => void): this
   on (event: 'error', listener: (error: Error) => void): this
-  on (event: 'close' | 'drain' | 'finish' | 'pause' | 'readable' | 'resume', listener: () => void): this
+  on (event: 'close' | 'drain' | 'finish' | 'pause' | 'readable' | 'resume' | 'timeout', listener: () => void): this
   on (event: string | symbol, listener: (...args: any[]) => void): this
   once (event: 'stopSending', listener: (code: number) => void): this
   once (event: 'data', listener: (chunk: any) => void): this
   once (event: 'end', listener: (value?: Buffer) => void): this
   once (event: 'error', listener: (error: Error) => void): this
-  once (event: 'close' | 'drain' | 'finish' | 'pause' | 'readable' | 'resume', listener: () => void): this
+  once (event: 'close' | 'drain' | 'finish' | 'pause' | 'readable' | 'resume' | 'timeout', listener: () => void): this
   once (event: string | symbol, listener: (...args: any[]) => void): this
 }
 
@@ -254,16 +272,21 @@ export interface StreamPool {
   /**
    * Opens a stream. `meta` is any JSON value and becomes `stream.meta` on the other side; its text may have 4 MiB.
    * With a callback nothing is returned, and it is called, with the stream as `this` too, once the other side has
-   * acknowledged; without an acknowledgement it is never called. Throws ERR_MUX_STREAM_LIMIT when `maxStreams` live
-   * and ERR_MUX_INVALID_VALUE for a meta that has no JSON form, in either form. Credit that the peer has not given yet
-   * never throws: the open waits.
+   * acknowledged; without an acknowledgement it is never called, and the connection emits 'streamFailed'. Throws
+   * ERR_MUX_STREAM_LIMIT when `maxStreams` live and ERR_MUX_INVALID_VALUE for a meta that has no JSON form, in either
+   * form. Credit that the peer has not given yet never throws: the open waits.
    */
-  createStream (meta: JsonValue, callback: (this: MuxStream, stream: MuxStream) => void): void
-  createStream (
-    meta: JsonValue, options: CreateStreamOptions | undefined, callback: (this: MuxStream, stream: MuxStream) => void
+  createStream<Meta extends JsonValue> (
+    meta: Meta, callback: (this: MuxStream<Meta>, stream: MuxStream<Meta>) => void
+  ): void
+  createStream<Meta extends JsonValue> (
+    meta: Meta, options: CreateStreamOptions | undefined,
+    callback: (this: MuxStream<Meta>, stream: MuxStream<Meta>) => void
   ): void
   /** Without a callback: a Promise. Ignoring it is safe; awaited it rejects with what kept the stream from opening. */
-  createStream (meta: JsonValue, options?: CreateStreamOptions): Promise<MuxStream>
+  createStream<Meta extends JsonValue> (meta: Meta, options?: CreateStreamOptions): Promise<MuxStream<Meta>>
+  /** The live streams of both ends by their ids: a new object each time. */
+  readonly streams: Record<number, MuxStream>
 }
 
 /** A connection: what was a net.Socket in version 0.1.0, less its bytes. Addresses stay readable after 'close'. */
@@ -288,6 +311,10 @@ export class Connection extends EventEmitter {
   readonly bytesWritten: number
   /** Milliseconds set by setTimeout(); 0 when off. */
   readonly timeout: number
+  /** What the peer gave close(), 0 too; undefined while, or if, it told nothing. */
+  readonly closeCode: number | undefined
+  /** The reason beside it; '' if it gave none. */
+  readonly closeReason: string | undefined
 
   /** The local address; empty before the connect. */
   address (): AddressInfo | {}
@@ -328,9 +355,11 @@ export class Connection extends EventEmitter {
   write (...args: any[]): never
 
   /** 'stream': the peer opened a stream. */
-  on (event: 'stream', listener: (stream: MuxStream) => void): this
+  on<Meta = any> (event: 'stream', listener: (stream: MuxStream<Meta>) => void): this
   /** 'streamRefused': the peer refused a stream of ours, created with this meta. */
   on (event: 'streamRefused', listener: (meta: any, code: number) => void): this
+  /** 'streamFailed': a stream for a callback, created with this meta, did not open. */
+  on (event: 'streamFailed', listener: (error: Error, meta: any) => void): this
   /** 'goaway': the peer serves no new streams. */
   on (event: 'goaway', listener: () => void): this
   /** 'end': the peer half-closed; with `allowHalfOpen: false` this end does, too. */
@@ -338,8 +367,9 @@ export class Connection extends EventEmitter {
   on (event: 'close', listener: (hadError: boolean) => void): this
   on (event: 'error', listener: (error: Error) => void): this
   on (event: string | symbol, listener: (...args: any[]) => void): this
-  once (event: 'stream', listener: (stream: MuxStream) => void): this
+  once<Meta = any> (event: 'stream', listener: (stream: MuxStream<Meta>) => void): this
   once (event: 'streamRefused', listener: (meta: any, code: number) => void): this
+  once (event: 'streamFailed', listener: (error: Error, meta: any) => void): this
   once (event: 'goaway', listener: () => void): this
   once (event: 'end' | 'finish' | 'timeout', listener: () => void): this
   once (event: 'close', listener: (hadError: boolean) => void): this
@@ -361,6 +391,8 @@ export class MuxServer extends EventEmitter {
   address (): AddressInfo | string | null
   /** Stops accepting. 'close', and the callback, come when the last connection has ended. */
   close (callback?: (error?: Error) => void): this
+  /** Destroys the connections that are open. Goes on listening. */
+  closeAllConnections (): this
   getConnections (callback: (error: Error | null, count: number) => void): this
   /** Lets the listening server keep the process alive, as it does by default. */
   ref (): this
@@ -401,17 +433,32 @@ export class MuxClient extends EventEmitter {
   end (callback?: () => void): this
   /** Closes at once. */
   destroy (error?: Error): this
+  /** As con.close(); before the connect it gives that up. */
+  close (code?: number, reason?: string): this
+  /** As con.goaway(); before the connect it holds from then on. */
+  goaway (): this
+  /** As con.ping(); before the connect it waits for that. */
+  ping (): Promise<number>
+  /** As con.stats(); before the connect the counts are 0. */
+  stats (): ConnectionStats
+  /** As con.setTimeout(); the time of the connect counts, too. */
+  setTimeout (milliseconds: number, callback?: () => void): this
   ref (): this
   unref (): this
 
-  on (event: 'connect', listener: () => void): this
-  on (event: 'stream', listener: (stream: MuxStream) => void): this
+  on (event: 'connect' | 'goaway' | 'timeout', listener: () => void): this
+  /** 'streamFailed': a stream for a callback, created with this meta, did not open. */
+  on (event: 'streamFailed', listener: (error: Error, meta: any) => void): this
+  on (event: 'streamRefused', listener: (meta: any, code: number) => void): this
+  on<Meta = any> (event: 'stream', listener: (stream: MuxStream<Meta>) => void): this
   /** 'error': looking up, connecting or the connection failed. Thrown if nobody listens here or on `connection`. */
   on (event: 'error', listener: (error: Error) => void): this
   on (event: 'close', listener: (hadError: boolean) => void): this
   on (event: string | symbol, listener: (...args: any[]) => void): this
-  once (event: 'connect', listener: () => void): this
-  once (event: 'stream', listener: (stream: MuxStream) => void): this
+  once (event: 'connect' | 'goaway' | 'timeout', listener: () => void): this
+  once (event: 'streamFailed', listener: (error: Error, meta: any) => void): this
+  once (event: 'streamRefused', listener: (meta: any, code: number) => void): this
+  once<Meta = any> (event: 'stream', listener: (stream: MuxStream<Meta>) => void): this
   once (event: 'error', listener: (error: Error) => void): this
   once (event: 'close', listener: (hadError: boolean) => void): this
   once (event: string | symbol, listener: (...args: any[]) => void): this
@@ -425,6 +472,8 @@ export class MuxProtocolError extends Error {
   readonly origin: 'peer'
   /** Of ERR_MUX_CLOSED_BY_PEER: the code that the peer closed the connection with. */
   readonly closeCode?: number
+  /** Of ERR_MUX_CLOSED_BY_PEER: the reason that it gave; '' if none. */
+  readonly closeReason?: string
   /** Of ERR_MUX_CLOSED_BY_PEER: whether the code is its application's, and not one of QUIC's. */
   readonly application?: boolean
 }

@@ -69,14 +69,21 @@ test('a foreign peer\'s stream has no meta', () => {
 
 // ---- how many streams ----
 
-const limit = (most) => ({ code: 'ERR_MUX_STREAM_LIMIT', message: `Maximum of Streams per Connection is reached (${most})` })
+function limit (most) {
+  const reached = 'Maximum of Streams per Connection is reached'
+  const advice = 'End or destroy streams that are done, or raise it'
+  return {
+    code: 'ERR_MUX_STREAM_LIMIT',
+    message: most === 256 ? `${reached} (255)` : `${reached}: maxStreams is ${most}. ${advice}`
+  }
+}
 
 test('on QMux each direction counts for itself, up to maxStreams', () => {
   const { client, con, tell } = connection({ maxStreams: 300 })
   client.on('stream', () => {})
   for (let index = 0; index < 300; index++) tell(kind.STREAM, 2 * index + 1, '1', 4 * index + 1)
   for (let index = 0; index < 300; index++) con.StreamPool.createStream(index)
-  assert.throws(() => con.StreamPool.createStream(300), limit(299))
+  assert.throws(() => con.StreamPool.createStream(300), limit(300))
   assert.equal(con.stats().streamsLive, 600)
 })
 
@@ -88,7 +95,7 @@ test('on the legacy wire both count, up to 256 or a lower maxStreams', () => {
     fake.push(kind.STREAM, number, 1, '1', 1)
     fake.wake()
     for (let index = 1; index < most; index++) con.StreamPool.createStream(index)
-    assert.throws(() => con.StreamPool.createStream('more'), limit(most - 1))
+    assert.throws(() => con.StreamPool.createStream('more'), limit(most))
   }
 })
 
@@ -105,7 +112,7 @@ test('end, reset and destroy free a place at once; the peer\'s end does not', as
   record(kind.STOPPED, '0')
   const uses = [(each) => each.end(), (each) => each.reset(), (each) => each.destroy(), () => {}]
   for (const use of uses) use(more())
-  assert.throws(() => con.StreamPool.createStream('more'), limit(1))
+  assert.throws(() => con.StreamPool.createStream('more'), limit(2))
   stream.end()
   con.StreamPool.createStream('more')
 })

@@ -12,6 +12,7 @@ test('a caller\'s error has the class and the code of its table', () => {
   const limit = errors.callerError('ERR_MUX_STREAM_LIMIT', 256)
   assert.equal(limit.message, 'Maximum of Streams per Connection is reached (255)')
   assert.equal(limit.constructor, Error)
+  assert.match(errors.callerError('ERR_MUX_STREAM_LIMIT', 10).message, /maxStreams is 10\. End or destroy/)
   const value = errors.callerError('ERR_MUX_INVALID_VALUE', 'This value')
   assert.ok(value instanceof TypeError)
   assert.equal(value.code, 'ERR_MUX_INVALID_VALUE')

@@ -176,15 +176,20 @@ test('a signal that comes before the connect leaves nothing to send', async () =
   assert.deepEqual(fake.take(op.OPEN), [])
 })
 
-test('a signal is let go once the stream is there', () => {
+test('a signal governs the stream from its callback on, and needs no error listener', async () => {
   const { StreamPool, sent, opened } = pool()
   const controller = new AbortController()
   let stream
-  StreamPool.createStream(1, { signal: controller.signal }, (made) => { stream = made })
+  StreamPool.createStream(1, { signal: controller.signal }, (made) => {
+    stream = made
+    controller.abort(new Error('why'))
+  })
   sent()
   opened(0, 1)
-  controller.abort()
-  assert.equal(stream.destroyed, false)
+  assert.equal(stream.destroyed, true)
+  const { name, code, cause } = stream.errored
+  assert.deepEqual([name, code, cause.message], ['AbortError', 'ABORT_ERR', 'why'])
+  await turn()
 })
 
 test('callback and events run in the caller\'s async context', async () => {

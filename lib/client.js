@@ -12,8 +12,10 @@ const { Connection } = require('./connection')
 const context = require('./context')
 const engine = require('./engine')
 const { abortError, connectError } = require('./errors')
+const { describeClient, inspectable } = require('./inspect')
 const { callback, clientOptions, nativeSettings } = require('./options')
 const { installOn } = require('./unheard')
+const { capture, onRejection } = require('./rejections')
 
 /** @constructor Connects at once. A plain function, as MuxServer is. */
 function MuxClient (port, host, done) {
@@ -25,6 +27,7 @@ function MuxClient (port, host, done) {
   callback('callback', done)
   const options = clientOptions(port, host)
   EventEmitter.call(this)
+  if (options.connection.captureRejections) capture(this)
   engine.start()
   this._connection = new Connection(this, options.connection, context.capture())
   this._unwatch = undefined
@@ -51,6 +54,39 @@ MuxClient.prototype.destroy = function destroy (error) {
   return this
 }
 
+/** Closes at once, and tells the server why. Before the connect it gives that up. */
+MuxClient.prototype.close = function close (code, reason) {
+  this._connection.close(code, reason)
+  return this
+}
+
+/** Serves no more streams of the server's; before the connect, from then on. */
+MuxClient.prototype.goaway = function goaway () {
+  this._connection.goaway()
+  return this
+}
+
+/** A round trip to the server; before the connect it waits for that. @returns {Promise<number>} ms */
+MuxClient.prototype.ping = function ping () {
+  return this._connection.ping()
+}
+
+/** The counts of its connection; before the connect they are 0. */
+MuxClient.prototype.stats = function stats () {
+  return this._connection.stats()
+}
+
+/** As con.setTimeout(); the time that the connect takes counts too, as in net. */
+MuxClient.prototype.setTimeout = function setTimeout (ms, listener) {
+  callback('callback', listener)
+  this._connection.setTimeout(ms)
+  if (listener) {
+    if (ms > 0) context.once(this, 'timeout', listener)
+    else this.removeListener('timeout', listener)
+  }
+  return this
+}
+
 MuxClient.prototype.ref = function ref () {
   this._connection.ref()
   return this
@@ -68,6 +104,8 @@ Object.defineProperty(MuxClient.prototype, 'destroyed', {
 })
 
 installOn(MuxClient.prototype, EventEmitter, (client) => client._connection)
+
+onRejection(MuxClient, 'stream', (client, error) => client.destroy(error))
 
 function watch (client, signal) {
   const onAbort = () => client.destroy(abortError(signal))
@@ -170,6 +208,10 @@ MuxClient.prototype._emitStream = function (connection, stream) {
   }
 }
 
+MuxClient.prototype._connectionTells = function (connection, args) {
+  context.emit(connection._context, this, ...args)
+}
+
 // Reported where somebody listens. Where nobody does it is thrown, as an EventEmitter does.
 MuxClient.prototype._connectionError = function (connection, error) {
   const heard = connection.listenerCount('error') > 0
@@ -184,5 +226,7 @@ MuxClient.prototype._connectionClosed = function (connection, hadError) {
   if (this._unwatch) this._unwatch()
   context.emit(connection._context, this, 'close', hadError)
 }
+
+inspectable(MuxClient, 'MuxClient', describeClient)
 
 module.exports = { MuxClient }

@@ -9,8 +9,10 @@ const context = require('./context')
 const engine = require('./engine')
 const { callerError } = require('./errors')
 const { IdleTimer } = require('./idle-timer')
+const { describeConnection, inspectable } = require('./inspect')
 const { callback, invalid, MAX_UINT31, wireCode } = require('./options')
 const { Receiver } = require('./receiver')
+const { capture, onRejection } = require('./rejections')
 const { StreamPool } = require('./stream-pool')
 const { installOn } = require('./unheard')
 
@@ -26,6 +28,7 @@ class Connection extends Receiver {
   constructor (owner, settings, asyncContext) {
     super(owner, settings, asyncContext)
     this.StreamPool = new StreamPool(this)
+    if (settings.captureRejections) capture(this)
   }
 
   /** The wire in use: 'qmux' once both directions have switched, else 'legacy'. */
@@ -178,6 +181,8 @@ class Connection extends Receiver {
     return this
   }
 
+  _onIdle () { this._tell('timeout') }
+
   ref () {
     this._wantsRef = true
     this._updateRef()
@@ -194,5 +199,9 @@ class Connection extends Receiver {
 }
 
 installOn(Connection.prototype, EventEmitter, (connection) => connection)
+
+onRejection(Connection, 'stream', (connection, error) => connection.destroy(error))
+
+inspectable(Connection, 'Connection', describeConnection)
 
 module.exports = { Connection }

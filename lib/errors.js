@@ -8,8 +8,7 @@ const { getSystemErrorMap } = require('node:util')
 
 // What a caller does wrong or asks for too late. The class is the one Node uses for the same kind of mistake.
 const CALLER = {
-  // The text is that of version 0.1.0, word for word: programs may compare it. It names the highest id.
-  ERR_MUX_STREAM_LIMIT: [Error, (limit) => `Maximum of Streams per Connection is reached (${limit - 1})`],
+  ERR_MUX_STREAM_LIMIT: [Error, streamLimit],
   ERR_MUX_INVALID_VALUE: [TypeError, (what) => `${what} has no JSON form and cannot be sent`],
   ERR_MUX_VALUE_TOO_LARGE: [RangeError,
     (what, bytes, limit) => `${what} takes ${bytes} bytes as JSON; at most ${limit} can be sent`],
@@ -61,6 +60,15 @@ const PEER = {
   ERR_MUX_FLOOD: 'The peer sent too much of what is harmless in small numbers',
   ERR_MUX_CLOSED_BY_PEER: 'The peer closed the connection with an error code',
   ERR_MUX_IDLE_TIMEOUT: 'Nothing came from the peer for too long'
+}
+
+// For the limit of version 0.1.0 the text is that of version 0.1.0, word for word, because programs may compare it. It
+// names the highest id. A limit of the program's own is named as the program set it.
+function streamLimit (limit) {
+  const text = 'Maximum of Streams per Connection is reached'
+  return limit === 256
+    ? `${text} (255)`
+    : `${text}: maxStreams is ${limit}. End or destroy streams that are done, or raise it`
 }
 
 /** An error the peer caused, by breaking the protocol or by telling of one. It ended the connection, and nothing else. */
@@ -166,10 +174,11 @@ function connectErrors (errors) {
   return error
 }
 
-function peerError ({ code, message, closeCode, application }) {
+function peerError ({ code, message, closeCode, closeReason, application }) {
   const error = new MuxProtocolError(code, message)
   if (closeCode !== undefined) {
     error.closeCode = closeCode
+    error.closeReason = closeReason
     error.application = Boolean(application)
   }
   return error

@@ -1,8 +1,9 @@
 'use strict'
 
-// setTimeout() of a connection: 'timeout' after so many milliseconds without traffic. Costs nothing where unused.
+// setTimeout() of a connection or a stream: tells it when nothing moved for so many milliseconds. Costs nothing where
+// unused.
 //
-// This file may not: close a connection, or keep the process alive.
+// This file may not: close anything, emit anything, or keep the process alive.
 
 const context = require('./context')
 
@@ -11,10 +12,11 @@ const context = require('./context')
 const LOOKS = 4
 
 class IdleTimer {
-  constructor (connection, ms) {
-    this._connection = connection
+  /** @param subject its `_moved()` returns a number that changes with each movement; `_onIdle()` is told */
+  constructor (subject, ms) {
+    this._subject = subject
     this._ms = ms
-    this._moved = connection._moved()
+    this._moved = subject._moved()
     this._last = performance.now() // of the last movement, as far as known
     this._timer = null
     this._arm(ms)
@@ -22,7 +24,7 @@ class IdleTimer {
 
   /** There was traffic: a batch or a flush. */
   refresh () {
-    this._moved = this._connection._moved()
+    this._moved = this._subject._moved()
     this._last = performance.now()
     if (this._timer === null) this._arm(this._ms)
   }
@@ -40,8 +42,7 @@ class IdleTimer {
 }
 
 function onIdle (idle) {
-  const connection = idle._connection
-  const moved = connection._moved()
+  const moved = idle._subject._moved()
   const now = performance.now()
   if (moved !== idle._moved) {
     idle._moved = moved
@@ -50,7 +51,7 @@ function onIdle (idle) {
   const left = idle._ms - (now - idle._last)
   if (left > 0) return idle._arm(left)
   idle._timer = null
-  context.emit(connection._context, connection, 'timeout')
+  idle._subject._onIdle()
 }
 
 module.exports = { IdleTimer }

@@ -44,6 +44,8 @@ class Link extends EventEmitter {
     this.localAddress = undefined
     this.localPort = undefined
     this.localFamily = undefined
+    this.closeCode = undefined // what the peer gave close(), once it did
+    this.closeReason = undefined
     this._owner = owner
     this._settings = settings
     this._context = asyncContext
@@ -157,6 +159,22 @@ class Link extends EventEmitter {
     this._marks.fail(reason)
     if (this._pings !== null) this._pings.fail(reason)
     this._updateRef()
+  }
+
+  /** The peer told why it ends the connection: `told` is the error of that, or stands in its place for code 0. */
+  _noteClose (told) {
+    this.closeCode = told.closeCode
+    this.closeReason = told.closeReason
+    return told
+  }
+
+  /** Emits an event that a client passes on. */
+  _tell (...args) {
+    try {
+      context.emit(this._context, this, ...args)
+    } finally {
+      this._owner._connectionTells(this, args)
+    }
   }
 
   _report () {

@@ -21,6 +21,7 @@ const CONNECTION_DEFAULTS = {
   keepAlive: false, // as net
   keepAliveInitialDelay: 0, // ms; 0 leaves the system's own, as net
   allowHalfOpen: false, // as net
+  captureRejections: false, // as every EventEmitter; events.captureRejections switches it on for all of them
   protocol: 'auto',
   peer: 'auto',
   // 256 KiB: four of the largest frames we send; enough to keep a loopback or a LAN link busy over one turn of the
@@ -160,6 +161,7 @@ function connectionOptions (options) {
     keepAlive: boolean(options, 'keepAlive', d.keepAlive),
     keepAliveInitialDelay: integer(options, 'keepAliveInitialDelay', 0, MAX_UINT31, d.keepAliveInitialDelay),
     allowHalfOpen: boolean(options, 'allowHalfOpen', d.allowHalfOpen),
+    captureRejections: boolean(options, 'captureRejections', d.captureRejections),
     protocol: oneOf(options, 'protocol', ['auto', 'legacy', 'qmux'], d.protocol),
     peer: oneOf(options, 'peer', ['auto', 'new'], d.peer),
     readableHighWaterMark: integer(options, 'readableHighWaterMark', 1, MAX_UINT31, d.readableHighWaterMark),

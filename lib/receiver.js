@@ -8,6 +8,7 @@ const context = require('./context')
 const engine = require('./engine')
 const { callerError, connectionError, MuxProtocolError, streamError } = require('./errors')
 const { Link, finish } = require('./link')
+const { capture } = require('./rejections')
 const { MuxStream } = require('./stream')
 const unheard = require('./unheard')
 
@@ -68,13 +69,14 @@ class Receiver extends Link {
         this._owner._connected(this)
         return
       case CONN_END:
+        if (length > 0) this._noteClose(JSON.parse(engine.textAt(offset, length)))
         // Streams emit their 'end' in the ticks that follow; the connection's comes after them.
         this._peerEnded = true
         setImmediate(emitEnd, this)
         return
       case CONN_ERROR:
         this._peerEnded = false
-        this._shut(connectionError(engine.textAt(offset, length)))
+        this._shut(this._noteClose(connectionError(engine.textAt(offset, length))))
         this._report()
         return
       default: {
@@ -119,6 +121,7 @@ class Receiver extends Link {
     const meta = text === '' ? undefined : text
     const stream = new MuxStream(this, handle, id, meta, this._context, true, true, this._sendsQmux())
     this._streams.set(handle, stream)
+    if (this._settings.captureRejections) capture(stream)
     this._accepted++
     if (this._unheard === null && this._owner._hearsStreams(this)) this._announce(stream)
     else unheard.add(this, stream)
@@ -151,7 +154,7 @@ class Receiver extends Link {
     }
     if (this._peerGoesAway) return
     this._peerGoesAway = true
-    context.emit(this._context, this, 'goaway')
+    this._tell('goaway')
   }
 
   _emitEnd () {

@@ -12,7 +12,9 @@ const { Connection } = require('./connection')
 const context = require('./context')
 const engine = require('./engine')
 const { connectionError, listenError, notRunning } = require('./errors')
+const { describeServer, inspectable } = require('./inspect')
 const { callback, nativeSettings, serverOptions } = require('./options')
+const { capture, onRejection } = require('./rejections')
 
 const SERVER_CLOSED = 25
 const SERVER_ERROR = 26
@@ -25,6 +27,7 @@ function MuxServer (port, host) {
   if (!(this instanceof MuxServer)) return new MuxServer(port, host)
   const options = serverOptions(port, host)
   EventEmitter.call(this)
+  if (options.connection.captureRejections) capture(this)
   engine.start()
   this.listening = false
   this.maxConnections = options.maxConnections
@@ -66,6 +69,12 @@ MuxServer.prototype.close = function close (done) {
   return this
 }
 
+/** Destroys the open connections. Does not stop listening. */
+MuxServer.prototype.closeAllConnections = function closeAllConnections () {
+  for (const connection of [...this._connections]) connection.destroy()
+  return this
+}
+
 MuxServer.prototype.getConnections = function getConnections (done) {
   process.nextTick(done, null, this._connections.size)
   return this
@@ -86,6 +95,9 @@ MuxServer.prototype.unref = function unref () {
 MuxServer.prototype[Symbol.asyncDispose || Symbol.for('nodejs.asyncDispose')] = function dispose () {
   return new Promise((resolve) => this.close(() => resolve()))
 }
+
+// A listener of the program's failed, not the server: as net.Server, it loses that connection.
+onRejection(MuxServer, 'connection', (server, error) => server.emit('error', error))
 
 function begin (server, options) {
   if (options.path !== undefined) return listen(server, { path: options.path })
@@ -215,6 +227,9 @@ MuxServer.prototype._emitStream = function (connection, stream) {
   context.emit(connection._context, connection, 'stream', stream)
 }
 
+// A server's connections are many: what they tell is theirs.
+MuxServer.prototype._connectionTells = function () {}
+
 // A peer's doing never throws here: somebody listens, or it is only told by 'close'.
 MuxServer.prototype._connectionError = function (connection, error) {
   if (connection.listenerCount('error') > 0) connection.emit('error', error)
@@ -225,5 +240,7 @@ MuxServer.prototype._connectionClosed = function (connection) {
   this._connections.delete(connection)
   closeIfDone(this)
 }
+
+inspectable(MuxServer, 'MuxServer', describeServer)
 
 module.exports = { MuxServer }

@@ -4,10 +4,12 @@
 //
 // This file may not: send stream data, or emit events.
 
+const { govern, watch } = require('./abort')
 const context = require('./context')
 const engine = require('./engine')
 const { abortError, callerError, streamError } = require('./errors')
 const { invalid, streamOptions } = require('./options')
+const { capture } = require('./rejections')
 const { MuxStream } = require('./stream')
 const { boundedJson } = require('./values')
 
@@ -32,7 +34,7 @@ class PendingOpen {
     this._over = false // nobody waits any more
     this._resolve = noop
     this._reject = noop
-    this._onAbort = undefined
+    this._unwatch = undefined
     this._handle = connection._streams.take(this)
     if (connection._open) this._send()
     else connection._unsent.push(this)
@@ -56,8 +58,8 @@ class PendingOpen {
   }
 
   _unlisten () {
-    if (this._onAbort !== undefined) this._signal.removeEventListener('abort', this._onAbort)
-    this._onAbort = undefined
+    if (this._unwatch !== undefined) this._unwatch()
+    this._unwatch = undefined
   }
 
   _uncount () {
@@ -67,9 +69,7 @@ class PendingOpen {
   }
 
   _watch (signal) {
-    if (signal === undefined) return
-    this._onAbort = () => this._abort()
-    signal.addEventListener('abort', this._onAbort, { once: true })
+    if (signal !== undefined) this._unwatch = watch(signal, () => this._abort())
   }
 
   _abort () {
@@ -87,9 +87,12 @@ class PendingOpen {
     if (!this._over && connection._canSend()) {
       this._over = true
       this._unlisten()
+      const signal = this._signal
       const stream = new MuxStream(connection, this._handle, id, this._meta, this._context, false, this._messages,
         connection._sendsQmux())
+      if (connection._settings.captureRejections) capture(stream)
       connection._streams.set(this._handle, stream)
+      if (signal !== undefined) govern(stream, signal)
       this._resolve(stream)
       return
     }
@@ -105,7 +108,7 @@ class PendingOpen {
     if (this._over) return
     const connection = this._connection
     this._fail(streamError('ERR_MUX_STREAM_REFUSED', code))
-    context.emit(connection._context, connection, 'streamRefused', this._meta, code)
+    connection._tell('streamRefused', this._meta, code)
   }
 
   /** @returns {boolean} whether the handle may be used again: at once */
@@ -139,6 +142,15 @@ class StreamPool {
     this.#connection = connection
   }
 
+  /** The live streams by their ids: a new object each time. One of this end's goes before one of the peer's. */
+  get streams () {
+    const streams = {}
+    for (const entry of this.#connection._streams.entries().reverse()) {
+      if (entry instanceof MuxStream && !entry.destroyed) streams[entry.id] = entry
+    }
+    return streams
+  }
+
   /**
    * Opens a stream. With `done` it returns undefined and calls `done.call(stream, stream)` once the other side
    * acknowledged; without it, it returns a Promise of the stream.
@@ -158,7 +170,11 @@ class StreamPool {
     if (signal !== undefined && signal.aborted) failure = abortError(signal)
     else if (connection.destroyed || connection._ended) failure = connection._reason()
     else if (connection._peerGoesAway) failure = streamError('ERR_MUX_GOAWAY')
-    if (failure !== undefined) return done === undefined ? ignorable(Promise.reject(failure)) : undefined
+    if (failure !== undefined) {
+      if (done === undefined) return ignorable(Promise.reject(failure))
+      tellFailed(connection, failure, meta)
+      return undefined
+    }
     const limit = connection._limit()
     if (connection._live() >= limit) throw callerError('ERR_MUX_STREAM_LIMIT', limit)
 
@@ -166,6 +182,7 @@ class StreamPool {
     open._watch(signal)
     if (done !== undefined) {
       open._resolve = (stream) => context.run(open._context, done, stream, stream)
+      open._reject = (error) => tellFailed(connection, error, meta)
       return undefined
     }
     return ignorable(new Promise((resolve, reject) => {
@@ -173,6 +190,14 @@ class StreamPool {
       open._reject = reject
     }))
   }
+}
+
+// The callback of version 0.1.0 uses its first argument at once, so it cannot be called without a stream. Whoever wants
+// to know listens.
+function tellFailed (connection, error, meta) {
+  const tell = () => connection._tell('streamFailed', error, meta)
+  // Outside any context: the event is in that of the connection, not in that of whoever opened.
+  context.root.runInAsyncScope(process.nextTick, process, tell)
 }
 
 // Who ignores the Promise ignores its failure too; who awaits it gets it.

@@ -12,7 +12,7 @@ const halfOpen = require('./half-open')
 const { isWatched } = require('./node-buffer')
 const { Reader } = require('./stream-reader')
 const { WRITES, BOTH, NO_WRITES, ENDED, WRITING, ANSWERING, BLOCKED, MUTED } = require('./stream-state')
-const { boundedJson, sendable } = require('./values')
+const { boundedJson, isBytes, sendable } = require('./values')
 
 // Taken out once: looking them up in the module for each message is a tenth of the time.
 const { data: sendData, op } = engine
@@ -195,8 +195,8 @@ class Writer extends Reader {
     let bytes
     let json
     if (value !== undefined && value !== null) {
-      const isBytes = ArrayBuffer.isView(value) || (typeof value === 'string' && (encoding || this._encoding))
-      if (isBytes) bytes = sendable(value, encoding || this._encoding)
+      const goesAsBytes = isBytes(value) || (typeof value === 'string' && (encoding || this._encoding))
+      if (goesAsBytes) bytes = sendable(value, encoding || this._encoding)
       else json = boundedJson(value, 'This end value')
     }
     this._accept()

@@ -11,7 +11,9 @@ const { callerError, streamError } = require('./errors')
 const halfOpen = require('./half-open')
 const { forgetMeta, parseMeta } = require('./meta')
 const { clearBuffered, isHeard, isWatched } = require('./node-buffer')
+const { describeStream, inspectable } = require('./inspect')
 const { wireCode } = require('./options')
+const { asSocket } = require('./stream-socket')
 const { Writer } = require('./stream-writer')
 const {
   READS, WRITES, BOTH, NO_WRITES, ENDED, WRITING, ANSWERING, MUTED, UNCLAIMED, CLAIMED, NO_READS, noStream
@@ -309,5 +311,8 @@ function dropLeft (stream) {
   stream._discard(0)
   stream._close()
 }
+
+asSocket(MuxStream)
+inspectable(MuxStream, 'MuxStream', describeStream)
 
 module.exports = { MuxStream }

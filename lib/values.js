@@ -4,11 +4,35 @@
 //
 // This file may not: keep a reference to a caller's value, or send anything.
 
+const { isAnyArrayBuffer, isNativeError, isSharedArrayBuffer } = require('node:util').types
 const { callerError } = require('./errors')
 const { MAX_JSON } = require('./options')
 
+// Built-ins of which JSON.stringify() keeps nothing, or next to nothing: `{}` arrives, and no error tells the sender.
+// They are known by the tag that Object.prototype.toString() reads, which is the same in every realm.
+const WITHOUT_JSON = new Set([
+  'ArrayBuffer', 'SharedArrayBuffer', 'DataView', 'Map', 'Set', 'WeakMap', 'WeakSet', 'WeakRef', 'Promise', 'RegExp',
+  'Error', 'DOMException', 'Symbol', 'Generator', 'AsyncGenerator', 'Array Iterator', 'Map Iterator', 'Set Iterator',
+  'Blob', 'File', 'FormData', 'Headers', 'Request', 'Response', 'URLSearchParams', 'ReadableStream', 'WritableStream',
+  'TransformStream', 'CryptoKey'
+].map((name) => `[object ${name}]`))
+
+const { toString } = Object.prototype
+
+/** Whether an object is one of those. An object with a toJSON() says itself what its JSON is. */
+function isWithoutJson (value) {
+  const prototype = Object.getPrototypeOf(value)
+  // Nearly everything that is sent is one of these two.
+  if (prototype === Object.prototype || prototype === Array.prototype) return false
+  if (typeof value.toJSON === 'function') return false
+  return isNativeError(value) || WITHOUT_JSON.has(toString.call(value))
+}
+
 /** The JSON text of a value. What has none cannot be sent. */
 function stringify (value, what) {
+  if (typeof value === 'object' && value !== null && isWithoutJson(value)) {
+    throw callerError('ERR_MUX_INVALID_VALUE', `${what}, ${toString.call(value)},`)
+  }
   const text = JSON.stringify(value)
   if (text === undefined) throw callerError('ERR_MUX_INVALID_VALUE', what)
   return text
@@ -25,8 +49,16 @@ function boundedJson (value, what) {
   return text
 }
 
-function bytesOf (view) {
-  return view instanceof Uint8Array ? view : new Uint8Array(view.buffer, view.byteOffset, view.byteLength)
+/** Whether a value goes as its bytes. */
+function isBytes (value) {
+  return ArrayBuffer.isView(value) || isAnyArrayBuffer(value)
+}
+
+function bytesOf (value) {
+  if (value instanceof Uint8Array) return value
+  if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
+  // Shared memory is copied here, because another thread may change it while native code reads it.
+  return isSharedArrayBuffer(value) ? new Uint8Array(value).slice() : new Uint8Array(value)
 }
 
 function encodingOf (name) {
@@ -43,9 +75,9 @@ function encodingOf (name) {
  * encoding. Throws before anything has changed.
  */
 function sendable (value, encoding) {
-  if (ArrayBuffer.isView(value)) return bytesOf(value)
+  if (isBytes(value)) return bytesOf(value)
   if (typeof value === 'string' && encoding) return { text: value, encoding: encodingOf(encoding) }
   return { text: stringify(value, 'This value'), encoding: 'utf8' }
 }
 
-module.exports = { boundedJson, sendable }
+module.exports = { boundedJson, isBytes, sendable }

@@ -137,7 +137,7 @@ test('an open that is aborted before its meta is through leaves its place to oth
     abort.abort()
     await assert.rejects(opening)
   }
-  await within(client.StreamPool.createStream('the last one'), 'a place', 5000)
+  await within(client.StreamPool.createStream('the last one'), 'a place')
 })
 
 test('a stream that is stopped before it is accepted or refused is answered by its reset alone', async (t) => {
@@ -158,7 +158,7 @@ test('a stream that is stopped before it is accepted or refused is answered by i
     assert.equal(con.stats().queuedBytes, 0)
     // What was never sent keeps nobody from ending.
     con.end()
-    await within(peer.wire.ended, `the end of the connection whose stream was ${what}`, 5000)
+    await within(peer.wire.ended, `the end of the connection whose stream was ${what}`)
   }
   await check()
 })

@@ -12,21 +12,22 @@ const KIB = 1024
 const one = up(0)
 const QMUX = { server: { protocol: 'qmux' }, client: { protocol: 'qmux' } }
 
+// Above what a loaded machine keeps a healthy neighbour from answering a ping.
+const IDLE = { idleTimeout: 2000, pingInterval: 400 }
+
 everywhere(test, 'a record that comes byte by byte does not keep a connection from idling out', async (t, route) => {
-  const { open, fails, check } = await siege(t, { ...route, idleTimeout: 300, pingInterval: 100 })
+  const { open, fails, check } = await siege(t, { ...route, ...IDLE })
   const attacker = await open()
-  const start = Date.now()
   attacker.wire.send(numbers(5000))
   const timer = setInterval(() => attacker.wire.send(f.padding()), 10)
   t.after(() => clearInterval(timer))
   await fails(attacker, 'ERR_MUX_IDLE_TIMEOUT')
   clearInterval(timer)
-  assert.ok(Date.now() - start < 5000)
   await check()
 })
 
 test('nor do the pings that it leaves unanswered, nor bytes that it never reads', async (t) => {
-  const { open, fails, check } = await siege(t, { protocol: 'auto', idleTimeout: 300, pingInterval: 100 })
+  const { open, fails, check } = await siege(t, { protocol: 'auto', ...IDLE })
   const prepare = (con) => con.on('stream', (stream) => {
     stream.on('error', () => {}).resume()
     const fill = () => { while (stream.write(Buffer.alloc(64 * KIB))); }
@@ -36,7 +37,7 @@ test('nor do the pings that it leaves unanswered, nor bytes that it never reads'
   const attacker = await open({ prepare })
   attacker.peer.send(f.open(one))
   attacker.wire.stopReading()
-  const [hadError] = await within(attacker.closed, 'the end', 10_000)
+  const [hadError] = await within(attacker.closed, 'the end')
   assert.equal(hadError, true)
   attacker.wire.startReading()
   await fails(attacker, 'ERR_MUX_IDLE_TIMEOUT')
@@ -193,13 +194,13 @@ test('a refusal whose code comes in parts is a refusal, and ties up nobody', asy
     const peer = await server.open()
     const { id } = await peer.next('stream')
     parts.forEach((part, index) => peer.send(f.message(id, Buffer.from(part), { fin: index === parts.length - 1 })))
-    await within(peer.roundTrip(1), `an answer behind ${JSON.stringify(parts)}`, 3000)
+    await within(peer.roundTrip(1), `an answer behind ${JSON.stringify(parts)}`)
     peer.wire.destroy()
   }
   const whole = await server.open()
   const { id } = await whole.next('stream')
   await whole.wire.dribble(record(f.message(id, Buffer.from([1, 0x40, 70]), { fin: true })))
-  await within(whole.roundTrip(1), 'an answer behind a refusal byte by byte', 3000)
+  await within(whole.roundTrip(1), 'an answer behind a refusal byte by byte')
   await server.servesOthers()
 })
 

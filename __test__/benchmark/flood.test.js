@@ -35,11 +35,20 @@ class FakeStream extends EventEmitter {
   end () { this.hasEnded = true }
 }
 
+// A clock on which no time passes: no turn ends by it.
+const STANDING = { now: () => 0 }
+
+// One that goes on by a millisecond with each look.
+function ticking () {
+  let now = 0
+  return { now: () => now++ }
+}
+
 test('a flood writes to its streams in turn and leaves out those that are full', async () => {
   const { Flood } = await load
   const order = []
   const streams = [3, 1, 2].map((room, index) => new FakeStream(room, () => order.push(index)))
-  const flood = new Flood(streams, { size: 8 })
+  const flood = new Flood(streams, { size: 8, clock: STANDING })
   flood.start()
   assert.deepEqual(order, [0, 1, 2, 0, 2, 0])
   streams[1].drain(2)
@@ -52,7 +61,7 @@ test('a flood writes to its streams in turn and leaves out those that are full',
 test('a flood that is never held back lets the event loop turn', async () => {
   const { Flood } = await load
   const stream = new FakeStream()
-  const flood = new Flood([stream], { size: 8 })
+  const flood = new Flood([stream], { size: 8, clock: ticking() })
   flood.start()
   const before = stream.writes
   assert.ok(before > 0)
@@ -66,7 +75,7 @@ test('a flood that is never held back lets the event loop turn', async () => {
 test('a flood whose stream drains before the event loop turns lets it turn too', async () => {
   const { Flood } = await load
   const stream = new FakeStream(1, () => process.nextTick(() => stream.drain(1)))
-  const flood = new Flood([stream], { size: 8 })
+  const flood = new Flood([stream], { size: 8, clock: ticking() })
   flood.start()
   await turn()
   flood.stop()
@@ -76,7 +85,7 @@ test('a flood whose stream drains before the event loop turns lets it turn too',
 test('a stream that drains inside write() goes on', async () => {
   const { Flood } = await load
   const stream = new FakeStream(1, () => stream.emit('drain'))
-  const flood = new Flood([stream], { size: 8, limit: 5 })
+  const flood = new Flood([stream], { size: 8, limit: 5, clock: STANDING })
   flood.start()
   assert.equal(await flood.ended, 5)
 })
@@ -84,7 +93,7 @@ test('a stream that drains inside write() goes on', async () => {
 test('a paced flood writes what it has credit for, whatever write() returns', async () => {
   const { Flood, pacedMessages } = await load
   const stream = new FakeStream(0)
-  const flood = new Flood([stream], { size: 65536, isPaced: true })
+  const flood = new Flood([stream], { size: 65536, isPaced: true, clock: ticking() })
   const first = pacedMessages(65536)
   const until = async (writes) => { while (stream.writes < writes) await turn() }
   flood.start()
@@ -100,7 +109,7 @@ test('a paced flood writes what it has credit for, whatever write() returns', as
 test('a flood with a limit ends by itself', async () => {
   const { Flood } = await load
   const stream = new FakeStream()
-  const flood = new Flood([stream], { size: 8, limit: 100 })
+  const flood = new Flood([stream], { size: 8, limit: 100, clock: ticking() })
   flood.start()
   assert.equal(await flood.ended, 100)
   assert.deepEqual([stream.writes, stream.hasEnded], [100, true])

@@ -75,6 +75,9 @@ const VALUES = [
   ['a Uint8Array as its bytes', Uint8Array.of(1, 2, 3), '\x01\x02\x03'],
   ['a part of a Uint8Array as those bytes', new Uint8Array(Uint8Array.of(9, 8, 7, 6).buffer, 1, 2), '\x08\x07'],
   ['a part of a Buffer as those bytes', Buffer.from('abcdef').subarray(2, 4), 'cd'],
+  ['an ArrayBuffer as its bytes', Uint8Array.of(7, 8).buffer, '\x07\x08'],
+  ['a long SharedArrayBuffer as its bytes', new SharedArrayBuffer(10_000), '\x00'.repeat(10_000)],
+  ['a view of shared memory as its bytes', new Uint8Array(new SharedArrayBuffer(10_000), 1), '\x00'.repeat(9999)],
   ['an empty Buffer as nothing, in a data event of its own', Buffer.alloc(0), '']
 ]
 
@@ -94,12 +97,19 @@ for (const [title, value, expected] of VALUES) {
 test('write throws at once on what has no JSON, and the stream goes on', async (t) => {
   const { creator, acceptor } = await connectStream(t)
   const arriving = take(acceptor, 1)
-  for (const value of [undefined, Symbol('s'), { toJSON () {} }]) {
+  for (const value of [undefined, Symbol('s'), { toJSON () {} }, new Map([[1, 2]]), new Error('x')]) {
     assert.throws(() => creator.write(value), { code: 'ERR_MUX_INVALID_VALUE' })
   }
   assert.throws(() => creator.write(1n), Error)
   creator.write(Buffer.from('still here'))
   assert.equal(String((await arriving)[0]), 'still here')
+})
+
+test('an ArrayBuffer that ends a stream arrives as data', async (t) => {
+  const { creator, acceptor } = await connectStream(t)
+  creator.end(Uint8Array.of(1, 2).buffer)
+  const { chunks, endArguments } = await collect(acceptor)
+  assert.deepEqual([Buffer.concat(chunks).toString('hex'), endArguments], ['0102', []])
 })
 
 test('write with an explicit encoding sends the encoded string itself', async (t) => {

@@ -108,7 +108,7 @@ function emitted () {
   const files = {
     'server.js': 'MuxServer', 'client.js': 'MuxClient', 'connection.js': 'Connection', 'link.js': 'Connection',
     'receiver.js': 'Connection', 'idle-timer.js': 'Connection', 'stream.js': 'MuxStream',
-    'stream-reader.js': 'MuxStream', 'stream-writer.js': 'MuxStream'
+    'stream-reader.js': 'MuxStream', 'stream-socket.js': 'MuxStream', 'stream-writer.js': 'MuxStream'
   }
   const found = { MuxServer: new Set(), MuxClient: new Set(), Connection: new Set(), MuxStream: new Set() }
   for (const [file, source] of sources) {
@@ -118,6 +118,11 @@ function emitted () {
       const owner = target === 'this' ? files[file] : targets[target]
       assert.ok(owner, `lib/${file} emits '${name}' on something this test does not know`)
       found[owner].add(name)
+    }
+    // What a connection tells its client passes on.
+    for (const [, name] of source.matchAll(/\b_tell\('(\w+)'/g)) {
+      found.Connection.add(name)
+      found.MuxClient.add(name)
     }
   }
   return found

@@ -21,14 +21,16 @@ export function pacedMessages (size) {
 
 /**
  * Writes to all streams in turn, one message each, and leaves out those that wait for 'drain'. `limit` is for a run
- * that counts messages instead of time. Where `isPaced`, credit() says how much more may be written.
+ * that counts messages instead of time. Where `isPaced`, credit() says how much more may be written. Turns end by the
+ * `clock`.
  */
 export class Flood {
-  constructor (streams, { size, limit = Infinity, isPaced = false }) {
+  constructor (streams, { size, limit = Infinity, isPaced = false, clock = performance }) {
     this.sent = 0
     this.ended = new Promise((resolve) => { this._resolve = resolve })
     this._limit = limit
     this._isPaced = isPaced
+    this._clock = clock
     this._credit = isPaced ? pacedMessages(size) : Infinity
     this._at = 0
     this._isBusy = false
@@ -68,7 +70,7 @@ export class Flood {
     this._isBusy = true
     // A 'drain' may come before the event loop has turned, again and again: all of it is one turn.
     if (this._turnEnds === 0) {
-      this._turnEnds = performance.now() + TURN
+      this._turnEnds = this._clock.now() + TURN
       setImmediate(() => this._nextTurn())
     }
     this._isWaiting = this._write()
@@ -86,7 +88,7 @@ export class Flood {
   _write () {
     const ready = this._ready
     while (ready.length > 0 && this._credit > 0) {
-      if (performance.now() > this._turnEnds) return true
+      if (this._clock.now() > this._turnEnds) return true
       let writes = Math.min(STRIDE, this._credit, this._limit - this.sent)
       if (writes <= 0) {
         this.stop()

@@ -147,8 +147,11 @@ fn cut(text: &str, most: usize) -> &str {
 pub fn close(connection: &Arc<Connection>, failure: Option<Failure>) {
     with_collector(connection, |collector| {
         let error = match failure {
-            Some(Failure::Protocol(ProtocolError::ClosedByPeer { code: 0, .. })) => {
-                collector.plain(kind::CONN_END, 0, 0);
+            Some(Failure::Protocol(ProtocolError::ClosedByPeer {
+                code: 0, reason, ..
+            })) => {
+                let told = json!({ "closeCode": 0, "closeReason": reason });
+                collector.text(kind::CONN_END, 0, &told.to_string(), 0);
                 None
             }
             Some(Failure::Protocol(error)) => Some(describe(&error)),
@@ -169,10 +172,13 @@ pub fn close(connection: &Arc<Connection>, failure: Option<Failure>) {
 fn describe(error: &ProtocolError) -> Value {
     let mut text = json!({ "origin": "peer", "code": error.code(), "message": error.to_string() });
     if let ProtocolError::ClosedByPeer {
-        code, application, ..
+        code,
+        application,
+        reason,
     } = error
     {
         text["closeCode"] = json!(code);
+        text["closeReason"] = json!(reason);
         text["application"] = json!(application);
     }
     text
@@ -396,6 +402,7 @@ mod tests {
                 "code": "ERR_MUX_CLOSED_BY_PEER",
                 "message": error.to_string(),
                 "closeCode": 1_u64 << 40,
+                "closeReason": "enough",
                 "application": true,
             })
         );

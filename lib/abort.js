@@ -1,0 +1,47 @@
+'use strict'
+
+// What waits for the abort of a signal: opens under way, and the streams that came of them.
+//
+// This file may not: know how a stream is opened, or hold a stream that has closed.
+
+const { abortError } = require('./errors')
+
+// The callbacks by signal. A signal has one listener of ours, however many streams it governs: Node warns of a leak
+// from the eleventh on.
+const waiting = new WeakMap()
+
+/** Calls `onAbort` once, when the signal is aborted. @returns {function} takes that back */
+function watch (signal, onAbort) {
+  const callbacks = waiting.get(signal) ?? listen(signal)
+  callbacks.add(onAbort)
+  return () => {
+    // A signal may live far longer than its streams.
+    if (callbacks.delete(onAbort) && callbacks.size === 0) callbacks.unlisten()
+  }
+}
+
+function listen (signal) {
+  const callbacks = new Set()
+  const onEvent = () => {
+    callbacks.unlisten()
+    for (const callback of [...callbacks]) callback()
+    callbacks.clear()
+  }
+  callbacks.unlisten = () => {
+    signal.removeEventListener('abort', onEvent)
+    if (waiting.get(signal) === callbacks) waiting.delete(signal)
+  }
+  waiting.set(signal, callbacks)
+  signal.addEventListener('abort', onEvent)
+  return callbacks
+}
+
+/**
+ * Destroys the stream when the signal is aborted. The abort is this program's own wish and needs no listener: 'error'
+ * is emitted where somebody listens, as when the peer ends a stream.
+ */
+function govern (stream, signal) {
+  stream.once('close', watch(signal, () => stream._fail(abortError(signal))))
+}
+
+module.exports = { govern, watch }
