@@ -230,8 +230,8 @@ export class MuxStream<Meta = any> extends Duplex {
   stopSending (code?: number): this
   /**
    * Does not accept the stream: its creator's createStream() fails with ERR_MUX_STREAM_REFUSED and this code. Throws
-   * ERR_MUX_ALREADY_ACCEPTED except in a 'stream' listener, and there behind a write. On the legacy wire the stream is
-   * accepted and discarded.
+   * ERR_MUX_ALREADY_ACCEPTED once the stream was used. If it is acknowledged by then, its creator's stream is reset. On the
+   * legacy wire the stream is accepted and discarded.
    */
   refuse (code?: number): this
   /** Says how urgent what this end sends is; what is left out has its default. */

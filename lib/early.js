@@ -127,7 +127,8 @@ let warned = false
 function warnOfDiscard () {
   if (warned) return
   warned = true
-  process.emitWarning('A muxed stream that nobody reads received more than unclaimedLimit; its data is discarded',
+  process.emitWarning('A muxed stream that nobody reads was discarded: listen to \'stream\' and read every stream, or ' +
+    'destroy it',
     { type: 'MuxWarning', code: 'MUX_STREAM_DISCARDED' })
 }
 

@@ -67,7 +67,8 @@ const isPublic = (name) => typeof name === 'string' && !/^(_.*|constructor|domai
 function publicNames (object, base) {
   const names = new Set()
   for (let at = object; at !== base.prototype; at = Object.getPrototypeOf(at)) {
-    for (const name of Reflect.ownKeys(at)) if (isPublic(name)) names.add(name)
+    // What an EventEmitter has is told by its name.
+    for (const name of Reflect.ownKeys(at)) if (isPublic(name) && !(name in EventEmitter.prototype)) names.add(name)
   }
   return [...names].sort()
 }

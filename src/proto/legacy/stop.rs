@@ -23,7 +23,8 @@ impl Legacy {
             return;
         };
         // Said twice it is no news, and no work for the application.
-        let is_news = stream.acked && !stream.ended && !std::mem::replace(&mut stream.stopped, true);
+        let is_news =
+            stream.acked && !stream.ended && !std::mem::replace(&mut stream.stopped, true);
         if is_news {
             cx.sink.emit(
                 Event::Stopped(Handle::local(slot)),
