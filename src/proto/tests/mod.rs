@@ -9,6 +9,7 @@ mod application;
 mod bodies;
 mod bytes;
 mod choices;
+mod codes;
 mod corpus;
 mod judge;
 mod ledger;
