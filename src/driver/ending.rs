@@ -90,6 +90,7 @@ fn say_farewell(
     collector: &mut Collector,
 ) -> (Option<Failure>, Option<VecDeque<Transmit>>) {
     let mut inner = connection.lock();
+    inner.joining.give_up(collector);
     // An error found behind a close is nobody's concern.
     let failure = match inner.failure.take() {
         Some(Failure::Closed) => Some(Failure::Closed),

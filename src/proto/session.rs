@@ -13,7 +13,7 @@
 
 use super::config::{Config, Protocol, Side};
 use super::error::ProtocolError;
-use super::event::{Event, Handle, Payload, PeerKind, Sink, Wires};
+use super::event::{Event, Handle, Partial, Payload, PeerKind, Sink, Wires};
 use super::legacy::{self, Legacy};
 use super::marks::Marks;
 use super::negotiate::{self, Negotiation, Start};
@@ -189,6 +189,16 @@ impl Session {
             Receiving::Qmux => self.receive_qmux(input, 0, sink),
             Receiving::Legacy => self.receive_legacy(input, sink),
             Receiving::Start => self.receive_start(input, sink),
+        }
+    }
+
+    /// The message within which the last input ended, if its parts are to be put together. What was emitted of it is the
+    /// last event, and what comes is emitted first of the next input, unless nobody wants it any more.
+    pub fn partial(&self) -> Option<Partial> {
+        match self.receiving {
+            Receiving::Qmux => self.qmux.as_ref()?.partial(),
+            Receiving::Legacy => self.legacy.partial(),
+            Receiving::Start => None,
         }
     }
 

@@ -21,7 +21,7 @@
 
 use super::super::config::{Config, Side};
 use super::super::error::ProtocolError;
-use super::super::event::{Event, Handle, Payload, PeerKind, Sink};
+use super::super::event::{Event, Handle, MAX_MESSAGE, Partial, Payload, PeerKind, Sink};
 use super::super::json;
 use super::super::marks::Marks;
 use super::super::negotiate::{self, Negotiation};
@@ -464,6 +464,15 @@ impl Legacy {
     /// Whether the peer has switched to the other wire.
     pub fn is_over(&self) -> bool {
         self.is_over
+    }
+
+    /// The message under way, if it is passed on as it comes and short enough to be put together.
+    pub fn partial(&self) -> Option<Partial> {
+        let Target::Stream(stream) = self.target else {
+            return None;
+        };
+        let (length, missing) = self.decoder.under_way()?;
+        (length <= MAX_MESSAGE).then_some(Partial { stream, missing })
     }
 
     /// Whether the peer may finish here.

@@ -310,6 +310,7 @@ impl Qmux {
         self.bodies.start(Target::Stream {
             handle,
             fin,
+            length,
             is_whole,
         });
         Ok(())

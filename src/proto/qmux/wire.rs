@@ -8,7 +8,7 @@
 
 use super::super::config::{Config, Side};
 use super::super::error::ProtocolError;
-use super::super::event::{Event, Handle, Payload, Sink};
+use super::super::event::{Event, Handle, MAX_MESSAGE, Payload, Sink};
 use super::super::marks::Marks;
 use super::super::outbox::Outbox;
 use super::bodies::Bodies;
@@ -18,7 +18,7 @@ use super::decoder::Decoder;
 use super::frame;
 use super::parameters::Parameters;
 use super::ping::Ping;
-use super::record::{MAX_GATHERED, Records};
+use super::record::Records;
 use super::scheduler::Scheduler;
 use super::stream::NO_MARK;
 use super::streams::Streams;
@@ -82,7 +82,7 @@ pub struct Qmux {
     pub(super) blocked: u64,
     pub(super) unbegun: u64,
     pub(super) ready: u64,
-    /// Longest message that is always sent whole.
+    /// Longest message that is always sent whole, although others wait.
     pub(super) whole: usize,
     /// Longest payload of one frame.
     pub(super) longest: usize,
@@ -115,14 +115,11 @@ const HEADER_ROOM: usize = 1 + 8 + 8;
 /// The same where no offset is needed.
 const OUR_HEADER: usize = 1 + 8;
 
-/// Longest message that is sent whole although others wait: what fits into a record with its header.
-const WHOLE: usize = MAX_GATHERED - HEADER_ROOM - 8;
-
 /// Frames of the peer's that may speak of a stream which has just ended here: a stop, a reset, credit, and a spare one.
 const CROSSING: u32 = 4;
 
 /// Longest payload of one frame where the peer takes any length.
-const LONGEST: usize = 64 << 10;
+const LONGEST: usize = MAX_MESSAGE;
 
 impl Qmux {
     /// A connection on which nothing was sent or received. `seed` should be random.
@@ -203,7 +200,9 @@ impl Qmux {
             // At half a window credit goes back, so a message of half a window never waits in vain.
             let windows = peer.max_data.min(peer.max_stream_data_local);
             let half = windows.min(peer.max_stream_data_remote) / 2;
-            self.whole = WHOLE.min(usize::try_from(half).unwrap_or(usize::MAX));
+            self.whole = self
+                .longest
+                .min(usize::try_from(half).unwrap_or(usize::MAX));
         }
         self.peer = Some(peer);
     }

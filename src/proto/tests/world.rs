@@ -88,8 +88,8 @@ impl Rules {
             .iter()
             .any(|config| config.protocol == Protocol::Legacy);
         let whole = |receiver: &Config| match legacy {
-            true => 16 << 10,
-            false => (16 << 10)
+            true => MAX_MESSAGE,
+            false => (MAX_MESSAGE as u64)
                 .min(receiver.qmux.stream_window / 2)
                 .min(receiver.qmux.connection_window / 2)
                 .min(receiver.qmux.max_record_size - 32) as usize,
