@@ -54,8 +54,8 @@ pub struct Session {
     /// Those who wait until everything is sent.
     barriers: Vec<u32>,
     held: u64,
-    /// What the application wants of streams and only QMux can say, until it is known whether the peer speaks it.
-    undone: Vec<(Handle, commands::Undone)>,
+    /// What the application wants and only QMux can say, until it is known whether the peer speaks it.
+    undone: commands::UndoneSet,
     /// Nothing is commanded any more.
     is_finishing: bool,
     /// As of the last call that said.
@@ -132,7 +132,7 @@ impl Session {
             marks: Marks::default(),
             barriers: Vec::new(),
             held: 0,
-            undone: Vec::new(),
+            undone: commands::UndoneSet::default(),
             is_finishing: false,
             now,
             config,
@@ -253,7 +253,11 @@ impl Session {
             sink,
         };
         match self.receiving {
-            Receiving::Qmux => self.receive_qmux(&first, 0, &mut owned)?,
+            // No legacy frame comes that would decide it.
+            Receiving::Qmux => {
+                self.do_undone(&mut owned);
+                self.receive_qmux(&first, 0, &mut owned)?;
+            }
             // So few bytes hold no switch.
             _ => self.receive_legacy(&first, &mut owned)?,
         }

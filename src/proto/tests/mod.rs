@@ -17,4 +17,5 @@ mod network;
 mod pair;
 mod random;
 mod sim;
+mod undone;
 mod world;
