@@ -39,7 +39,8 @@ const CONNECTION_DEFAULTS = {
   // The limit of version 0.1.0, and its error: a program that forgets to end its streams learns it at the same place.
   maxStreams: 256,
   // What follows is of QMux alone.
-  // As many as the other side may have by its own default; 100 is what HTTP/2 servers allow.
+  // As many as the other side may have by its own default; 100 is what HTTP/2 servers allow. A peer of version 0.1.0 cannot
+  // be told, and has a limit of 256 of its own.
   maxIncomingStreams: 256,
   // Opens that 'stream' listeners have not seen yet: 256 metas are little, and a round trip brings no more of use.
   maxPendingStreams: 256,

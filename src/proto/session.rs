@@ -13,14 +13,14 @@
 
 use super::config::{Config, Protocol, Side};
 use super::error::ProtocolError;
-use super::event::{Event, Handle, Partial, Payload, PeerKind, Sink, Wires};
+use super::event::{Event, Partial, Payload, PeerKind, Sink, Wires};
 use super::legacy::{self, Legacy};
 use super::marks::Marks;
 use super::negotiate::{self, Negotiation, Start};
 use super::outbox::{Outbox, Transmit};
 use super::pace::{self, Pace};
 use super::qmux::{self, Qmux};
-use std::ops::Range;
+use lobby::{FromEarlier, Gate, Lobby, NoEvents};
 use std::time::Instant;
 
 /// Most bytes encoded ahead of the socket. Behind it commands are kept as they are, and streams' bytes on their streams, so
@@ -56,16 +56,26 @@ pub struct Session {
     held: u64,
     /// What the application wants and only QMux can say, until it is known whether the peer speaks it.
     undone: commands::UndoneSet,
+    /// Streams of the peer's for which there is no place yet.
+    lobby: Lobby,
     /// Nothing is commanded any more.
     is_finishing: bool,
     /// As of the last call that said.
     now: Instant,
 }
 
-/// Lets the legacy wire work on the session's other parts.
+/// Lets the legacy wire work on the session's other parts. Payloads of its events are ranges of the input, if there is one.
 macro_rules! legacy {
-    ($self:ident, $sink:expr, |$wire:ident, $cx:ident| $work:expr) => {{
+    ($self:ident, $sink:expr, |$wire:ident, $cx:ident| $work:expr) => {
+        legacy!($self, $sink, &[], |$wire, $cx| $work)
+    };
+    ($self:ident, $sink:expr, $input:expr, |$wire:ident, $cx:ident| $work:expr) => {{
         let $wire = &mut $self.legacy;
+        let gate = &mut Gate {
+            lobby: &mut $self.lobby,
+            input: $input,
+            sink: $sink,
+        };
         let $cx = &mut legacy::Context {
             config: &$self.config,
             negotiation: &mut $self.negotiation,
@@ -76,7 +86,7 @@ macro_rules! legacy {
             side: $self.side,
             seed: $self.seed,
             now: $self.now,
-            sink: $sink,
+            sink: gate,
         };
         $work
     }};
@@ -85,13 +95,21 @@ macro_rules! legacy {
 /// The same for QMux, if that is what we send; otherwise gives `None`.
 macro_rules! qmux {
     ($self:ident, $sink:expr, |$wire:ident, $cx:ident| $work:expr) => {
+        qmux!($self, $sink, &[], |$wire, $cx| $work)
+    };
+    ($self:ident, $sink:expr, $input:expr, |$wire:ident, $cx:ident| $work:expr) => {
         match &mut $self.qmux {
             Some($wire) => {
+                let gate = &mut Gate {
+                    lobby: &mut $self.lobby,
+                    input: $input,
+                    sink: $sink,
+                };
                 let $cx = &mut qmux::Context {
                     config: &$self.config,
                     outbox: &mut $self.outbox,
                     marks: &mut $self.marks,
-                    sink: $sink,
+                    sink: gate,
                     now: $self.now,
                 };
                 Some($work)
@@ -101,18 +119,22 @@ macro_rules! qmux {
     };
 }
 
-/// The same for what may lead to frames besides streams' bytes: they are encoded at once.
+/// The same for what may lead to frames besides streams' bytes: they are encoded at once. What ends a stream makes room
+/// for another.
 macro_rules! qmux_flush {
-    ($self:ident, $sink:expr, |$wire:ident, $cx:ident| $work:expr) => {
-        qmux!($self, $sink, |$wire, $cx| {
+    ($self:ident, $sink:expr, |$wire:ident, $cx:ident| $work:expr) => {{
+        let result = qmux!($self, $sink, |$wire, $cx| {
             let result = $work;
             $wire.flush($cx);
             result
-        })
-    };
+        });
+        $self.admit($sink);
+        result
+    }};
 }
 
 mod commands;
+mod lobby;
 
 impl Session {
     /// A session at the start of a connection. `nonce` should be random: it tells our own offer from a peer's.
@@ -133,6 +155,7 @@ impl Session {
             barriers: Vec::new(),
             held: 0,
             undone: commands::UndoneSet::default(),
+            lobby: Lobby::new(config.qmux.max_incoming_streams),
             is_finishing: false,
             now,
             config,
@@ -186,10 +209,11 @@ impl Session {
     ) -> Result<(), ProtocolError> {
         self.now = now;
         match self.receiving {
-            Receiving::Qmux => self.receive_qmux(input, 0, sink),
-            Receiving::Legacy => self.receive_legacy(input, sink),
-            Receiving::Start => self.receive_start(input, sink),
+            Receiving::Qmux => self.receive_qmux(input, 0, sink)?,
+            Receiving::Legacy => self.receive_legacy(input, sink)?,
+            Receiving::Start => self.receive_start(input, sink)?,
         }
+        self.settle_lobby(sink)
     }
 
     /// The message within which the last input ended, if its parts are to be put together. What was emitted of it is the
@@ -208,11 +232,11 @@ impl Session {
         at: usize,
         sink: &mut S,
     ) -> Result<(), ProtocolError> {
-        qmux!(self, sink, |wire, cx| wire.receive(input, at, cx)).unwrap_or(Ok(()))
+        qmux!(self, sink, input, |wire, cx| wire.receive(input, at, cx)).unwrap_or(Ok(()))
     }
 
     fn receive_legacy<S: Sink>(&mut self, input: &[u8], sink: &mut S) -> Result<(), ProtocolError> {
-        let at = legacy!(self, sink, |wire, cx| wire.receive(input, cx))?;
+        let at = legacy!(self, sink, input, |wire, cx| wire.receive(input, cx))?;
         self.do_undone(sink);
         if !self.legacy.is_over() {
             qmux!(self, sink, |wire, cx| wire.flush(cx));
@@ -385,6 +409,7 @@ impl Session {
     /// Encodes what may be sent now.
     fn prepare<S: Sink>(&mut self, sink: &mut S) {
         qmux!(self, sink, |wire, cx| wire.prepare(cx));
+        self.admit(sink);
         if self.owes_last_word()
             && self.encoded() == 0
             && self.qmux.as_ref().is_some_and(|qmux| qmux.is_flushed())
@@ -463,30 +488,5 @@ impl Session {
                 qmux.shrink();
             }
         }
-    }
-}
-
-/// A sink where no event can arise.
-struct NoEvents;
-
-impl Sink for NoEvents {
-    fn emit(&mut self, event: Event, _payload: Payload<'_>) {
-        debug_assert!(false, "no event can arise here: {event:?}");
-    }
-}
-
-/// Turns ranges of bytes that came with an earlier input into texts of their own.
-struct FromEarlier<'a, S> {
-    input: &'a [u8],
-    sink: &'a mut S,
-}
-
-impl<S: Sink> Sink for FromEarlier<'_, S> {
-    fn emit(&mut self, event: Event, payload: Payload<'_>) {
-        let payload = match payload {
-            Payload::Input(Range { start, end }) => Payload::Owned(&self.input[start..end]),
-            other => other,
-        };
-        self.sink.emit(event, payload);
     }
 }

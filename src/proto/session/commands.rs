@@ -7,6 +7,7 @@
 use super::super::event::{Handle, PeerKind, Sink};
 use super::super::legacy;
 use super::super::qmux;
+use super::lobby::Gate;
 use super::{Receiving, Session};
 use std::collections::BTreeMap;
 use std::time::Instant;

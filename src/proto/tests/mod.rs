@@ -13,6 +13,7 @@ mod codes;
 mod corpus;
 mod judge;
 mod ledger;
+mod lobby;
 mod network;
 mod pair;
 mod random;

@@ -110,6 +110,7 @@ impl Rules {
             stream_window: both(|config| config.qmux.max_stream_window),
             connection_window: both(|config| config.qmux.max_connection_window),
             max_held: both(|config| config.qmux.max_held),
+            max_incoming: both(|config| config.qmux.max_incoming_streams),
             cap: choices.pick(&[5, 20, EARLY_CAP, 300]).min(match legacy {
                 true => 128,
                 false => 300,
