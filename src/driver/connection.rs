@@ -168,6 +168,7 @@ impl Connection {
     pub fn attach(&self, socket: &Arc<Transport>) {
         let mut inner = self.lock();
         inner.session.set_local(socket.is_local());
+        inner.session.connected(Instant::now());
         inner.socket = Some(socket.clone());
         self.keep_known(&inner);
         drop(inner);

@@ -104,9 +104,9 @@ fn say_farewell(
             Some((0, true, String::new()))
         }
         // It has closed itself, or is most likely gone.
-        Some(Failure::Protocol(
-            ProtocolError::ClosedByPeer { .. } | ProtocolError::IdleTimeout,
-        )) => {
+        Some(Failure::Protocol(error))
+            if error.is_timeout() || matches!(error, ProtocolError::ClosedByPeer { .. }) =>
+        {
             return (failure, None);
         }
         Some(Failure::Protocol(error)) => Some((error.wire_code(), false, error.to_string())),

@@ -15,7 +15,6 @@ use super::events::{Collector, HANDED_OVER, READ, kind};
 use super::inner::{Failure, Inner};
 use super::lending::{READ_LENT, ReadBuffer};
 use super::transport::Transport;
-use crate::proto::ProtocolError;
 use crate::sys::readiness::Readiness;
 use crate::sys::timer;
 use std::cell::RefCell;
@@ -71,8 +70,6 @@ struct Task<'a> {
     looked: Option<Instant>,
     /// By the clock nothing came for too long; whether something waits to be read has yet to be seen.
     expired: bool,
-    /// It counts for nothing while nothing may be read.
-    excused: bool,
     read_ended: bool,
     write_ended: bool,
 }
@@ -103,7 +100,6 @@ pub async fn run(
         answers: false,
         looked: None,
         expired: false,
-        excused: false,
         read_ended: false,
         write_ended: false,
     };
@@ -194,7 +190,7 @@ impl Task<'_> {
         match inner.look(self.socket, now) {
             Ok(()) => {}
             // Only what has not been read either did not come.
-            Err(ProtocolError::IdleTimeout) => self.expired = true,
+            Err(error) if error.is_timeout() => self.expired = true,
             Err(error) => return Err(Failure::Protocol(error)),
         }
         for _ in 0..IN_A_ROW {
@@ -259,9 +255,10 @@ impl Task<'_> {
     /// Gives up, if still nothing has come now that the socket has been read.
     fn expire(&mut self) -> Result<(), Failure> {
         let mut inner = self.connection.lock();
-        match inner.look(self.socket, Instant::now()) {
-            Err(ProtocolError::IdleTimeout) if !self.read_ended && !self.can_read(&inner) => {
-                self.excused = true;
+        let now = Instant::now();
+        match inner.look(self.socket, now) {
+            Err(error) if error.is_timeout() && !self.read_ended && !self.can_read(&inner) => {
+                inner.session.excuse(now);
                 Ok(())
             }
             result => result.map_err(Failure::Protocol),
@@ -431,11 +428,9 @@ impl Task<'_> {
         };
         let deadline = inner.session.deadline();
         inner.armed = deadline;
-        let excused = std::mem::take(&mut self.excused);
         Wait {
             interest,
             deadline: match (deadline, self.looked) {
-                _ if excused => None,
                 (Some(deadline), Some(looked)) if deadline <= looked => Some(looked + STALLED),
                 _ => deadline,
             },

@@ -22,6 +22,7 @@ use super::pace::{self, Pace};
 use super::qmux::{self, Qmux};
 use lobby::{FromEarlier, Gate, Lobby, NoEvents};
 use std::time::Instant;
+use watch::Watch;
 
 /// Most bytes encoded ahead of the socket. Behind it commands are kept as they are, and streams' bytes on their streams, so
 /// that a change of wire, or of what is most urgent, is never far behind in the queue.
@@ -58,6 +59,7 @@ pub struct Session {
     undone: commands::UndoneSet,
     /// Streams of the peer's for which there is no place yet.
     lobby: Lobby,
+    watch: Watch,
     /// Nothing is commanded any more.
     is_finishing: bool,
     /// As of the last call that said.
@@ -135,6 +137,7 @@ macro_rules! qmux_flush {
 
 mod commands;
 mod lobby;
+mod watch;
 
 impl Session {
     /// A session at the start of a connection. `nonce` should be random: it tells our own offer from a peer's.
@@ -155,6 +158,7 @@ impl Session {
             barriers: Vec::new(),
             held: 0,
             undone: commands::UndoneSet::default(),
+            watch: Watch::new(&config, now),
             lobby: Lobby::new(config.qmux.max_incoming_streams),
             is_finishing: false,
             now,
@@ -208,6 +212,7 @@ impl Session {
         sink: &mut S,
     ) -> Result<(), ProtocolError> {
         self.now = now;
+        self.watch.began.get_or_insert(now);
         match self.receiving {
             Receiving::Qmux => self.receive_qmux(input, 0, sink)?,
             Receiving::Legacy => self.receive_legacy(input, sink)?,
@@ -237,6 +242,12 @@ impl Session {
 
     fn receive_legacy<S: Sink>(&mut self, input: &[u8], sink: &mut S) -> Result<(), ProtocolError> {
         let at = legacy!(self, sink, input, |wire, cx| wire.receive(input, cx))?;
+        if self.legacy.take_heard() {
+            self.watch.active = self.now;
+            if let Some(wire) = &mut self.qmux {
+                wire.heard(self.now);
+            }
+        }
         self.do_undone(sink);
         if !self.legacy.is_over() {
             qmux!(self, sink, |wire, cx| wire.flush(cx));
@@ -261,6 +272,7 @@ impl Session {
         let start = negotiate::recognise(&self.undecided);
         self.receiving = match start {
             Start::Undecided => return Ok(()),
+            Start::Other(what) => return Err(ProtocolError::WrongProtocol(what)),
             Start::Legacy if self.config.protocol == Protocol::Qmux => {
                 return Err(ProtocolError::NotQmux);
             }
@@ -400,6 +412,7 @@ impl Session {
             return None;
         }
         let transmit = self.outbox.take(paced)?;
+        self.watch.active = now;
         if paced {
             self.pace.taken(transmit.charge);
         }
@@ -446,6 +459,9 @@ impl Session {
     /// The driver has ended our direction: nothing more is sent.
     pub fn write_ended(&mut self) {
         self.outbox.close();
+        if let Some(qmux) = &mut self.qmux {
+            qmux.stop_pings();
+        }
     }
 
     /// All of a transmit is with the kernel.
@@ -453,31 +469,6 @@ impl Session {
         debug_assert!(transmit.is_empty());
         self.outbox.recycle(transmit);
         self.pace.written(now);
-    }
-
-    /// When to call [`Session::timeout`].
-    pub fn deadline(&self) -> Option<Instant> {
-        let pace = match self.outbox.is_empty() {
-            true => None,
-            false => self.pace.deadline(),
-        };
-        let timers = self.qmux.as_ref().and_then(|qmux| qmux.deadline());
-        match (pace, timers) {
-            (Some(pace), Some(timers)) => Some(pace.min(timers)),
-            (pace, timers) => pace.or(timers),
-        }
-    }
-
-    /// Whether the deadline is for a look at the socket's send queue.
-    pub fn wants_look(&self) -> bool {
-        !self.outbox.is_empty() && self.pace.deadline().is_some()
-    }
-
-    /// The deadline may have come; `unsent` is what the socket's send queue still holds.
-    pub fn timeout(&mut self, now: Instant, unsent: usize) -> Result<(), ProtocolError> {
-        self.now = now;
-        self.pace.look(now, unsent);
-        self.qmux.as_mut().map_or(Ok(()), |qmux| qmux.timeout(now))
     }
 
     /// The connection has gone quiet: gives spare memory back.

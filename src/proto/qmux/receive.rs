@@ -38,6 +38,9 @@ impl Qmux {
                 "bytes that nobody reads, in tiny messages",
             ));
         }
+        if at < input.len() {
+            self.ping.arrived(cx.now);
+        }
         let before = self.decoder.records;
         let max_record = cx.config.qmux.max_record_size;
         loop {

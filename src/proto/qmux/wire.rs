@@ -103,6 +103,8 @@ pub struct Qmux {
     pub(super) peer_has_finished: bool,
     /// The last frame was padding.
     pub(super) was_padding: bool,
+    /// Bytes of pings in the outbox that repeat one without an answer.
+    pub(super) repeated: u64,
     pub(super) resets: Budget,
     pub(super) pings: Budget,
     pub(super) empties: Budget,
@@ -167,6 +169,7 @@ impl Qmux {
             carried_ends: 0,
             peer_has_finished: false,
             was_padding: false,
+            repeated: 0,
             resets: Budget::new(qmux.max_resets, "resets"),
             pings: Budget::new(qmux.max_pings, "pings"),
             empties: Budget::new(qmux.max_empty_frames, "empty frames"),
@@ -227,7 +230,8 @@ impl Qmux {
     /// Encodes all that may be sent now, and completes the last record: the outbox is about to be taken from.
     pub fn prepare<S: Sink>(&mut self, cx: &mut Context<'_, S>) {
         self.flush(cx);
-        if !cx.outbox.is_empty() {
+        // A ping that is repeated is no sign of life.
+        if cx.outbox.len() as u64 > std::mem::take(&mut self.repeated) {
             self.ping.sent(cx.now);
         }
         self.close_record(cx);
@@ -258,7 +262,35 @@ impl Qmux {
             return Err(ProtocolError::FrameTruncated);
         }
         self.peer_has_finished = true;
+        self.ping.stop();
         Ok(())
+    }
+
+    /// Whether the peer's parameters are in force.
+    pub fn knows_peer(&self) -> bool {
+        self.peer.is_some()
+    }
+
+    /// The connection stands from now on.
+    pub fn started(&mut self, now: Instant) {
+        self.ping.heard(now);
+        self.ping.arrived(now);
+    }
+
+    /// Nothing was read, so nothing can have come.
+    pub fn excuse(&mut self, now: Instant) {
+        self.ping.excuse(now);
+    }
+
+    /// Something whole came by the other wire.
+    pub fn heard(&mut self, now: Instant) {
+        self.ping.heard(now);
+        self.ping.arrived(now);
+    }
+
+    /// Pings cannot be sent any more.
+    pub fn stop_pings(&mut self) {
+        self.ping.stop();
     }
 
     /// When the timers want a look.

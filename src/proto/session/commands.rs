@@ -221,7 +221,7 @@ impl Session {
     pub fn ping(&mut self, id: u32, now: Instant) {
         self.now = now;
         if let Some(qmux) = &mut self.qmux {
-            qmux.ping(id);
+            qmux.ping(id, now);
         }
     }
 

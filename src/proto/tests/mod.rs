@@ -18,5 +18,6 @@ mod network;
 mod pair;
 mod random;
 mod sim;
+mod timers;
 mod undone;
 mod world;
