@@ -69,7 +69,7 @@ export interface ConnectionOptions {
    * at most 256. 1 to 2^53 - 1; default: 256.
    */
   maxStreams?: number | undefined
-  /** QMux: streams of the peer's that may live; it waits with more. 0 to 2^53 - 1; default: 256. */
+  /** Streams of the peer's that may live; it waits with more, unless it is of version 0.1.0. 0 to 2^53 - 1; default: 256. */
   maxIncomingStreams?: number | undefined
   /** QMux: streams of the peer's that may wait for 'stream' to be emitted. 1 to 2^31 - 1; default: 256. */
   maxPendingStreams?: number | undefined
@@ -85,10 +85,20 @@ export interface ConnectionOptions {
   maxHeld?: number | undefined
   /** QMux: longest record accepted, in bytes. 16382 to 2^31 - 1; default: 65552. */
   maxRecordSize?: number | undefined
-  /** QMux: milliseconds without a record after which the connection ends, if the peer asks for no less; 0: none. Default: 0. */
+  /**
+   * Milliseconds within which a peer has to end what it began to say of itself; 0: no limit. A peer that is silent is not
+   * late, but where `protocol` is 'qmux', which both ends have to speak at once. Default: 10000.
+   */
+  handshakeTimeout?: number | undefined
+  /**
+   * Milliseconds without a whole frame or record after which the connection ends, if the peer asks for no less; 0: none.
+   * Default: 0.
+   */
   idleTimeout?: number | undefined
-  /** QMux: milliseconds without a record from the peer after which it is pinged; 0: never. Default: 0. */
+  /** QMux: milliseconds without a record from the peer after which it is pinged; 0: never. Default: 30000. */
   pingInterval?: number | undefined
+  /** QMux: milliseconds for which nothing may come after a ping was due; 0: no limit. Default: 30000. */
+  pingTimeout?: number | undefined
   /** QMux: resets, the peer's and those it makes us send, allowed at once and per second. Default: 1000. */
   maxResets?: number | undefined
   /** QMux: pings of the peer's allowed at once and per second. Default: 100. */

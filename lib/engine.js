@@ -59,9 +59,10 @@ const HEADER = RECORD_WORDS * MAX_RECORDS
 const SLAB = 64 * 1024
 
 // Slabs lent to the native side once long reads are seen: half as many again as one connection may have undelivered, for
-// those that are being read into or cut. Their length is that of a read and of the longest message put together of two.
+// those that are being read into or cut. Their length is that of a read, which is the longest message and 64 bytes of the
+// next, and of the longest message that the session puts together.
 const LENT = 24
-const LENT_SLAB = 80 * 1024
+const LENT_SLAB = 80 * 1024 + 64
 
 // With less room than this left a slab is not worth another drain.
 const MIN_ROOM = 1024

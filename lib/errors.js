@@ -59,7 +59,10 @@ const PEER = {
   ERR_MUX_PROTOCOL_VIOLATION: 'The peer sent what the protocol does not allow',
   ERR_MUX_FLOOD: 'The peer sent too much of what is harmless in small numbers',
   ERR_MUX_CLOSED_BY_PEER: 'The peer closed the connection with an error code',
-  ERR_MUX_IDLE_TIMEOUT: 'Nothing came from the peer for too long'
+  ERR_MUX_IDLE_TIMEOUT: 'Nothing came from the peer for too long',
+  ERR_MUX_HANDSHAKE_TIMEOUT: 'The peer did not say in time which protocol it speaks',
+  ERR_MUX_PING_TIMEOUT: 'The peer did not answer a ping in time',
+  ERR_MUX_WRONG_PROTOCOL: 'The peer speaks another protocol'
 }
 
 // For the limit of version 0.1.0 the text is that of version 0.1.0, word for word, because programs may compare it. It

@@ -39,8 +39,12 @@ const CONNECTION_DEFAULTS = {
   maxJsonDepth: 512,
   // The limit of version 0.1.0, and its error: a program that forgets to end its streams learns it at the same place.
   maxStreams: 256,
+  // On every wire. What a peer says first is one packet: 10 s are three retransmissions of it, and a slow start of a process.
+  handshakeTimeout: 10_000,
+  idleTimeout: 0, // ms; 0: none, as net
   // What follows is of QMux alone.
-  // As many as the other side may have by its own default; 100 is what HTTP/2 servers allow.
+  // As many as the other side may have by its own default; 100 is what HTTP/2 servers allow. A peer of version 0.1.0 cannot
+  // be told, and has a limit of 256 of its own.
   maxIncomingStreams: 256,
   // Opens that 'stream' listeners have not seen yet: 256 metas are little, and a round trip brings no more of use.
   maxPendingStreams: 256,
@@ -55,8 +59,10 @@ const CONNECTION_DEFAULTS = {
   maxHeld: 64 * MIB,
   // 64 KiB of data and the header of its frame.
   maxRecordSize: 64 * KIB + 16,
-  idleTimeout: 0, // ms; 0: none, as net
-  pingInterval: 0, // ms; 0: none, as net
+  // A ping after 30 s of silence, as yamux sends it, holds the table of a NAT or a balancer, which drop after a minute or
+  // more. Another 30 s are several retransmissions of a lost packet: who is silent then is frozen, or gone.
+  pingInterval: 30_000,
+  pingTimeout: 30_000,
   // Each budget is so many at once and so many a second: far above what programs do, far below what costs anything.
   maxResets: 1000,
   maxPings: 100,
@@ -180,6 +186,8 @@ function connectionOptions (options) {
     maxRecordSize: count('maxRecordSize', MIN_RECORD, MAX_UINT31),
     idleTimeout: count('idleTimeout', 0, MAX_UINT31),
     pingInterval: count('pingInterval', 0, MAX_UINT31),
+    pingTimeout: count('pingTimeout', 0, MAX_UINT31),
+    handshakeTimeout: count('handshakeTimeout', 0, MAX_UINT31),
     maxResets: count('maxResets', 1, MAX_UINT31),
     maxPings: count('maxPings', 1, MAX_UINT31),
     maxEmptyFrames: count('maxEmptyFrames', 1, MAX_UINT31),
@@ -296,6 +304,8 @@ function nativeSettings (settings) {
     maxRecordSize: settings.maxRecordSize,
     idleTimeout: settings.idleTimeout,
     pingInterval: settings.pingInterval,
+    pingTimeout: settings.pingTimeout,
+    handshakeTimeout: settings.handshakeTimeout,
     maxResets: settings.maxResets,
     maxPings: settings.maxPings,
     maxEmptyFrames: settings.maxEmptyFrames,

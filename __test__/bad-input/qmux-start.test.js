@@ -142,7 +142,7 @@ test('legacy frames that a peer that switches may not send', async (t) => {
   attacker.wire.send(join(frame(0, 2, 'null'), frame(0, 3, 'null'), switchTo(attacker.nonce)))
   attacker.peer.send(f.parameters())
   attacker.peer.send(f.message(up(0), 'x'))
-  await arena.ends(attacker, 5, 'ERR_MUX_STREAM_STATE')
+  await arena.ends(attacker, 6, 'ERR_MUX_FINAL_SIZE')
   await arena.check()
 })
 

@@ -27,7 +27,7 @@ const connection = {
   noDelay: true, keepAlive: false, keepAliveDelay: 0, protocol: 'legacy', peerNew: false, lowWater: 65536,
   maxMetaSize: 1 << 20, maxMetaTotal: 1 << 20, maxEndValueSize: 1 << 20, maxJsonDepth: 512, holdLimit: 1 << 18,
   streamWindow: 1 << 18, maxStreamWindow: 1 << 24, connectionWindow: 1 << 20, maxConnectionWindow: 1 << 26, maxHeld: 1 << 26,
-  maxIncomingStreams: 256, maxPendingStreams: 256, maxRecordSize: 65552, idleTimeout: 0, pingInterval: 0,
+  maxIncomingStreams: 256, maxPendingStreams: 256, maxRecordSize: 65552, idleTimeout: 0, pingInterval: 0, pingTimeout: 0, handshakeTimeout: 0,
   maxResets: 1000, maxPings: 100, maxEmptyFrames: 100000, maxUselessFrames: 1000
 }
 const listening = { address: '127.0.0.1', port: 0, backlog: 5, ipv6Only: false, readableAll: false, writableAll: false, connection }

@@ -9,7 +9,7 @@ function is<T> (value: T): T {
 const server = new MuxServer({
   protocol: 'qmux', allowHalfOpen: true, maxStreams: 2 ** 53 - 1, maxIncomingStreams: 1000, maxPendingStreams: 10,
   streamWindow: 1, maxStreamWindow: 2, connectionWindow: 3, maxConnectionWindow: 4, maxHeld: 5, maxRecordSize: 16382,
-  idleTimeout: 60_000, pingInterval: 20_000, maxResets: 1, maxPings: 1, maxEmptyFrames: 1, maxUselessFrames: 1
+  idleTimeout: 60_000, pingInterval: 20_000, pingTimeout: 20_000, handshakeTimeout: 5_000, maxResets: 1, maxPings: 1, maxEmptyFrames: 1, maxUselessFrames: 1
 })
 server.on('connection', (con) => {
   is<'legacy' | 'qmux'>(con.protocol)

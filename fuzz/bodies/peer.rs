@@ -26,6 +26,7 @@ pub fn config(protocol: Protocol) -> Config {
             max_record_size: 16_382,
             idle_timeout: Duration::from_secs(30),
             ping_interval: Duration::from_secs(5),
+            ping_timeout: Duration::from_secs(12),
             max_resets: 10,
             max_pings: 10,
             max_empty_frames: 100,

@@ -38,6 +38,10 @@ pub struct JsConnectionOptions {
     pub idle_timeout: u32,
     /// Milliseconds; zero: none.
     pub ping_interval: u32,
+    /// Milliseconds; zero: never.
+    pub ping_timeout: u32,
+    /// Milliseconds; zero: never.
+    pub handshake_timeout: u32,
     pub max_resets: u32,
     pub max_pings: u32,
     pub max_empty_frames: u32,
@@ -95,12 +99,14 @@ impl TryFrom<JsConnectionOptions> for ConnectionOptions {
                     max_record_size: options.max_record_size.into(),
                     idle_timeout: Duration::from_millis(options.idle_timeout.into()),
                     ping_interval: Duration::from_millis(options.ping_interval.into()),
+                    ping_timeout: Duration::from_millis(options.ping_timeout.into()),
                     max_resets: options.max_resets,
                     max_pings: options.max_pings,
                     max_empty_frames: options.max_empty_frames,
                     max_useless_frames: options.max_useless_frames,
                 },
                 peer_new: options.peer_new,
+                handshake_timeout: Duration::from_millis(options.handshake_timeout.into()),
                 max_meta_size: options.max_meta_size as usize,
                 max_meta_total: options.max_meta_total as usize,
                 max_end_value_size: options.max_end_value_size as usize,

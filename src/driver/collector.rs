@@ -62,6 +62,8 @@ pub struct Collector {
     pub(super) records: Vec<Record>,
     pub(super) extra: Vec<u8>,
     pub(super) paid: Option<(Arc<Flow>, usize)>,
+    /// The message that the next event may go on with: its stream, and where what there is of it starts and ends.
+    joins: Option<(u32, u32, u32)>,
 }
 
 impl Collector {
@@ -69,6 +71,7 @@ impl Collector {
     pub fn start(&mut self, connection: u32) {
         self.connection = connection;
         self.base = 0;
+        self.joins = None;
         self.clear();
         self.paid = None;
         // One that once held a large text does not keep its size.
@@ -79,6 +82,23 @@ impl Collector {
     pub fn clear(&mut self) {
         self.records.clear();
         self.extra.clear();
+    }
+
+    /// What is parsed next goes on with a message of which something stands from `start` on up to it.
+    pub fn join(&mut self, stream: Handle, start: usize) {
+        self.joins = Some((stream.0, start as u32, self.base as u32));
+    }
+
+    /// Takes the last event back, if it is a part of a message on `stream` up to `end`. Gives where that starts.
+    pub fn take_back(&mut self, stream: Handle, end: usize) -> Option<usize> {
+        let &[word, of, start, length, _] = self.records.last()?;
+        let is_it = word >> 24 == kind::DATA && of == stream.0 && start & EXTRA == 0;
+        let start = start as usize;
+        if !is_it || start + length as usize != end {
+            return None;
+        }
+        self.records.pop();
+        Some(start)
     }
 
     /// What another flow was charged comes off it when the application has these records.
@@ -155,7 +175,7 @@ impl Sink for Collector {
                 (kind::PONG, micros, id)
             }
         };
-        let (start, length) = match payload {
+        let (mut start, mut length) = match payload {
             Payload::Empty => (0, 0),
             Payload::Input(range) => ((self.base + range.start) as u32, range.len()),
             Payload::Owned(bytes) => {
@@ -164,6 +184,13 @@ impl Sink for Collector {
                 (start, bytes.len())
             }
         };
+        // Whatever else comes first, nobody wants the rest of that message.
+        if let Some((joined, from, to)) = self.joins.take()
+            && (kind, stream, start) == (kind::DATA, joined, to)
+        {
+            start = from;
+            length += (to - from) as usize;
+        }
         self.records.push([
             kind << 24 | self.connection,
             stream,
@@ -199,6 +226,38 @@ mod tests {
                 [word(kind::RESET), 6, EXTRA + 2, 3, 0],
             ]
         );
+    }
+
+    #[test]
+    fn parts_of_a_message_become_one_record() {
+        let mut collector = Collector::default();
+        collector.start(5);
+        let stream = Handle(3);
+        let data = |collector: &mut Collector, range| {
+            collector.emit(Event::Data(stream), Payload::Input(range));
+        };
+        data(&mut collector, 10..20);
+        data(&mut collector, 22..30);
+        assert_eq!(collector.take_back(Handle(5), 30), None);
+        assert_eq!(collector.take_back(stream, 31), None);
+        assert_eq!(collector.take_back(stream, 30), Some(22));
+        // Another's events come between.
+        collector.plain(kind::BLOCKED, 4, 0);
+        collector.base = 30;
+        collector.join(stream, 22);
+        data(&mut collector, 0..7);
+        data(&mut collector, 7..9);
+        let word = kind::DATA << 24 | 5;
+        let blocked = [kind::BLOCKED << 24 | 5, 4, 0, 0, 0];
+        let (first, joined) = ([word, 3, 10, 10, 0], [word, 3, 22, 15, 0]);
+        let next = [word, 3, 37, 2, 0];
+        assert_eq!(collector.records, [first, blocked, joined, next]);
+        // Nobody wants the rest.
+        collector.join(stream, 22);
+        collector.emit(Event::Closed(Handle(1)), Payload::Empty);
+        collector.base = 31;
+        data(&mut collector, 0..1);
+        assert_eq!(collector.records[5], [word, 3, 31, 1, 0]);
     }
 
     #[test]

@@ -18,10 +18,13 @@ use super::collector::wire_bits;
 use super::command;
 use super::events::{Collector, EventQueue, Flow};
 use super::inner::Inner;
+use super::joining::Joining;
+use super::joining::Part;
 use super::quiet_set::QuietSet;
 use super::transport::Transport;
-use crate::proto::{Config, Handle, PeerKind, ProtocolError, Session, Side, Transmit};
+use crate::proto::{Config, Handle, Partial, PeerKind, ProtocolError, Session, Side, Transmit};
 use std::io;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
 use std::time::{Duration, Instant};
@@ -137,6 +140,7 @@ impl Connection {
                 armed: None,
                 is_collecting: false,
                 spilled: Collector::default(),
+                joining: Joining::default(),
             }),
             socket: Mutex::default(),
             deferred: Mutex::default(),
@@ -170,6 +174,7 @@ impl Connection {
     pub fn attach(&self, socket: &Arc<Transport>) {
         let mut inner = self.lock();
         inner.session.set_local(socket.is_local());
+        inner.session.connected(Instant::now());
         inner.socket = Some(socket.clone());
         self.keep_known(&inner);
         drop(inner);
@@ -273,20 +278,32 @@ impl Connection {
             && (inner.wants_write() || can_take || inner.finish || self.wants_drain())
     }
 
-    /// Parses what was read. Gives whether there was anything in it that the application is told.
+    /// Parses what was read, a range of `bytes`. `part` is the message that it goes on with, then the one that goes on
+    /// behind it. Gives whether there was anything in it that the application is told.
     pub fn parse(
         &self,
         inner: &mut Inner,
-        input: &[u8],
+        (bytes, range): (&[u8], Range<usize>),
         now: Instant,
+        part: &mut Part,
         collector: &mut Collector,
     ) -> Result<bool, ProtocolError> {
         self.bytes_read
-            .fetch_add(input.len() as u64, Ordering::Relaxed);
+            .fetch_add(range.len() as u64, Ordering::Relaxed);
         let before = collector.len();
-        let result = inner.session.receive(input, now, collector);
+        collector.base = range.start;
+        if let Some((stream, start)) = part.take() {
+            collector.join(stream, start);
+        }
+        let end = range.end;
+        let result = inner.session.receive(&bytes[range], now, collector);
         self.keep_known(inner);
-        result.map(|()| collector.len() > before)
+        result?;
+        if let Some(Partial { stream, .. }) = inner.session.partial() {
+            let start = collector.take_back(stream, end);
+            *part = start.map(|start| (stream, start));
+        }
+        Ok(collector.len() > before)
     }
 
     /// Whether the socket may be read, as far as the application and the protocol are concerned.

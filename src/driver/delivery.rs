@@ -122,7 +122,7 @@ impl Delivery {
 #[cfg(test)]
 mod tests {
     use super::super::events::{Collector, Flow, HANDED_OVER, MAX_UNDELIVERED, READ, kind};
-    use super::super::lending::{Lent, Memory, ReadBuffer};
+    use super::super::lending::{BEHIND_LENT, Lent, Memory, READ_LENT, ReadBuffer};
     use super::*;
     use crate::proto::{Event, Handle, Payload, Sink};
     use std::sync::Arc;
@@ -245,7 +245,11 @@ mod tests {
     }
 
     fn lend(events: &EventQueue, id: u32) -> Shared {
-        let memory = Shared(Arc::new(std::sync::Mutex::new(Some(vec![0; 80 << 10]))));
+        let memory = Shared(Arc::new(std::sync::Mutex::new(Some(vec![
+            0;
+            READ_LENT
+                + BEHIND_LENT
+        ]))));
         events.lend(Lent::new(id, memory.clone()));
         memory
     }

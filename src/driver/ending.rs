@@ -90,6 +90,7 @@ fn say_farewell(
     collector: &mut Collector,
 ) -> (Option<Failure>, Option<VecDeque<Transmit>>) {
     let mut inner = connection.lock();
+    inner.joining.give_up(collector);
     // An error found behind a close is nobody's concern.
     let failure = match inner.failure.take() {
         Some(Failure::Closed) => Some(Failure::Closed),
@@ -103,9 +104,9 @@ fn say_farewell(
             Some((0, true, String::new()))
         }
         // It has closed itself, or is most likely gone.
-        Some(Failure::Protocol(
-            ProtocolError::ClosedByPeer { .. } | ProtocolError::IdleTimeout,
-        )) => {
+        Some(Failure::Protocol(error))
+            if error.is_timeout() || matches!(error, ProtocolError::ClosedByPeer { .. }) =>
+        {
             return (failure, None);
         }
         Some(Failure::Protocol(error)) => Some((error.wire_code(), false, error.to_string())),

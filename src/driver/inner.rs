@@ -6,11 +6,16 @@ use super::backlog::Backlog;
 use super::command::{self, Command};
 use super::connection::Stop;
 use super::events::Collector;
+use super::joining::Joining;
+use super::lending::AHEAD;
 use super::transport::Transport;
-use crate::proto::{Handle, ProtocolError, Session, Transmit};
+use crate::proto::{Handle, MAX_MESSAGE, ProtocolError, Session, Transmit};
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
+
+/// A message of which more than this is missing is long.
+const LONG: usize = MAX_MESSAGE / 2;
 
 /// Why a connection ended other than in good order.
 #[derive(Debug)]
@@ -53,6 +58,8 @@ pub struct Inner {
     pub is_collecting: bool,
     /// Events that arose on the application's thread meanwhile: they come behind those.
     pub spilled: Collector,
+    /// The message of which a part was read, and not the rest.
+    pub joining: Joining,
     /// The deadline that the task waits for, or waited for last.
     pub armed: Option<Instant>,
 }
@@ -73,6 +80,22 @@ impl Inner {
             false => 0,
         };
         self.session.timeout(now, unsent)
+    }
+
+    /// How many bytes of room the next read needs in front, and how much it should read at most: of a long message the rest,
+    /// since the next one is likely long, too, and should begin near the start of a read.
+    pub fn next_read(&self) -> (usize, usize) {
+        let most = match self.session.partial() {
+            Some(partial) if partial.missing > LONG => partial.missing + AHEAD,
+            _ => usize::MAX,
+        };
+        (self.joining.len(), most)
+    }
+
+    /// The connection has gone quiet: gives spare memory back.
+    pub fn shrink(&mut self) {
+        self.session.shrink();
+        self.joining.shrink();
     }
 
     /// Whether the session has a deadline that the task does not know of. One that has moved back needs no word: the

@@ -10,6 +10,7 @@
 //! May not be touched but through [`Memory::with`]: it can be gone when the application is.
 
 use super::events::{BEHIND, READ};
+use crate::proto::MAX_MESSAGE;
 
 /// Memory that is lent.
 pub trait Memory: Send {
@@ -24,11 +25,18 @@ pub struct Lent {
     memory: Box<dyn Memory>,
 }
 
+/// Bytes read beyond a message that is under way: the header of the next, so that a read ends little behind a message
+/// where they are long, and little has to be put together.
+pub const AHEAD: usize = 64;
+
+/// Longest read into lent memory: one message that is put together, and a little.
+pub const READ_LENT: usize = MAX_MESSAGE + AHEAD;
+
 /// Room behind a read into lent memory: for the longest message that is put together of two reads.
 pub const BEHIND_LENT: usize = 16 << 10;
 
 impl Lent {
-    /// Memory for reads of its length less [`BEHIND_LENT`].
+    /// Memory for reads of [`READ_LENT`] bytes, with [`BEHIND_LENT`] behind them. None is read into it if it is shorter.
     pub fn new(id: u32, memory: impl Memory + 'static) -> Self {
         let memory = Box::new(memory);
         Self { id, memory }
@@ -79,8 +87,8 @@ impl ReadBuffer {
             Self::Lent(lent) => {
                 let mut result = None;
                 lent.memory.with(&mut |bytes| {
-                    if let Some(room) = bytes.len().checked_sub(BEHIND_LENT) {
-                        result = Some(work(bytes, room));
+                    if bytes.len() >= READ_LENT + BEHIND_LENT {
+                        result = Some(work(bytes, READ_LENT));
                     }
                 });
                 result

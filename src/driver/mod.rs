@@ -16,6 +16,7 @@ pub mod engine;
 mod errno;
 pub mod events;
 mod inner;
+mod joining;
 pub mod lending;
 mod listener;
 mod quiet;

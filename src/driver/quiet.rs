@@ -73,12 +73,18 @@ impl Connection {
         socket: &Transport,
         collector: &mut Collector,
     ) -> bool {
+        // What is begun is the task's to go on with.
+        if inner.joining.part().is_some() {
+            return false;
+        }
         let mut buffer = self.events.read_buffer();
         match socket.recv(&mut buffer[..QUIET_READ]) {
             Ok(read) if read > 0 => {
                 collector.start(self.id);
                 let now = Instant::now();
-                let result = self.parse(inner, &buffer[..read], now, collector);
+                let mut part = None;
+                let result = self.parse(inner, (&buffer, 0..read), now, &mut part, collector);
+                let used = inner.joining.settle(&mut buffer[..read], 0, part);
                 if result.is_ok() {
                     self.send_after(inner, Some(now), collector);
                     // What the peer has just allowed may have left from here.
@@ -88,9 +94,9 @@ impl Connection {
                 }
                 // With the lock held: the task, once it reads again, must not overtake this.
                 self.events
-                    .push(&self.flow, collector, Some((buffer.into(), read)));
+                    .push(&self.flow, collector, Some((buffer.into(), used)));
                 match result {
-                    Ok(tells) => tells && read < BUSY && inner.failure.is_none(),
+                    Ok(tells) => tells && part.is_none() && read < BUSY && inner.failure.is_none(),
                     Err(error) => {
                         inner.failure.get_or_insert(Failure::Protocol(error));
                         false

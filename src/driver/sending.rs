@@ -7,7 +7,6 @@ use super::connection::{Connection, SLICES};
 use super::events::{Collector, kind};
 use super::inner::{Failure, Inner};
 use super::transport::Transport;
-use crate::proto::ProtocolError;
 use std::io::{self, IoSlice};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -52,7 +51,8 @@ impl Connection {
         let now = now.unwrap_or_else(Instant::now);
         match inner.look(&socket, now) {
             // Whether nothing came for too long is not known before the socket has been read: the task does, being due.
-            Ok(()) | Err(ProtocolError::IdleTimeout) => {}
+            Ok(()) => {}
+            Err(error) if error.is_timeout() => {}
             Err(error) => {
                 inner.failure.get_or_insert(Failure::Protocol(error));
                 return;

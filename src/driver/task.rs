@@ -13,9 +13,8 @@ use super::ending;
 use super::errno::connection_reset;
 use super::events::{Collector, HANDED_OVER, READ, kind};
 use super::inner::{Failure, Inner};
-use super::lending::ReadBuffer;
+use super::lending::{READ_LENT, ReadBuffer};
 use super::transport::Transport;
-use crate::proto::ProtocolError;
 use crate::sys::readiness::Readiness;
 use crate::sys::timer;
 use std::cell::RefCell;
@@ -25,7 +24,7 @@ use std::time::{Duration, Instant};
 use tokio::io::Interest;
 
 /// Most bytes parsed in one turn with the lock held, so that the application's thread seldom finds it taken.
-const TURN: usize = 64 << 10;
+const TURN: usize = READ_LENT;
 
 /// Reads, and writes, of one connection in a row before the others have their turn.
 const IN_A_ROW: usize = 8;
@@ -71,8 +70,6 @@ struct Task<'a> {
     looked: Option<Instant>,
     /// By the clock nothing came for too long; whether something waits to be read has yet to be seen.
     expired: bool,
-    /// It counts for nothing while nothing may be read.
-    excused: bool,
     read_ended: bool,
     write_ended: bool,
 }
@@ -103,7 +100,6 @@ pub async fn run(
         answers: false,
         looked: None,
         expired: false,
-        excused: false,
         read_ended: false,
         write_ended: false,
     };
@@ -128,7 +124,7 @@ impl Task<'_> {
             let mut buffer = self.connection.events.read_buffer();
             match self.socket.recv(&mut buffer[..READ]) {
                 Ok(0) => self.take_fin(buffer.into(), collector),
-                Ok(read) => self.take_read(buffer.into(), read, collector).map(drop),
+                Ok(read) => self.take_read(buffer.into(), 0, read, collector).map(drop),
                 Err(error) => {
                     self.connection.events.return_buffer(buffer);
                     self.connection
@@ -194,7 +190,7 @@ impl Task<'_> {
         match inner.look(self.socket, now) {
             Ok(()) => {}
             // Only what has not been read either did not come.
-            Err(ProtocolError::IdleTimeout) => self.expired = true,
+            Err(error) if error.is_timeout() => self.expired = true,
             Err(error) => return Err(Failure::Protocol(error)),
         }
         for _ in 0..IN_A_ROW {
@@ -259,9 +255,10 @@ impl Task<'_> {
     /// Gives up, if still nothing has come now that the socket has been read.
     fn expire(&mut self) -> Result<(), Failure> {
         let mut inner = self.connection.lock();
-        match inner.look(self.socket, Instant::now()) {
-            Err(ProtocolError::IdleTimeout) if !self.read_ended && !self.can_read(&inner) => {
-                self.excused = true;
+        let now = Instant::now();
+        match inner.look(self.socket, now) {
+            Err(error) if error.is_timeout() && !self.read_ended && !self.can_read(&inner) => {
+                inner.session.excuse(now);
                 Ok(())
             }
             result => result.map_err(Failure::Protocol),
@@ -295,15 +292,17 @@ impl Task<'_> {
     /// Reads what is there. Gives whether it stopped for the others' sake.
     fn read(&mut self) -> Result<bool, Failure> {
         for _ in 0..IN_A_ROW {
-            if !self.can_read(&self.connection.lock()) {
-                return Ok(false);
-            }
+            let (at, most) = match &self.connection.lock() {
+                inner if !self.can_read(inner) => return Ok(false),
+                inner => inner.next_read(),
+            };
             let mut buffer = match self.last_read < HANDED_OVER {
                 true => self.connection.events.read_buffer().into(),
                 false => self.connection.events.long_read_buffer(),
             };
             let received = buffer.with(|bytes, room| {
-                let mut recv = || Ok((self.socket.recv(&mut bytes[..room])?, room));
+                let room = room.saturating_sub(at).min(most);
+                let mut recv = || Ok((self.socket.recv(&mut bytes[at..at + room])?, room));
                 match &self.readiness {
                     Some(readiness) => readiness.try_io(Interest::READABLE, recv),
                     None => recv(),
@@ -322,7 +321,7 @@ impl Task<'_> {
                     self.last_read = read;
                     let caught_up = self.connection.flow.is_delivered();
                     let tells = with_collector(self.connection, |collector| {
-                        self.take_read(buffer, read, collector)
+                        self.take_read(buffer, at, read, collector)
                     })?;
                     self.short_reads = match read < SHORT && caught_up {
                         true => self.short_reads.saturating_add(tells.into()),
@@ -346,24 +345,28 @@ impl Task<'_> {
         Ok(true)
     }
 
-    /// Parses what was read. Gives whether there was anything in it that the application is told.
+    /// Parses what was read, behind `at` bytes of room for what is kept of a message. Gives whether there was anything in it
+    /// that the application is told.
     fn take_read(
         &mut self,
         mut buffer: ReadBuffer,
+        at: usize,
         read: usize,
         collector: &mut Collector,
     ) -> Result<bool, Failure> {
         let connection = self.connection;
         let now = Instant::now();
         let mut tells = false;
+        let end = at + read;
+        let mut part = connection.lock().joining.part();
         let parsed = buffer.with(|bytes, _| {
-            for (turn, part) in bytes[..read].chunks(TURN).enumerate() {
-                collector.base = turn * TURN;
+            for start in (at..end).step_by(TURN) {
+                let range = start..end.min(start + TURN);
                 let mut inner = connection.lock();
                 // What the application's thread brought about between two parts belongs there.
                 collector.append(&mut inner.spilled);
                 inner.is_collecting = true;
-                tells |= connection.parse(&mut inner, part, now, collector)?;
+                tells |= connection.parse(&mut inner, (bytes, range), now, &mut part, collector)?;
                 self.answers |= connection.needs_write(&inner);
             }
             Ok(())
@@ -372,9 +375,12 @@ impl Task<'_> {
         let mut inner = connection.lock();
         collector.append(&mut inner.spilled);
         inner.is_collecting = false;
-        connection
-            .events
-            .push(&connection.flow, collector, Some((buffer, read)));
+        let used = buffer.with(|bytes, _| inner.joining.settle(&mut bytes[..end], at, part));
+        connection.events.push(
+            &connection.flow,
+            collector,
+            Some((buffer, used.unwrap_or(0))),
+        );
         drop(inner);
         result.map_err(Failure::Protocol)?;
         Ok(tells)
@@ -403,7 +409,8 @@ impl Task<'_> {
             connection.end_quiet(&mut inner);
         }
         let can_read = self.can_read(&inner);
-        if can_read && !waits_to_write && self.short_reads >= SHORT_READS {
+        let is_between = inner.joining.part().is_none();
+        if can_read && !waits_to_write && is_between && self.short_reads >= SHORT_READS {
             connection.start_quiet(&mut inner);
             // What turns out to be busy proves quiet anew.
             self.short_reads = 0;
@@ -421,11 +428,9 @@ impl Task<'_> {
         };
         let deadline = inner.session.deadline();
         inner.armed = deadline;
-        let excused = std::mem::take(&mut self.excused);
         Wait {
             interest,
             deadline: match (deadline, self.looked) {
-                _ if excused => None,
                 (Some(deadline), Some(looked)) if deadline <= looked => Some(looked + STALLED),
                 _ => deadline,
             },
@@ -471,7 +476,7 @@ async fn until(connection: &Connection, deadline: Option<Instant>, is_fine: bool
     let quiet = Instant::now() + QUIET;
     if deadline.is_none_or(|deadline| deadline > quiet) {
         tokio::time::sleep_until(quiet.into()).await;
-        connection.lock().session.shrink();
+        connection.lock().shrink();
     }
     match deadline {
         // A timer of the runtime's takes no descriptor, and one that is far off need not be fine.

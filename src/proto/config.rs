@@ -32,6 +32,8 @@ pub struct Config {
     pub protocol: Protocol,
     /// The caller vouches that the peer is not 0.1.0 (`peer: 'new'`): no pacing from the first byte.
     pub peer_new: bool,
+    /// Ends the connection when the peer has taken so long to say what it speaks. Zero: never.
+    pub handshake_timeout: Duration,
     /// Longest JSON text of a stream's meta, in bytes.
     pub max_meta_size: usize,
     /// Longest sum of the meta of those streams of the peer that live, in bytes of JSON text.
@@ -63,10 +65,12 @@ pub struct QmuxConfig {
     pub max_pending_streams: u64,
     /// Longest record we accept.
     pub max_record_size: u64,
-    /// Ends the connection after so long without a record. Zero: never.
+    /// Ends the connection after so long without a record, or a frame of the legacy wire. Zero: never.
     pub idle_timeout: Duration,
     /// Sends a ping after so long without a record from the peer. Zero: never.
     pub ping_interval: Duration,
+    /// Ends the connection when a ping was due for so long and nothing has come since. Zero: never.
+    pub ping_timeout: Duration,
     /// Budgets: so many at once, and so many each second.
     pub max_resets: u32,
     pub max_pings: u32,
@@ -88,6 +92,7 @@ impl Default for QmuxConfig {
             max_record_size: (64 << 10) + 16,
             idle_timeout: Duration::ZERO,
             ping_interval: Duration::ZERO,
+            ping_timeout: Duration::ZERO,
             max_resets: 1000,
             max_pings: 100,
             max_empty_frames: 100_000,
@@ -101,6 +106,7 @@ impl Default for Config {
         Self {
             protocol: Protocol::Auto,
             peer_new: false,
+            handshake_timeout: Duration::ZERO,
             // The original had no limit and survives 300,000 characters; 4 MiB leaves an order of magnitude and
             // still bounds what 256 simultaneous openers can make us hold to one text at a time.
             max_meta_size: 4 << 20,

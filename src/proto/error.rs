@@ -58,6 +58,12 @@ pub enum ProtocolError {
     },
     /// Nothing came for too long.
     IdleTimeout,
+    /// It began to say what it speaks and did not end, or had to and did not begin.
+    HandshakeTimeout,
+    /// Nothing came although it was asked for a sign of life.
+    PingTimeout,
+    /// It speaks a protocol of others.
+    WrongProtocol(&'static str),
 }
 
 /// The error codes of RFC 9000 that this protocol can cause.
@@ -78,13 +84,22 @@ impl ProtocolError {
     pub fn wire_code(&self) -> u64 {
         match self {
             Self::Qmux(violation, _) => *violation as u64,
-            Self::ClosedByPeer { .. } | Self::IdleTimeout => 0,
+            Self::ClosedByPeer { .. } => 0,
+            _ if self.is_timeout() => 0,
             _ => Violation::Protocol as u64,
         }
     }
 }
 
 impl ProtocolError {
+    /// Whether it is about what did not come: then the peer is not told.
+    pub fn is_timeout(&self) -> bool {
+        matches!(
+            self,
+            Self::IdleTimeout | Self::HandshakeTimeout | Self::PingTimeout
+        )
+    }
+
     /// The stable code, as JavaScript shows it.
     pub fn code(&self) -> &'static str {
         match self {
@@ -111,6 +126,9 @@ impl ProtocolError {
             Self::Flood(_) => "ERR_MUX_FLOOD",
             Self::ClosedByPeer { .. } => "ERR_MUX_CLOSED_BY_PEER",
             Self::IdleTimeout => "ERR_MUX_IDLE_TIMEOUT",
+            Self::HandshakeTimeout => "ERR_MUX_HANDSHAKE_TIMEOUT",
+            Self::PingTimeout => "ERR_MUX_PING_TIMEOUT",
+            Self::WrongProtocol(_) => "ERR_MUX_WRONG_PROTOCOL",
         }
     }
 }
@@ -169,6 +187,18 @@ impl fmt::Display for ProtocolError {
                 }
             }
             Self::IdleTimeout => f.write_str("nothing came from the peer for too long"),
+            Self::HandshakeTimeout => {
+                f.write_str("the peer did not say in time which protocol it speaks")
+            }
+            Self::PingTimeout => {
+                f.write_str("the peer did not answer a ping in time, nor send anything else")
+            }
+            Self::WrongProtocol(what) => {
+                write!(
+                    f,
+                    "the peer speaks {what} and not the protocol of this package"
+                )
+            }
         }
     }
 }

@@ -129,6 +129,20 @@ pub enum Payload<'a> {
     Owned(&'a [u8]),
 }
 
+/// Longest message that arrives whole, in bytes, if whoever reads for the session puts it together (see
+/// [`super::Session::partial`]): what programs read from files and write at once.
+pub const MAX_MESSAGE: usize = 64 << 10;
+
+/// A message of at most [`MAX_MESSAGE`] bytes whose first part was emitted as [`Event::Data`], and which goes on in the next
+/// input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Partial {
+    /// The stream.
+    pub stream: Handle,
+    /// Bytes of it that are still to come.
+    pub missing: usize,
+}
+
 /// Takes a session's events, in order.
 pub trait Sink {
     /// Called once for each event; must not call back into the session.

@@ -23,6 +23,6 @@ mod tests;
 
 pub use config::{Config, Protocol, QmuxConfig, Side};
 pub use error::{ProtocolError, Violation};
-pub use event::{Event, Handle, Payload, PeerKind, Sink, Wires};
+pub use event::{Event, Handle, MAX_MESSAGE, Partial, Payload, PeerKind, Sink, Wires};
 pub use outbox::Transmit;
 pub use session::Session;

@@ -47,6 +47,39 @@ pub enum Start {
     Legacy,
     /// QMux records.
     Qmux,
+    /// A protocol of others, by this name.
+    Other(&'static str),
+}
+
+/// How protocols begin that programs connect to, or with, by mistake. As lengths of legacy frames these are from 369 MB to
+/// 1.4 GB, of which no version ever sent one first.
+const OTHERS: [(&[u8], &str); 13] = [
+    // A handshake record, and the alert that a server answers nonsense with; the third byte is from 0 to 4.
+    (b"\x16\x03", "TLS"),
+    (b"\x15\x03", "TLS"),
+    (b"SSH-", "SSH"),
+    (b"HTTP", "HTTP"),
+    (b"GET ", "HTTP"),
+    (b"POST", "HTTP"),
+    (b"HEAD", "HTTP"),
+    (b"PUT ", "HTTP"),
+    (b"OPTI", "HTTP"),
+    (b"DELE", "HTTP"),
+    (b"PATC", "HTTP"),
+    (b"CONN", "HTTP"),
+    (b"PRI ", "HTTP/2"),
+];
+
+/// Whether the first bytes are those of a protocol of others; `Undecided`: they may become so.
+fn other(bytes: &[u8]) -> Option<Start> {
+    let found = OTHERS.iter().find_map(|&(begin, name)| {
+        let seen = begin.len().min(bytes.len());
+        (bytes[..seen] == begin[..seen]).then_some((seen == begin.len(), name))
+    });
+    found.map(|(is_whole, name)| match is_whole {
+        true => Start::Other(name),
+        false => Start::Undecided,
+    })
 }
 
 /// Most bytes it takes to tell: a size of up to 8 bytes and the frame type.
@@ -60,6 +93,9 @@ pub fn recognise(bytes: &[u8]) -> Start {
     // The shortest record holds the frame type's 8 bytes and a length.
     if first < 9 {
         return Start::Legacy;
+    }
+    if let Some(start) = other(bytes) {
+        return start;
     }
     let size = 1 << (first >> 6);
     let Some(after) = bytes.get(size..) else {
@@ -267,6 +303,39 @@ mod tests {
         }
         assert_eq!(recognise(&[0]), Start::Legacy);
         assert_eq!(recognise(&[8]), Start::Legacy);
+    }
+
+    #[test]
+    fn protocols_of_others_are_recognised_at_every_cut_and_nothing_else_is() {
+        for (bytes, name) in [
+            (&b"\x16\x03\x01\x02\x00"[..], "TLS"),
+            (b"\x15\x03\x03\x00\x02", "TLS"),
+            (b"SSH-2.0-OpenSSH_9.6", "SSH"),
+            (b"HTTP/1.1 400 Bad Request", "HTTP"),
+            (b"GET / HTTP/1.1\r\n", "HTTP"),
+            (b"POST /", "HTTP"),
+            (b"HEAD /", "HTTP"),
+            (b"PUT /", "HTTP"),
+            (b"PRI * HTTP/2.0", "HTTP/2"),
+        ] {
+            let told = bytes
+                .iter()
+                .enumerate()
+                .map(|(cut, _)| recognise(&bytes[..cut]));
+            for start in told {
+                assert!(matches!(start, Start::Undecided | Start::Other(_)));
+            }
+            assert_eq!(recognise(bytes), Start::Other(name));
+        }
+        for bytes in [
+            &b"\x16\x04\x00\x00"[..],
+            b"GEX ",
+            b"SSH2",
+            b"PUTT",
+            b"\x15\x02",
+        ] {
+            assert_eq!(recognise(bytes), Start::Legacy, "{bytes:?}");
+        }
     }
 
     #[test]

@@ -13,15 +13,16 @@
 
 use super::config::{Config, Protocol, Side};
 use super::error::ProtocolError;
-use super::event::{Event, Handle, Payload, PeerKind, Sink, Wires};
+use super::event::{Event, Handle, Partial, Payload, PeerKind, Sink, Wires};
 use super::legacy::{self, Legacy};
 use super::marks::Marks;
 use super::negotiate::{self, Negotiation, Start};
 use super::outbox::{Outbox, Transmit};
 use super::pace::{self, Pace};
 use super::qmux::{self, Qmux};
-use std::ops::Range;
+use lobby::{FromEarlier, Gate, Lobby, NoEvents};
 use std::time::Instant;
+use watch::Watch;
 
 /// Most bytes encoded ahead of the socket. Behind it commands are kept as they are, and streams' bytes on their streams, so
 /// that a change of wire, or of what is most urgent, is never far behind in the queue.
@@ -54,18 +55,29 @@ pub struct Session {
     /// Those who wait until everything is sent.
     barriers: Vec<u32>,
     held: u64,
-    /// What the application wants of streams and only QMux can say, until it is known whether the peer speaks it.
-    undone: Vec<(Handle, commands::Undone)>,
+    /// What the application wants and only QMux can say, until it is known whether the peer speaks it.
+    undone: commands::UndoneSet,
+    /// Streams of the peer's for which there is no place yet.
+    lobby: Lobby,
+    watch: Watch,
     /// Nothing is commanded any more.
     is_finishing: bool,
     /// As of the last call that said.
     now: Instant,
 }
 
-/// Lets the legacy wire work on the session's other parts.
+/// Lets the legacy wire work on the session's other parts. Payloads of its events are ranges of the input, if there is one.
 macro_rules! legacy {
-    ($self:ident, $sink:expr, |$wire:ident, $cx:ident| $work:expr) => {{
+    ($self:ident, $sink:expr, |$wire:ident, $cx:ident| $work:expr) => {
+        legacy!($self, $sink, &[], |$wire, $cx| $work)
+    };
+    ($self:ident, $sink:expr, $input:expr, |$wire:ident, $cx:ident| $work:expr) => {{
         let $wire = &mut $self.legacy;
+        let gate = &mut Gate {
+            lobby: &mut $self.lobby,
+            input: $input,
+            sink: $sink,
+        };
         let $cx = &mut legacy::Context {
             config: &$self.config,
             negotiation: &mut $self.negotiation,
@@ -76,7 +88,7 @@ macro_rules! legacy {
             side: $self.side,
             seed: $self.seed,
             now: $self.now,
-            sink: $sink,
+            sink: gate,
         };
         $work
     }};
@@ -85,13 +97,21 @@ macro_rules! legacy {
 /// The same for QMux, if that is what we send; otherwise gives `None`.
 macro_rules! qmux {
     ($self:ident, $sink:expr, |$wire:ident, $cx:ident| $work:expr) => {
+        qmux!($self, $sink, &[], |$wire, $cx| $work)
+    };
+    ($self:ident, $sink:expr, $input:expr, |$wire:ident, $cx:ident| $work:expr) => {
         match &mut $self.qmux {
             Some($wire) => {
+                let gate = &mut Gate {
+                    lobby: &mut $self.lobby,
+                    input: $input,
+                    sink: $sink,
+                };
                 let $cx = &mut qmux::Context {
                     config: &$self.config,
                     outbox: &mut $self.outbox,
                     marks: &mut $self.marks,
-                    sink: $sink,
+                    sink: gate,
                     now: $self.now,
                 };
                 Some($work)
@@ -101,18 +121,23 @@ macro_rules! qmux {
     };
 }
 
-/// The same for what may lead to frames besides streams' bytes: they are encoded at once.
+/// The same for what may lead to frames besides streams' bytes: they are encoded at once. What ends a stream makes room
+/// for another.
 macro_rules! qmux_flush {
-    ($self:ident, $sink:expr, |$wire:ident, $cx:ident| $work:expr) => {
-        qmux!($self, $sink, |$wire, $cx| {
+    ($self:ident, $sink:expr, |$wire:ident, $cx:ident| $work:expr) => {{
+        let result = qmux!($self, $sink, |$wire, $cx| {
             let result = $work;
             $wire.flush($cx);
             result
-        })
-    };
+        });
+        $self.admit($sink);
+        result
+    }};
 }
 
 mod commands;
+mod lobby;
+mod watch;
 
 impl Session {
     /// A session at the start of a connection. `nonce` should be random: it tells our own offer from a peer's.
@@ -132,7 +157,9 @@ impl Session {
             marks: Marks::default(),
             barriers: Vec::new(),
             held: 0,
-            undone: Vec::new(),
+            undone: commands::UndoneSet::default(),
+            watch: Watch::new(&config, now),
+            lobby: Lobby::new(config.qmux.max_incoming_streams),
             is_finishing: false,
             now,
             config,
@@ -186,10 +213,22 @@ impl Session {
         sink: &mut S,
     ) -> Result<(), ProtocolError> {
         self.now = now;
+        self.watch.began.get_or_insert(now);
         match self.receiving {
-            Receiving::Qmux => self.receive_qmux(input, 0, sink),
-            Receiving::Legacy => self.receive_legacy(input, sink),
-            Receiving::Start => self.receive_start(input, sink),
+            Receiving::Qmux => self.receive_qmux(input, 0, sink)?,
+            Receiving::Legacy => self.receive_legacy(input, sink)?,
+            Receiving::Start => self.receive_start(input, sink)?,
+        }
+        self.settle_lobby(sink)
+    }
+
+    /// The message within which the last input ended, if its parts are to be put together. What was emitted of it is the
+    /// last event, and what comes is emitted first of the next input, unless nobody wants it any more.
+    pub fn partial(&self) -> Option<Partial> {
+        match self.receiving {
+            Receiving::Qmux => self.qmux.as_ref()?.partial(),
+            Receiving::Legacy => self.legacy.partial(),
+            Receiving::Start => None,
         }
     }
 
@@ -199,11 +238,17 @@ impl Session {
         at: usize,
         sink: &mut S,
     ) -> Result<(), ProtocolError> {
-        qmux!(self, sink, |wire, cx| wire.receive(input, at, cx)).unwrap_or(Ok(()))
+        qmux!(self, sink, input, |wire, cx| wire.receive(input, at, cx)).unwrap_or(Ok(()))
     }
 
     fn receive_legacy<S: Sink>(&mut self, input: &[u8], sink: &mut S) -> Result<(), ProtocolError> {
-        let at = legacy!(self, sink, |wire, cx| wire.receive(input, cx))?;
+        let at = legacy!(self, sink, input, |wire, cx| wire.receive(input, cx))?;
+        if self.legacy.take_heard() {
+            self.watch.active = self.now;
+            if let Some(wire) = &mut self.qmux {
+                wire.heard(self.now);
+            }
+        }
         self.do_undone(sink);
         if !self.legacy.is_over() {
             qmux!(self, sink, |wire, cx| wire.flush(cx));
@@ -228,6 +273,7 @@ impl Session {
         let start = negotiate::recognise(&self.undecided);
         self.receiving = match start {
             Start::Undecided => return Ok(()),
+            Start::Other(what) => return Err(ProtocolError::WrongProtocol(what)),
             Start::Legacy if self.config.protocol == Protocol::Qmux => {
                 return Err(ProtocolError::NotQmux);
             }
@@ -244,7 +290,11 @@ impl Session {
             sink,
         };
         match self.receiving {
-            Receiving::Qmux => self.receive_qmux(&first, 0, &mut owned)?,
+            // No legacy frame comes that would decide it.
+            Receiving::Qmux => {
+                self.do_undone(&mut owned);
+                self.receive_qmux(&first, 0, &mut owned)?;
+            }
             // So few bytes hold no switch.
             _ => self.receive_legacy(&first, &mut owned)?,
         }
@@ -379,6 +429,7 @@ impl Session {
             return None;
         }
         let transmit = self.outbox.take(paced)?;
+        self.watch.active = now;
         if paced {
             self.pace.taken(transmit.charge);
         }
@@ -388,6 +439,7 @@ impl Session {
     /// Encodes what may be sent now.
     fn prepare<S: Sink>(&mut self, sink: &mut S) {
         qmux!(self, sink, |wire, cx| wire.prepare(cx));
+        self.admit(sink);
         if self.owes_last_word()
             && self.encoded() == 0
             && self.qmux.as_ref().is_some_and(|qmux| qmux.is_flushed())
@@ -424,6 +476,9 @@ impl Session {
     /// The driver has ended our direction: nothing more is sent.
     pub fn write_ended(&mut self) {
         self.outbox.close();
+        if let Some(qmux) = &mut self.qmux {
+            qmux.stop_pings();
+        }
     }
 
     /// All of a transmit is with the kernel.
@@ -431,31 +486,6 @@ impl Session {
         debug_assert!(transmit.is_empty());
         self.outbox.recycle(transmit);
         self.pace.written(now);
-    }
-
-    /// When to call [`Session::timeout`].
-    pub fn deadline(&self) -> Option<Instant> {
-        let pace = match self.outbox.is_empty() {
-            true => None,
-            false => self.pace.deadline(),
-        };
-        let timers = self.qmux.as_ref().and_then(|qmux| qmux.deadline());
-        match (pace, timers) {
-            (Some(pace), Some(timers)) => Some(pace.min(timers)),
-            (pace, timers) => pace.or(timers),
-        }
-    }
-
-    /// Whether the deadline is for a look at the socket's send queue.
-    pub fn wants_look(&self) -> bool {
-        !self.outbox.is_empty() && self.pace.deadline().is_some()
-    }
-
-    /// The deadline may have come; `unsent` is what the socket's send queue still holds.
-    pub fn timeout(&mut self, now: Instant, unsent: usize) -> Result<(), ProtocolError> {
-        self.now = now;
-        self.pace.look(now, unsent);
-        self.qmux.as_mut().map_or(Ok(()), |qmux| qmux.timeout(now))
     }
 
     /// The connection has gone quiet: gives spare memory back.
@@ -466,30 +496,5 @@ impl Session {
                 qmux.shrink();
             }
         }
-    }
-}
-
-/// A sink where no event can arise.
-struct NoEvents;
-
-impl Sink for NoEvents {
-    fn emit(&mut self, event: Event, _payload: Payload<'_>) {
-        debug_assert!(false, "no event can arise here: {event:?}");
-    }
-}
-
-/// Turns ranges of bytes that came with an earlier input into texts of their own.
-struct FromEarlier<'a, S> {
-    input: &'a [u8],
-    sink: &'a mut S,
-}
-
-impl<S: Sink> Sink for FromEarlier<'_, S> {
-    fn emit(&mut self, event: Event, payload: Payload<'_>) {
-        let payload = match payload {
-            Payload::Input(Range { start, end }) => Payload::Owned(&self.input[start..end]),
-            other => other,
-        };
-        self.sink.emit(event, payload);
     }
 }

@@ -118,6 +118,13 @@ impl Decoder {
         u32::from_be_bytes([a, b, c, d])
     }
 
+    /// Length of the payload under way, and how much of that is still to come.
+    pub fn under_way(&self) -> Option<(usize, usize)> {
+        let length = (self.length() as usize).checked_sub(HEADER)?;
+        let is_in_payload = usize::from(self.seen) == HEADER;
+        is_in_payload.then_some((length, self.remaining))
+    }
+
     /// Whether no frame is under way.
     pub fn is_between_frames(&self) -> bool {
         self.seen == 0

@@ -17,11 +17,13 @@
 //!
 //! An accept may come after the end: the opener waits for the ack before it reuses the id.
 //!
+//! What the application wants of streams is in `commands`.
+//!
 //! May not decide when bytes are sent, nor what is read.
 
 use super::super::config::{Config, Side};
 use super::super::error::ProtocolError;
-use super::super::event::{Event, Handle, Payload, PeerKind, Sink};
+use super::super::event::{Event, Handle, MAX_MESSAGE, Partial, Payload, PeerKind, Sink};
 use super::super::json;
 use super::super::marks::Marks;
 use super::super::negotiate::{self, Negotiation};
@@ -32,9 +34,6 @@ use super::frame::{self, Decoder, Piece};
 use super::streams::{Local, Remote, Table};
 use std::collections::VecDeque;
 use std::time::Instant;
-
-/// Longest payload of a data frame we write, so that what is encoded ahead stays bounded.
-const MAX_DATA: usize = 64 << 10;
 
 /// The parts of a session that its wire works on.
 pub struct Context<'a, S> {
@@ -55,9 +54,13 @@ pub struct Context<'a, S> {
 /// is one event wherever a read happens to end. Longer ones are passed on as they come.
 const MAX_WHOLE: usize = 16 << 10;
 
+/// So much of a frame that is not whole yet shows as well that the peer goes on: version 0.1.0 sends a write of any length
+/// as one frame. It is what a record of QMux has.
+const LONG_FRAME: usize = 16 << 10;
+
 /// What the payload of the frame under way goes to.
 #[derive(Debug, Clone, Copy, Default)]
-enum Target {
+pub(super) enum Target {
     #[default]
     Nothing,
     /// A stream, in parts as they arrive.
@@ -72,10 +75,10 @@ enum Target {
 #[derive(Debug, Default)]
 pub struct Legacy {
     decoder: Decoder,
-    target: Target,
+    pub(super) target: Target,
     /// The payload of a frame that arrives in parts and is wanted whole: grows by what has arrived, never by what was
     /// announced.
-    parts: Vec<u8>,
+    pub(super) parts: Vec<u8>,
     pub(super) local: Table<Local>,
     pub(super) remote: Table<Remote>,
     pub(super) waiting: VecDeque<(u32, Vec<u8>)>,
@@ -85,6 +88,11 @@ pub struct Legacy {
     pub(super) opened: u64,
     /// The peer's switch was read.
     is_over: bool,
+    /// The first header was read.
+    has_begun: bool,
+    /// Something whole has come since this was last asked, and what has come since then of a frame that is not.
+    was_heard: bool,
+    heard_of_frame: usize,
 }
 
 impl<S: Sink> Context<'_, S> {
@@ -141,7 +149,13 @@ impl Legacy {
                 return Ok(at);
             };
             if piece.first {
+                self.has_begun = true;
                 self.target = self.recv_header(&piece, cx)?;
+            }
+            self.heard_of_frame += piece.range.len();
+            if piece.last || self.heard_of_frame >= LONG_FRAME {
+                self.was_heard = true;
+                self.heard_of_frame = 0;
             }
             match self.target {
                 Target::Stream(stream) => {
@@ -188,6 +202,7 @@ impl Legacy {
                 return;
             }
             *at = payload.end;
+            self.was_heard = true;
             cx.sink
                 .emit(Event::Data(Handle::remote(slot)), Payload::Input(payload));
         }
@@ -343,131 +358,29 @@ impl Legacy {
         Ok(())
     }
 
-    /// Opens a stream, at once or when an id is free.
-    pub fn open<S: Sink>(&mut self, slot: u32, meta: &[u8], cx: &mut Context<'_, S>) {
-        if !self.local.insert_at(slot, Local::default()) {
-            debug_assert!(
-                false,
-                "the application opens a stream in a slot that is in use"
-            );
-            return;
-        }
-        if self.waiting.is_empty() && self.start(slot, meta, cx) {
-            return;
-        }
-        self.waiting.push_back((slot, meta.to_vec()));
+    /// Whether something came, since this was last asked, that shows that the peer goes on: a whole frame, or a good part of
+    /// a long one.
+    pub fn take_heard(&mut self) -> bool {
+        std::mem::take(&mut self.was_heard)
     }
 
-    /// Gives a stream the highest id that is free in both tables: the original takes the lowest of one table, so its
-    /// choice and ours meet only when all 256 live.
-    fn start<S: Sink>(&mut self, slot: u32, meta: &[u8], cx: &mut Context<'_, S>) -> bool {
-        let free = (0..=255u8)
-            .rev()
-            .find(|&id| !self.local.is_used(id) && !self.remote.is_used(id));
-        let Some(id) = free else { return false };
-        let Some(stream) = self.local.get(slot) else {
-            return true;
-        };
-        stream.id = Some(id);
-        stream.ordinal = self.opened;
-        self.opened += 1;
-        self.local.bind(id, slot);
-        // A listening end whose peer has not spoken yet tells it now what we are.
-        cx.write_offer();
-        cx.write(frame::OPEN, id, meta);
-        true
-    }
-
-    fn open_waiting<S: Sink>(&mut self, cx: &mut Context<'_, S>) {
-        while let Some((slot, meta)) = self.waiting.pop_front() {
-            if !self.start(slot, &meta, cx) {
-                self.waiting.push_front((slot, meta));
-                return;
-            }
-        }
-    }
-
-    fn close_local<S: Sink>(&mut self, slot: u32, cx: &mut Context<'_, S>) {
-        if let Some(id) = self.local.take_at(slot).and_then(|stream| stream.id) {
-            self.local.unbind(id);
-        }
-        cx.sink
-            .emit(Event::Closed(Handle::local(slot)), Payload::Empty);
-        self.open_waiting(cx);
-    }
-
-    /// Sends bytes on a stream opened here.
-    pub fn data<S: Sink>(&mut self, slot: u32, payload: &[u8], cx: &mut Context<'_, S>) {
-        let Some(&mut Local {
-            id: Some(id),
-            ended: false,
-            ..
-        }) = self.local.get(slot)
-        else {
-            return;
-        };
-        if payload.len() <= MAX_DATA {
-            cx.write(frame::DATA, id, payload);
-            return;
-        }
-        for part in payload.chunks(MAX_DATA) {
-            cx.write(frame::DATA, id, part);
-        }
-    }
-
-    /// Ends a stream opened here, with a JSON text or without.
-    pub fn end<S: Sink>(&mut self, slot: u32, value: Option<&[u8]>, cx: &mut Context<'_, S>) {
-        let Some(stream) = self.local.get(slot).filter(|stream| !stream.ended) else {
-            return;
-        };
-        stream.ended = true;
-        match (stream.id, stream.acked) {
-            (Some(id), acked) => {
-                cx.write(frame::END, id, value.unwrap_or(frame::NULL));
-                if acked {
-                    self.close_local(slot, cx);
-                }
-            }
-            (None, _) => {
-                self.waiting.retain(|&(waiting, _)| waiting != slot);
-                self.close_local(slot, cx);
-            }
-        }
-    }
-
-    /// Acknowledges a stream of the peer's.
-    pub fn accept<S: Sink>(&mut self, slot: u32, cx: &mut Context<'_, S>) {
-        if let Some(&mut Remote { id, .. }) = self.remote.get(slot) {
-            cx.write(frame::ACK, id, frame::NULL);
-        }
-    }
-
-    /// Drops what still comes of a stream of the peer's.
-    pub fn discard(&mut self, slot: u32) {
-        if let Some(stream) = self.remote.get(slot) {
-            stream.discarded = true;
-            if matches!(self.target, Target::Stream(it) | Target::Message(it) if it == Handle::remote(slot))
-            {
-                self.target = Target::Nothing;
-                self.parts.clear();
-            }
-        }
-    }
-
-    /// The application has seen `Closed` of a stream of the peer's.
-    pub fn forget(&mut self, slot: u32) {
-        if let Some(&mut Remote {
-            ended: true, meta, ..
-        }) = self.remote.get(slot)
-        {
-            self.meta_total -= meta;
-            self.remote.remove(slot);
-        }
+    /// Whether the first header was read.
+    pub fn has_begun(&self) -> bool {
+        self.has_begun
     }
 
     /// Whether the peer has switched to the other wire.
     pub fn is_over(&self) -> bool {
         self.is_over
+    }
+
+    /// The message under way, if it is passed on as it comes and short enough to be put together.
+    pub fn partial(&self) -> Option<Partial> {
+        let Target::Stream(stream) = self.target else {
+            return None;
+        };
+        let (length, missing) = self.decoder.under_way()?;
+        (length <= MAX_MESSAGE).then_some(Partial { stream, missing })
     }
 
     /// Whether the peer may finish here.

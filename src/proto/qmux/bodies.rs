@@ -4,7 +4,7 @@
 //! May not judge a header.
 
 use super::super::error::{ProtocolError, Violation};
-use super::super::event::{Event, Handle, Payload, Sink, Wires};
+use super::super::event::{Event, Handle, MAX_MESSAGE, Partial, Payload, Sink, Wires};
 use super::super::json;
 use super::parameters::Parameters;
 use super::stream::{NO_MARK, RecvState};
@@ -34,6 +34,7 @@ pub enum Target {
     Stream {
         handle: Handle,
         fin: bool,
+        length: u64,
         /// It is wanted in one piece.
         is_whole: bool,
     },
@@ -99,6 +100,21 @@ impl Bodies {
 }
 
 impl Qmux {
+    /// The message under way, if it is passed on as it comes and short enough to be put together.
+    pub fn partial(&self) -> Option<Partial> {
+        let Target::Stream {
+            handle: stream,
+            length,
+            is_whole: false,
+            ..
+        } = self.bodies.target
+        else {
+            return None;
+        };
+        let missing = usize::try_from(self.decoder.missing()?).ok()?;
+        (length <= MAX_MESSAGE as u64).then_some(Partial { stream, missing })
+    }
+
     /// A part of the body under way.
     pub(super) fn recv_body<S: Sink>(
         &mut self,
@@ -139,6 +155,7 @@ impl Qmux {
                 handle,
                 fin,
                 is_whole,
+                ..
             } => {
                 let fin = fin && is_last;
                 if !is_whole || (is_last && self.bodies.parts.is_empty()) {

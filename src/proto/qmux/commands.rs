@@ -10,6 +10,7 @@ use super::scheduler;
 use super::stream::{NO_MARK, RecvState, SendState, Stream};
 use super::window::RecvWindow;
 use super::wire::{Context, Qmux};
+use std::time::Instant;
 
 /// Most bytes of memory kept for putting a meta together.
 const SPARE_TEXT: usize = 4 << 10;
@@ -368,7 +369,7 @@ impl Qmux {
     }
 
     /// Asks the peer for a sign of life.
-    pub fn ping(&mut self, id: u32) {
-        self.ping.ask(id);
+    pub fn ping(&mut self, id: u32, now: Instant) {
+        self.ping.ask(id, now);
     }
 }

@@ -131,9 +131,13 @@ impl Qmux {
     /// Encodes what is to be told.
     pub(super) fn flush_control<S: Sink>(&mut self, cx: &mut Context<'_, S>) {
         while !cx.outbox.is_closed() && (cx.outbox.len() as u64) < CONTROL_ENCODED {
-            match self.next_control(cx) {
-                Some(frame) => self.records.push(&frame, 0, &[], cx.outbox),
-                None => return,
+            let Some(frame) = self.next_control(cx) else {
+                return;
+            };
+            let before = cx.outbox.len() as u64;
+            self.records.push(&frame, 0, &[], cx.outbox);
+            if self.ping.take_repeated() {
+                self.repeated += (cx.outbox.len() as u64).saturating_sub(before);
             }
         }
     }

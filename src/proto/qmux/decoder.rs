@@ -154,6 +154,11 @@ impl Decoder {
         Ok(length)
     }
 
+    /// How much of the body under way is still to come.
+    pub fn missing(&self) -> Option<u64> {
+        self.body
+    }
+
     /// Skips padding behind a frame of it.
     pub fn skip_padding(&mut self, input: &[u8], at: &mut usize) {
         let left = usize::try_from(self.record).unwrap_or(usize::MAX);

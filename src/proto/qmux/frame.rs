@@ -121,7 +121,10 @@ pub fn read(input: &[u8], ours: bool) -> Result<Option<(Frame, usize)>, Protocol
         return Ok(None);
     };
     if input.len() - rest.len() != varint::size(kind) {
-        return Err(encoding("wrote a frame type in more bytes than it needs"));
+        return Err(ProtocolError::Qmux(
+            Violation::Protocol,
+            "wrote a frame type in more bytes than it needs",
+        ));
     }
     let mut fields = Fields { rest };
     let Some(frame) = fields.frame(kind, ours)? else {

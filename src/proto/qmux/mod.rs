@@ -8,8 +8,9 @@
 //! | `window`, `budget`, `ping` | credit, floods, time: counting, without any bytes |
 //! | `stream`, `streams` | one stream's two halves; the table of them |
 //! | `queue`, `scheduler` | what waits to be sent on a stream; whose turn it is |
-//! | `receive`, `bodies`, `texts`, `send`, `control`, `commands` | what frames mean; what is sent when; what the application wants |
+//! | `receive`, `abort`, `bodies`, `texts`, `send`, `control`, `commands` | what frames mean; what is sent when; what the application wants |
 
+mod abort;
 mod bodies;
 mod budget;
 mod carry;

@@ -19,6 +19,9 @@ const MAX_SENT: usize = 16;
 const SPACING: Duration = Duration::from_millis(20);
 const AT_ONCE: u32 = 50;
 
+/// A ping without an answer is repeated so many times within the time that there is for one.
+const REPEATS: u32 = 3;
+
 /// How long a measured round trip time is good for.
 const SAMPLE: Duration = Duration::from_secs(1);
 
@@ -47,7 +50,13 @@ pub struct Ping {
     measured: Option<Instant>,
     interval: Duration,
     idle_timeout: Duration,
-    /// When a record last came, and when one last came or went.
+    /// How long a peer may be silent that was asked for a sign of life, and since when it is asked.
+    timeout: Duration,
+    waiting: Option<Instant>,
+    /// The request that was last taken repeats one that has no answer.
+    repeats: bool,
+    /// When anything last came, when a record last came, and when one last came or went.
+    arrived: Instant,
     heard: Instant,
     active: Instant,
 }
@@ -67,6 +76,10 @@ impl Ping {
             measured: None,
             interval: config.ping_interval,
             idle_timeout: config.idle_timeout,
+            timeout: config.ping_timeout,
+            waiting: None,
+            repeats: false,
+            arrived: now,
             heard: now,
             active: now,
         }
@@ -85,16 +98,27 @@ impl Ping {
     }
 
     /// The application asks.
-    pub fn ask(&mut self, id: u32) {
+    pub fn ask(&mut self, id: u32, now: Instant) {
         self.asked.push(id);
+        self.request(now);
+    }
+
+    fn request(&mut self, now: Instant) {
         self.due = true;
+        self.waiting.get_or_insert(now);
+    }
+
+    /// No ping can be sent or answered any more, and none is waited for.
+    pub fn stop(&mut self) {
+        self.interval = Duration::ZERO;
+        self.timeout = Duration::ZERO;
     }
 
     /// Credit is about to go back: its windows want to know the round trip time.
     pub fn sample(&mut self, now: Instant) {
         let is_fresh = self.measured.is_some_and(|at| now < at + SAMPLE);
         if self.sent.is_empty() && !is_fresh {
-            self.due = true;
+            self.request(now);
         }
     }
 
@@ -116,6 +140,9 @@ impl Ping {
         self.held_back = None;
         self.paced = self.paced.max(now) + SPACING;
         self.due = false;
+        // Nobody asked for those: the answer to this one answers them as well.
+        self.repeats = !self.sent.is_empty() && self.asked.is_empty();
+        self.sent.retain(|sent| !sent.asked.is_empty());
         let number = self.next;
         self.next += 1;
         self.sent.push_back(Sent {
@@ -162,7 +189,26 @@ impl Ping {
             }
             answered.extend(sent.asked.into_iter().map(|id| (id, rtt)));
         }
+        if self.sent.is_empty() && !self.due {
+            self.waiting = None;
+        }
         Ok(answered)
+    }
+
+    /// Whether the request that was taken just now repeats one.
+    pub fn take_repeated(&mut self) -> bool {
+        std::mem::take(&mut self.repeats)
+    }
+
+    /// Anything came: the peer is there.
+    pub fn arrived(&mut self, now: Instant) {
+        self.arrived = now;
+    }
+
+    /// Nothing was read, so nothing can have come. Pings go on: they tell the peer that we are there.
+    pub fn excuse(&mut self, now: Instant) {
+        self.arrived = now;
+        self.active = now;
     }
 
     /// A record came.
@@ -179,12 +225,32 @@ impl Ping {
     /// When to look at the timers.
     pub fn deadline(&self) -> Option<Instant> {
         let idle = (!self.idle_timeout.is_zero()).then(|| self.active + self.idle_timeout);
-        let keep_alive =
-            (!self.interval.is_zero() && self.sent.is_empty()).then(|| self.heard + self.interval);
-        [idle, keep_alive, self.held_back]
+        [idle, self.keep_alive(), self.last_chance(), self.held_back]
             .into_iter()
             .flatten()
             .min()
+    }
+
+    /// When the next ping is due by itself: an interval after the peer was last heard, and while it is not, again and again,
+    /// since the peer has to notice, too, that we are there, also while nothing is read here.
+    fn keep_alive(&self) -> Option<Instant> {
+        if self.interval.is_zero() || self.due {
+            return None;
+        }
+        let again = match self.timeout.is_zero() {
+            true => self.interval,
+            false => self.interval.min(self.timeout / REPEATS),
+        };
+        Some(match self.sent.back() {
+            Some(last) if last.at >= self.heard => last.at + again,
+            _ => self.heard + self.interval,
+        })
+    }
+
+    /// Until when something has to come.
+    fn last_chance(&self) -> Option<Instant> {
+        let waiting = self.waiting.filter(|_| !self.timeout.is_zero())?;
+        Some(waiting.max(self.arrived) + self.timeout)
     }
 
     /// The deadline may have come.
@@ -195,8 +261,11 @@ impl Ping {
         if self.held_back.is_some_and(|until| now >= until) {
             self.held_back = None;
         }
-        if !self.interval.is_zero() && self.sent.is_empty() && now >= self.heard + self.interval {
-            self.due = true;
+        if self.last_chance().is_some_and(|last| now >= last) {
+            return Err(ProtocolError::PingTimeout);
+        }
+        if self.keep_alive().is_some_and(|at| now >= at) {
+            self.request(now);
         }
         Ok(())
     }
@@ -214,10 +283,10 @@ mod tests {
     fn an_answer_answers_all_before_it() {
         let now = Instant::now();
         let mut ping = Ping::new(&QmuxConfig::default(), now);
-        ping.ask(7);
+        ping.ask(7, now);
         assert_eq!(ping.take_request(now), Some(0));
-        ping.ask(8);
-        ping.ask(9);
+        ping.ask(8, now);
+        ping.ask(9, now);
         let later = now + Duration::from_millis(5);
         assert_eq!(ping.take_request(later), Some(1));
         assert_eq!(ping.take_request(later), None);
@@ -238,7 +307,7 @@ mod tests {
         let mut sent = 0;
         let end = now + Duration::from_secs(10);
         while now < end {
-            ping.ask(1);
+            ping.ask(1, now);
             match ping.take_request(now) {
                 Some(number) => {
                     sent += 1;
@@ -277,10 +346,62 @@ mod tests {
         assert_eq!(ping.timeout(at), Ok(()));
         assert_eq!(ping.take_request(at), Some(0));
         ping.sent(at);
-        assert_eq!(ping.deadline(), Some(at + Duration::from_secs(5)));
+        assert_eq!(ping.deadline(), Some(at + Duration::from_secs(2)));
         assert_eq!(
             ping.timeout(at + Duration::from_secs(5)),
             Err(ProtocolError::IdleTimeout)
         );
+    }
+
+    /// Three pings of which nobody asked for one, in a peer's whole time.
+    #[test]
+    fn who_does_not_answer_is_asked_again_and_given_up() {
+        let now = Instant::now();
+        let second = Duration::from_secs(1);
+        let config = QmuxConfig {
+            ping_interval: 30 * second,
+            ping_timeout: 30 * second,
+            ..QmuxConfig::default()
+        };
+        let mut ping = Ping::new(&config, now);
+        for (number, at) in [30, 40, 50].into_iter().enumerate() {
+            let at = now + at * second;
+            assert_eq!(ping.deadline(), Some(at));
+            assert_eq!((ping.timeout(at), ping.is_due()), (Ok(()), true));
+            assert_eq!(ping.take_request(at), Some(number as u64));
+            assert_eq!(ping.take_repeated(), number > 0);
+            assert_eq!(ping.sent.len(), 1);
+        }
+        let last = now + 60 * second;
+        assert_eq!(ping.timeout(last), Err(ProtocolError::PingTimeout));
+        // A byte of anything is a sign of life, if not of an active peer.
+        ping.arrived(last);
+        assert_eq!(
+            (ping.timeout(last), ping.take_request(last)),
+            (Ok(()), Some(3))
+        );
+        assert_eq!(ping.recv_response(3, last), Ok(vec![]));
+        ping.heard(last);
+        assert_eq!(ping.deadline(), Some(last + 30 * second));
+        // Nothing can be sent, so nothing is waited for.
+        ping.ask(7, last);
+        ping.stop();
+        assert_eq!(ping.timeout(last + 1000 * second), Ok(()));
+    }
+
+    /// It waits from when it is due, whether it can be sent or not: a frozen peer lets nothing through.
+    #[test]
+    fn a_ping_that_cannot_be_sent_is_waited_for_as_well() {
+        let now = Instant::now();
+        let config = QmuxConfig {
+            ping_timeout: Duration::from_secs(5),
+            ..QmuxConfig::default()
+        };
+        let mut ping = Ping::new(&config, now);
+        assert_eq!(ping.deadline(), None);
+        ping.ask(7, now);
+        let last = now + Duration::from_secs(5);
+        assert_eq!(ping.deadline(), Some(last));
+        assert_eq!(ping.timeout(last), Err(ProtocolError::PingTimeout));
     }
 }

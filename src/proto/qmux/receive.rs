@@ -4,6 +4,7 @@
 
 use super::super::error::{ProtocolError, Violation};
 use super::super::event::{Event, Handle, Payload, Sink};
+use super::abort::{behind_end, sends};
 use super::bodies::{MAX_PARAMETERS, MAX_WHOLE, Target};
 use super::decoder::Step;
 use super::frame::Frame;
@@ -16,11 +17,11 @@ fn violation(what: &'static str) -> ProtocolError {
     ProtocolError::Qmux(Violation::Protocol, what)
 }
 
-fn state(what: &'static str) -> ProtocolError {
+pub(super) fn state(what: &'static str) -> ProtocolError {
     ProtocolError::Qmux(Violation::StreamState, what)
 }
 
-fn flow(what: &'static str) -> ProtocolError {
+pub(super) fn flow(what: &'static str) -> ProtocolError {
     ProtocolError::Qmux(Violation::FlowControl, what)
 }
 
@@ -36,6 +37,9 @@ impl Qmux {
             return Err(ProtocolError::Flood(
                 "bytes that nobody reads, in tiny messages",
             ));
+        }
+        if at < input.len() {
+            self.ping.arrived(cx.now);
         }
         let before = self.decoder.records;
         let max_record = cx.config.qmux.max_record_size;
@@ -213,7 +217,7 @@ impl Qmux {
     }
 
     /// The stream that a frame speaks of; it begins with it, if it is one of the peer's that may. `None`: it is over.
-    fn stream_of<S: Sink>(
+    pub(super) fn stream_of<S: Sink>(
         &mut self,
         id: u64,
         cx: &mut Context<'_, S>,
@@ -283,12 +287,14 @@ impl Qmux {
         cx: &mut Context<'_, S>,
     ) -> Result<(), ProtocolError> {
         let length = self.decoder.start_body(length)?;
-        let over = || state("sent on a stream that has ended");
-        let handle = self.stream_of(id, cx)?.ok_or_else(over)?;
-        let stream = self.streams.get(handle).ok_or_else(over)?;
+        let over = |ended| behind_end(ended, offset, length, fin);
+        let handle = self.stream_of(id, cx)?;
+        let handle = handle.ok_or_else(|| over(self.streams.final_size(id)))?;
+        let missing = || state("sent on a stream that has ended");
+        let stream = self.streams.get(handle).ok_or_else(missing)?;
         let recv = &mut stream.recv;
         if recv.state == RecvState::Done {
-            return Err(over());
+            return Err(over(Some(recv.window.received())));
         }
         if offset.is_some_and(|offset| offset != recv.window.received()) {
             return Err(violation(
@@ -308,6 +314,7 @@ impl Qmux {
         self.bodies.start(Target::Stream {
             handle,
             fin,
+            length,
             is_whole,
         });
         Ok(())
@@ -329,111 +336,6 @@ impl Qmux {
             _ => return Err(wrong()),
         }
         Ok(())
-    }
-
-    /// The stream that a reset or a stop is for; `None`: it is over. Of one that the application has not answered yet that
-    /// is work for nothing. Others end what was begun, and there are no more of them than of those.
-    fn aborted<S: Sink>(
-        &mut self,
-        id: u64,
-        cx: &mut Context<'_, S>,
-    ) -> Result<Option<Handle>, ProtocolError> {
-        let handle = self.stream_of(id, cx)?;
-        match handle.map(|handle| (handle, self.streams.get(handle))) {
-            None => self.useless.spend(cx.now)?,
-            Some((handle, Some(stream))) if !handle.is_local() && !stream.is_answered => {
-                self.resets.spend(cx.now)?;
-            }
-            Some(_) => {}
-        }
-        Ok(handle)
-    }
-
-    fn recv_reset<S: Sink>(
-        &mut self,
-        id: u64,
-        code: u64,
-        final_size: u64,
-        cx: &mut Context<'_, S>,
-    ) -> Result<(), ProtocolError> {
-        let Some(handle) = self.aborted(id, cx)? else {
-            return Ok(());
-        };
-        let Some(stream) = self.streams.get(handle) else {
-            return Ok(());
-        };
-        let recv = &mut stream.recv;
-        if recv.state == RecvState::Done {
-            return self.useless.spend(cx.now);
-        }
-        let missing = final_size
-            .checked_sub(recv.window.received())
-            .ok_or(ProtocolError::Qmux(
-                Violation::FinalSize,
-                "reset a stream before its end",
-            ))?;
-        if recv.window.receive(missing).is_none() || self.credit.window.receive(missing).is_none() {
-            return Err(flow("reset a stream behind what it had credit for"));
-        }
-        let before = std::mem::replace(&mut recv.state, RecvState::Done);
-        let was_seen = stream.send.window.used() >= stream.send.meta;
-        let is_known = stream.is_known || (before == RecvState::Accept && was_seen);
-        self.take_text(handle);
-        let code_text = code.to_string();
-        let payload = Payload::Owned(code_text.as_bytes());
-        match before {
-            RecvState::Data | RecvState::EndValue if is_known => {
-                cx.sink.emit(Event::Reset(handle), payload);
-            }
-            // It accepted the stream and said so, which the reset has overtaken; unless it never saw it whole.
-            RecvState::Accept if was_seen => {
-                self.tell_opened(handle, cx);
-                cx.sink.emit(Event::Reset(handle), payload);
-            }
-            RecvState::Accept | RecvState::Refusal => {
-                cx.sink.emit(Event::Refused(handle), payload);
-            }
-            _ => {}
-        }
-        if !is_known {
-            // Nobody here knows of it who could end our half.
-            self.give_up(handle, code, cx);
-        }
-        self.mark_connection(cx);
-        self.settle(handle, cx);
-        Ok(())
-    }
-
-    fn recv_stop<S: Sink>(
-        &mut self,
-        id: u64,
-        code: u64,
-        cx: &mut Context<'_, S>,
-    ) -> Result<(), ProtocolError> {
-        let Some(handle) = self.aborted(id, cx)? else {
-            return Ok(());
-        };
-        let Some(stream) = self.streams.get(handle) else {
-            return Ok(());
-        };
-        if stream.send.state == SendState::Done {
-            return self.useless.spend(cx.now);
-        }
-        match stream.is_known {
-            true => self.tell_stopped(handle, code, cx),
-            // It overtook the acceptance, which is still under way.
-            false => stream.stopped = code,
-        }
-        self.give_up(handle, code, cx);
-        self.settle(handle, cx);
-        Ok(())
-    }
-
-    /// The application learns that the peer wants no more of a stream.
-    pub(super) fn tell_stopped<S: Sink>(&self, handle: Handle, code: u64, cx: &mut Context<'_, S>) {
-        let code = code.to_string();
-        cx.sink
-            .emit(Event::Stopped(handle), Payload::Owned(code.as_bytes()));
     }
 
     /// The opener of a stream reads no answer.
@@ -467,6 +369,7 @@ impl Qmux {
         limit: u64,
         cx: &mut Context<'_, S>,
     ) -> Result<(), ProtocolError> {
+        sends(id)?;
         let Some(handle) = self.stream_of(id, cx)? else {
             // It crossed the end of the stream.
             return self.useless.spend(cx.now);

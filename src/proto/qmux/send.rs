@@ -11,7 +11,7 @@ use super::record::MAX_GATHERED;
 use super::stream::{SendState, Stream};
 use super::wire::{Context, Qmux};
 
-/// Bytes of one turn, when several streams wait: about a record.
+/// Bytes of one turn, when several streams wait: about a record, or one message that goes whole.
 const QUANTUM: usize = MAX_GATHERED;
 
 /// A stream that was blocked and has no more than this waiting may be written to again: what it takes the application to
@@ -230,15 +230,16 @@ impl Qmux {
                         Kind::Message => self.whole,
                         _ => 0,
                     };
-                    let longest = match is_alone {
+                    let is_whole = bytes.len() <= whole;
+                    let longest = match is_alone || is_whole {
                         true => self.longest,
                         false => self.longest.min(MAX_GATHERED - 32),
                     };
                     let own = stream.send.window.available();
                     let credit = own.min(self.send.available());
                     let length = bytes.len().min(longest);
-                    // A short message goes whole; of the rest whatever there is credit for.
-                    let needed = match bytes.len() <= whole {
+                    // A message that can goes whole; of the rest whatever there is credit for.
+                    let needed = match is_whole {
                         true => length as u64,
                         false => 1,
                     };

@@ -5,11 +5,15 @@
 use super::super::config::Side;
 use super::super::event::Handle;
 use super::stream::Stream;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hasher};
 
 /// Slots further than this behind the last one are a mistake of the caller's, not a table.
 const MAX_GAP: usize = 1 << 16;
+
+/// Streams that are over whose final sizes are remembered, 16 bytes each: what a peer may still send on one that has just
+/// ended comes within a round trip. RFC 9000, section 4.5, does not ask for more.
+const REMEMBERED: usize = 64;
 
 /// How many streams are found without the map: as many as live by default.
 const RECENT: usize = 256;
@@ -75,6 +79,8 @@ pub struct Streams {
     last: (u64, Handle),
     /// Streams that were looked up lately, each where its id says; allocated with the second.
     recent: Option<Box<[Handle; RECENT]>>,
+    /// Ids and final sizes of those that were over last, the newest behind.
+    past: VecDeque<(u64, u64)>,
     /// How many streams each side has opened.
     pub opened: u64,
     pub opened_by_peer: u64,
@@ -90,7 +96,7 @@ pub enum Found {
     New(u64),
     /// We never opened it.
     Never,
-    /// Of one direction: none of those is allowed.
+    /// Of one direction, and the peer's: none of those is allowed.
     OneWay,
 }
 
@@ -107,6 +113,7 @@ impl Streams {
             ids: HashMap::with_hasher(Seeded(seed)),
             last: (u64::MAX, Handle(0)),
             recent: None,
+            past: VecDeque::new(),
             opened: 0,
             opened_by_peer: 0,
         }
@@ -136,10 +143,13 @@ impl Streams {
             recent[place(id)] = handle;
             return Found::Live(handle);
         }
-        if id & 2 != 0 {
-            return Found::OneWay;
-        }
         let (ordinal, is_ours) = (id >> 2, id & 1 == self.ours);
+        if id & 2 != 0 {
+            return match is_ours {
+                true => Found::Never,
+                false => Found::OneWay,
+            };
+        }
         match (
             is_ours,
             ordinal
@@ -232,9 +242,22 @@ impl Streams {
         ) else {
             return None;
         };
-        self.ids.remove(&stream.id);
+        // One that never began had no id.
+        if self.ids.remove(&stream.id).is_some() {
+            if self.past.len() == REMEMBERED {
+                self.past.pop_front();
+            }
+            self.past
+                .push_back((stream.id, stream.recv.window.received()));
+        }
         self.last = (u64::MAX, Handle(0));
         Some(stream)
+    }
+
+    /// How long what the peer sent on a stream was, if that is over and remembered.
+    pub fn final_size(&self, id: u64) -> Option<u64> {
+        let past = self.past.iter().rev().find(|&&(it, _)| it == id);
+        past.map(|&(_, size)| size)
     }
 
     /// The application has seen the end of a stream of the peer's.
@@ -258,6 +281,7 @@ impl Streams {
         if self.ids.is_empty() {
             self.ids.shrink_to_fit();
             self.recent = None;
+            self.past = VecDeque::new();
         }
     }
 }
@@ -291,7 +315,7 @@ mod tests {
         assert_eq!(streams.find(4), Found::Never);
         assert_eq!(
             (streams.find(2), streams.find(3)),
-            (Found::OneWay, Found::OneWay)
+            (Found::Never, Found::OneWay)
         );
         assert_eq!((streams.id(3, true), streams.id(3, false)), (12, 13));
     }
@@ -311,6 +335,25 @@ mod tests {
         streams.forget(first);
         assert_eq!(streams.insert_remote(stream(8)), first);
         assert_ne!(streams.insert_remote(stream(12)), first);
+    }
+
+    #[test]
+    fn the_final_sizes_of_the_last_streams_are_remembered_and_no_more() {
+        let mut streams = Streams::new(Side::Listening, 7);
+        for ordinal in 0..1000 {
+            let handle = streams.insert_remote(stream(ordinal << 2));
+            if let Some(stream) = streams.get(handle) {
+                assert_eq!(stream.recv.window.receive(ordinal % 10), Some(()));
+            }
+            assert!(streams.remove(handle).is_some());
+            streams.forget(handle);
+            assert!(streams.past.len() <= REMEMBERED);
+        }
+        assert_eq!(streams.final_size(999 << 2), Some(9));
+        assert_eq!(streams.final_size(936 << 2), Some(6));
+        assert_eq!(streams.final_size(935 << 2), None);
+        streams.shrink();
+        assert_eq!(streams.final_size(999 << 2), None);
     }
 
     #[test]

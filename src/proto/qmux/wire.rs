@@ -8,7 +8,7 @@
 
 use super::super::config::{Config, Side};
 use super::super::error::ProtocolError;
-use super::super::event::{Event, Handle, Payload, Sink};
+use super::super::event::{Event, Handle, MAX_MESSAGE, Payload, Sink};
 use super::super::marks::Marks;
 use super::super::outbox::Outbox;
 use super::bodies::Bodies;
@@ -18,7 +18,7 @@ use super::decoder::Decoder;
 use super::frame;
 use super::parameters::Parameters;
 use super::ping::Ping;
-use super::record::{MAX_GATHERED, Records};
+use super::record::Records;
 use super::scheduler::Scheduler;
 use super::stream::NO_MARK;
 use super::streams::Streams;
@@ -84,7 +84,7 @@ pub struct Qmux {
     pub(super) ready: u64,
     /// How often the application was told that a stream is blocked.
     pub(super) blocked_events: u32,
-    /// Longest message that is always sent whole.
+    /// Longest message that is always sent whole, although others wait.
     pub(super) whole: usize,
     /// Longest payload of one frame.
     pub(super) longest: usize,
@@ -105,6 +105,8 @@ pub struct Qmux {
     pub(super) peer_has_finished: bool,
     /// The last frame was padding.
     pub(super) was_padding: bool,
+    /// Bytes of pings in the outbox that repeat one without an answer.
+    pub(super) repeated: u64,
     pub(super) resets: Budget,
     pub(super) pings: Budget,
     pub(super) empties: Budget,
@@ -117,14 +119,11 @@ const HEADER_ROOM: usize = 1 + 8 + 8;
 /// The same where no offset is needed.
 const OUR_HEADER: usize = 1 + 8;
 
-/// Longest message that is sent whole although others wait: what fits into a record with its header.
-const WHOLE: usize = MAX_GATHERED - HEADER_ROOM - 8;
-
 /// Frames of the peer's that may speak of a stream which has just ended here: a stop, a reset, credit, and a spare one.
 const CROSSING: u32 = 4;
 
 /// Longest payload of one frame where the peer takes any length.
-const LONGEST: usize = 64 << 10;
+const LONGEST: usize = MAX_MESSAGE;
 
 impl Qmux {
     /// A connection on which nothing was sent or received. `seed` should be random.
@@ -173,6 +172,7 @@ impl Qmux {
             carried_ends: 0,
             peer_has_finished: false,
             was_padding: false,
+            repeated: 0,
             resets: Budget::new(qmux.max_resets, "resets"),
             pings: Budget::new(qmux.max_pings, "pings"),
             empties: Budget::new(qmux.max_empty_frames, "empty frames"),
@@ -206,7 +206,9 @@ impl Qmux {
             // At half a window credit goes back, so a message of half a window never waits in vain.
             let windows = peer.max_data.min(peer.max_stream_data_local);
             let half = windows.min(peer.max_stream_data_remote) / 2;
-            self.whole = WHOLE.min(usize::try_from(half).unwrap_or(usize::MAX));
+            self.whole = self
+                .longest
+                .min(usize::try_from(half).unwrap_or(usize::MAX));
         }
         self.peer = Some(peer);
     }
@@ -236,7 +238,8 @@ impl Qmux {
     /// Encodes all that may be sent now, and completes the last record: the outbox is about to be taken from.
     pub fn prepare<S: Sink>(&mut self, cx: &mut Context<'_, S>) {
         self.flush(cx);
-        if !cx.outbox.is_empty() {
+        // A ping that is repeated is no sign of life.
+        if cx.outbox.len() as u64 > std::mem::take(&mut self.repeated) {
             self.ping.sent(cx.now);
         }
         self.close_record(cx);
@@ -284,7 +287,35 @@ impl Qmux {
             return Err(ProtocolError::FrameTruncated);
         }
         self.peer_has_finished = true;
+        self.ping.stop();
         Ok(())
+    }
+
+    /// Whether the peer's parameters are in force.
+    pub fn knows_peer(&self) -> bool {
+        self.peer.is_some()
+    }
+
+    /// The connection stands from now on.
+    pub fn started(&mut self, now: Instant) {
+        self.ping.heard(now);
+        self.ping.arrived(now);
+    }
+
+    /// Nothing was read, so nothing can have come.
+    pub fn excuse(&mut self, now: Instant) {
+        self.ping.excuse(now);
+    }
+
+    /// Something whole came by the other wire.
+    pub fn heard(&mut self, now: Instant) {
+        self.ping.heard(now);
+        self.ping.arrived(now);
+    }
+
+    /// Pings cannot be sent any more.
+    pub fn stop_pings(&mut self) {
+        self.ping.stop();
     }
 
     /// When the timers want a look.

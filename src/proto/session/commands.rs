@@ -7,22 +7,44 @@
 use super::super::event::{Handle, PeerKind, Sink};
 use super::super::legacy;
 use super::super::qmux;
+use super::lobby::Gate;
 use super::{Receiving, Session};
+use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// What waits until it is known what the peer is.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Undone {
-    Stop(u64),
-    Reset(u64),
-    Priority(u8, bool),
-    /// Of all streams.
-    GoAway,
+/// What waits until it is known what the peer is. Bounded by the streams that live: what is wanted of one again either
+/// replaces what was, or comes too late.
+#[derive(Debug, Default)]
+pub(super) struct UndoneSet {
+    streams: BTreeMap<Handle, Undone>,
+    goes_away: bool,
+}
+
+/// What is wanted of one stream.
+#[derive(Clone, Copy, Debug, Default)]
+struct Undone {
+    stop: Option<u64>,
+    reset: Option<u64>,
+    priority: Option<(u8, bool)>,
+}
+
+impl UndoneSet {
+    fn of(&mut self, stream: Handle) -> &mut Undone {
+        self.streams.entry(stream).or_default()
+    }
+
+    /// Of how many streams something is wanted.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.streams.len()
+    }
 }
 
 impl Session {
     /// Opens a stream; `meta` is a JSON text.
     pub fn open<S: Sink>(&mut self, stream: Handle, meta: &[u8], sink: &mut S) {
+        // What was wanted of the last one under this handle, which never began, is not wanted of this one.
+        self.undone.streams.remove(&stream);
         if stream.is_local()
             && qmux_flush!(self, sink, |wire, cx| wire.open(stream, meta, cx)).is_none()
         {
@@ -93,7 +115,7 @@ impl Session {
             return;
         }
         if self.is_undecided() {
-            self.undone.push((stream, Undone::Stop(code)));
+            self.undone.of(stream).stop.get_or_insert(code);
         } else if !stream.is_local() {
             legacy!(self, sink, |wire, cx| wire.stop(stream.slot() as u32, cx));
         }
@@ -111,18 +133,24 @@ impl Session {
 
     /// It is known by now what the peer is: what waited for that is done.
     pub(super) fn do_undone<S: Sink>(&mut self, sink: &mut S) {
-        if self.undone.is_empty() || self.is_undecided() {
+        let is_empty = self.undone.streams.is_empty() && !self.undone.goes_away;
+        if is_empty || self.is_undecided() {
             return;
         }
-        for (stream, what) in std::mem::take(&mut self.undone) {
-            match what {
-                Undone::Stop(code) => self.stop(stream, code, sink),
-                Undone::Reset(code) => self.reset(stream, code, sink),
-                Undone::GoAway => self.go_away(),
-                Undone::Priority(urgency, incremental) => {
-                    self.set_priority(stream, urgency, incremental);
-                }
+        let undone = std::mem::take(&mut self.undone);
+        for (stream, what) in undone.streams {
+            if let Some((urgency, incremental)) = what.priority {
+                self.set_priority(stream, urgency, incremental);
             }
+            if let Some(code) = what.stop {
+                self.stop(stream, code, sink);
+            }
+            if let Some(code) = what.reset {
+                self.reset(stream, code, sink);
+            }
+        }
+        if undone.goes_away {
+            self.go_away();
         }
     }
 
@@ -138,7 +166,9 @@ impl Session {
             return;
         }
         match self.is_undecided() {
-            true => self.undone.push((stream, Undone::Reset(code))),
+            true => {
+                self.undone.of(stream).reset.get_or_insert(code);
+            }
             false => self.end(stream, None, sink),
         }
     }
@@ -191,8 +221,7 @@ impl Session {
         if let Some(qmux) = &mut self.qmux {
             qmux.set_priority(stream, urgency, is_incremental);
         } else if self.is_undecided() {
-            let what = Undone::Priority(urgency, is_incremental);
-            self.undone.push((stream, what));
+            self.undone.of(stream).priority = Some((urgency, is_incremental));
         }
     }
 
@@ -200,7 +229,7 @@ impl Session {
     pub fn ping(&mut self, id: u32, now: Instant) {
         self.now = now;
         if let Some(qmux) = &mut self.qmux {
-            qmux.ping(id);
+            qmux.ping(id, now);
         }
     }
 
@@ -209,7 +238,47 @@ impl Session {
         if let Some(qmux) = &mut self.qmux {
             qmux.go_away();
         } else if self.is_undecided() {
-            self.undone.push((Handle(0), Undone::GoAway));
+            self.undone.goes_away = true;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::config::{Config, Side};
+    use super::super::super::event::{Event, Payload};
+    use super::*;
+
+    struct Nothing;
+
+    impl Sink for Nothing {
+        fn emit(&mut self, _: Event, _: Payload<'_>) {}
+    }
+
+    #[test]
+    fn what_waits_is_bounded_by_the_streams() {
+        let now = Instant::now();
+        let mut session = Session::new(Config::default(), Side::Connecting, [1; 8], now);
+        for slot in 0..257 {
+            session.open(Handle::local(slot), b"1", &mut Nothing);
+        }
+        for round in 0..1000 {
+            for slot in 0..3 {
+                let stream = Handle::local(slot);
+                session.set_priority(stream, round as u8 & 7, false);
+                session.stop(stream, round, &mut Nothing);
+                session.reset(stream, round, &mut Nothing);
+            }
+            session.go_away();
+        }
+        assert_eq!(session.undone.len(), 3);
+        assert_eq!(session.undone.of(Handle::local(1)).stop, Some(0));
+        assert_eq!(session.undone.of(Handle::local(1)).reset, Some(0));
+        // A new stream under the handle of one that ended while it waited for an id.
+        let stream = Handle::local(256);
+        session.set_priority(stream, 1, false);
+        session.end(stream, None, &mut Nothing);
+        session.open(stream, b"1", &mut Nothing);
+        assert_eq!(session.undone.len(), 3);
     }
 }

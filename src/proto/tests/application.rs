@@ -166,7 +166,11 @@ impl Application {
                 let length = choices.size(rules.longest).min(self.budget);
                 self.budget -= length;
                 self.written += length as u64;
-                let bytes = ledger.streams[number].halves[writer(handle)].write(length);
+                let half = &mut ledger.streams[number].halves[writer(handle)];
+                let bytes = half.write(length);
+                if !end.session.wires().sending {
+                    half.early = half.written;
+                }
                 end.write(handle, &bytes);
             }
             21..=24 if ordered => {

@@ -169,18 +169,35 @@ fn a_huge_data_frame_costs_what_has_arrived() {
 }
 
 #[test]
-fn a_short_message_is_passed_on_whole_and_a_long_one_as_it_comes() {
+fn a_message_of_64_kib_is_put_together_and_a_longer_one_passed_on_as_it_comes() {
     let mut end = server();
     assert_eq!(
         end.receive(&hex("00000008 07 02 7b7d 00000009 07 00 61")),
         Ok(())
     );
-    assert_eq!(end.receive(&hex("6263 00008006 07 00 6465")), Ok(()));
+    assert_eq!(end.receive(&hex("6263 00010007 07 00 6465")), Ok(()));
     let (whole, part) = (
         Seen::Data(REMOTE, b"abc".to_vec()),
         Seen::Data(REMOTE, b"de".to_vec()),
     );
+    assert_eq!(end.session.partial(), None);
     assert_eq!(end.seen()[2..], [whole, part]);
+    let mut end = server();
+    assert_eq!(
+        end.receive(&hex("00000008 07 02 7b7d 00010006 07 00 6162")),
+        Ok(())
+    );
+    let partial = Partial {
+        stream: REMOTE,
+        missing: 65_534,
+    };
+    assert_eq!(end.session.partial(), Some(partial));
+    assert_eq!(end.receive(&[3; 65_533]), Ok(()));
+    assert_eq!(end.seen().len(), 2);
+    assert_eq!(end.receive(&[3; 1]), Ok(()));
+    assert_eq!(end.session.partial(), None);
+    let whole = [&b"ab"[..], &[3; 65_534]].concat();
+    assert_eq!(end.seen(), [Seen::Data(REMOTE, whole)]);
 }
 
 #[test]

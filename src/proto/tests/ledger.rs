@@ -48,6 +48,8 @@ pub struct Half {
     /// What was seen of the first of them.
     part: usize,
     pub written: u64,
+    /// So much of that was written before the writer switched: it came without credit.
+    pub early: u64,
     seen: u64,
     pub finish: Option<Finish>,
     /// The writer has no say any more: it ended, or was told to stop.
@@ -77,6 +79,11 @@ impl Half {
         self.written += length as u64;
         self.writes.push_back(length);
         bytes
+    }
+
+    /// Whether what is seen next was written before the writer switched.
+    pub fn is_early(&self) -> bool {
+        self.seen < self.early
     }
 
     /// The reader sees one piece of data; a write of at most `whole` bytes must come in one.

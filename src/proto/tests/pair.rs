@@ -61,10 +61,15 @@ impl Seen {
 pub struct Log {
     pub seen: Vec<Seen>,
     input: Vec<u8>,
+    /// The last event was data up to the end of the input.
+    ends_in_data: bool,
 }
 
 impl Sink for Log {
     fn emit(&mut self, event: Event, payload: Payload<'_>) {
+        let end = self.input.len();
+        self.ends_in_data = matches!(event, Event::Data(_))
+            && matches!(&payload, Payload::Input(range) if range.end == end);
         let bytes = match payload {
             Payload::Empty => Vec::new(),
             Payload::Input(range) => self.input[range].to_vec(),
@@ -120,6 +125,8 @@ pub struct End {
     pub now: Instant,
     /// Events of the log whose `Credit` has been answered.
     answered: usize,
+    /// The beginning of a message that is put together.
+    part: Option<Seen>,
 }
 
 impl End {
@@ -135,6 +142,7 @@ impl End {
             wire: Vec::new(),
             now,
             answered: 0,
+            part: None,
         }
     }
 
@@ -169,7 +177,28 @@ impl End {
     pub fn receive(&mut self, bytes: &[u8]) -> Result<(), ProtocolError> {
         self.log.input.clear();
         self.log.input.extend_from_slice(bytes);
-        self.session.receive(bytes, self.now, &mut self.log)
+        self.log.ends_in_data = false;
+        let before = self.log.seen.len();
+        let result = self.session.receive(bytes, self.now, &mut self.log);
+        self.put_together(before, result.is_ok());
+        result
+    }
+
+    /// Puts messages together as who reads for the session does: what came of one waits for the rest.
+    fn put_together(&mut self, first: usize, goes_on: bool) {
+        let seen = &mut self.log.seen;
+        if let Some(Seen::Data(stream, mut bytes)) = self.part.take() {
+            // Otherwise nobody wants it any more.
+            if let Some(Seen::Data(same, more)) = seen.get_mut(first)
+                && *same == stream
+            {
+                bytes.append(more);
+                *more = bytes;
+            }
+        }
+        if self.session.partial().is_some() && goes_on && self.log.ends_in_data {
+            self.part = seen.pop();
+        }
     }
 
     /// Moves what may be sent now to the wire, at most so many bytes in one send. Gives the bursts.

@@ -88,8 +88,8 @@ impl Rules {
             .iter()
             .any(|config| config.protocol == Protocol::Legacy);
         let whole = |receiver: &Config| match legacy {
-            true => 16 << 10,
-            false => (16 << 10)
+            true => MAX_MESSAGE,
+            false => (MAX_MESSAGE as u64)
                 .min(receiver.qmux.stream_window / 2)
                 .min(receiver.qmux.connection_window / 2)
                 .min(receiver.qmux.max_record_size - 32) as usize,
@@ -110,6 +110,7 @@ impl Rules {
             stream_window: both(|config| config.qmux.max_stream_window),
             connection_window: both(|config| config.qmux.max_connection_window),
             max_held: both(|config| config.qmux.max_held),
+            max_incoming: both(|config| config.qmux.max_incoming_streams),
             cap: choices.pick(&[5, 20, EARLY_CAP, 300]).min(match legacy {
                 true => 128,
                 false => 300,
