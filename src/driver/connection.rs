@@ -114,7 +114,7 @@ impl Connection {
             id,
             options,
             events,
-            flow: Arc::default(),
+            flow: Arc::new(Flow::new(id)),
             quiet_set,
             bytes_read: AtomicU64::new(0),
             bytes_written: AtomicU64::new(0),

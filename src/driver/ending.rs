@@ -18,7 +18,7 @@ use super::errno::errno;
 use super::events::{Collector, kind};
 use super::inner::Failure;
 use super::quiet::is_transient;
-use super::task::with_collector;
+use super::thread::with_collector;
 use super::transport::Transport;
 use crate::proto::{ProtocolError, Transmit};
 use crate::sys::readiness::Readiness;

@@ -16,6 +16,7 @@ pub mod engine;
 mod errno;
 pub mod events;
 mod inner;
+mod lanes;
 pub mod lending;
 mod listener;
 mod quiet;
@@ -23,6 +24,7 @@ mod quiet_set;
 mod runtime;
 mod sending;
 mod task;
+mod thread;
 mod transport;
 
 pub use connect::ConnectOptions;

@@ -1,0 +1,70 @@
+//! What the connections' tasks share on their thread.
+//!
+//! May not outlive a turn, but for a count.
+
+use super::connection::Connection;
+use super::events::Collector;
+use std::cell::{Cell, RefCell};
+
+thread_local! {
+    /// Used by whichever connection has its turn on this thread.
+    static COLLECTOR: RefCell<Collector> = RefCell::default();
+    /// Connections whose last turn on this thread left something to read.
+    static BUSY: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Whether a connection is one of those that left something to read.
+#[derive(Default)]
+pub struct Busy(bool);
+
+impl Busy {
+    /// Its turn is over, and left something to read or nothing.
+    pub fn set(&mut self, is_busy: bool) {
+        if is_busy != self.0 {
+            self.0 = is_busy;
+            BUSY.with(|count| match is_busy {
+                true => count.set(count.get() + 1),
+                false => count.set(count.get() - 1),
+            });
+        }
+    }
+
+    /// Whether others are.
+    pub fn is_shared(&self) -> bool {
+        BUSY.get() > usize::from(self.0)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.set(false);
+    }
+}
+
+/// Works with the thread's collector, set up for `connection`.
+pub fn with_collector<R>(connection: &Connection, work: impl FnOnce(&mut Collector) -> R) -> R {
+    COLLECTOR.with_borrow_mut(|collector| {
+        collector.start(connection.id);
+        work(collector)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_shares_the_thread_while_another_has_more_to_read() {
+        let (mut one, mut other) = (Busy::default(), Busy::default());
+        one.set(true);
+        one.set(true);
+        assert!(!one.is_shared() && other.is_shared());
+        other.set(true);
+        assert!(one.is_shared());
+        other.set(false);
+        assert!(!one.is_shared());
+        other.set(true);
+        drop(other);
+        assert!(!one.is_shared());
+    }
+}
