@@ -16,13 +16,14 @@
 use super::backlog::Backlog;
 use super::collector::wire_bits;
 use super::command;
+use super::drained::Drained;
 use super::events::{Collector, EventQueue, Flow};
 use super::inner::Inner;
 use super::quiet_set::QuietSet;
 use super::transport::Transport;
 use crate::proto::{Config, Handle, PeerKind, ProtocolError, Session, Side, Transmit};
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
 use std::time::{Duration, Instant};
 
@@ -92,8 +93,7 @@ pub struct Connection {
     deferred: Mutex<Vec<u8>>,
     pub(super) deferred_len: AtomicUsize,
     /// Bytes queued, those deferred not counted.
-    pub(super) queued: AtomicU64,
-    pub(super) drain_wanted: AtomicBool,
+    pub(super) drained: Drained,
     stop: AtomicU8,
     /// What is known of the peer and, times 4, of the wires, for those who do not hold the lock.
     known: AtomicU8,
@@ -137,8 +137,7 @@ impl Connection {
             socket: Mutex::default(),
             deferred: Mutex::default(),
             deferred_len: AtomicUsize::new(0),
-            queued: AtomicU64::new(0),
-            drain_wanted: AtomicBool::new(false),
+            drained: Drained::default(),
             stop: AtomicU8::new(Stop::No as u8),
             known: AtomicU8::new(PeerKind::Undecided as u8),
         })
@@ -221,9 +220,9 @@ impl Connection {
         let waiting = deferred.len();
         self.deferred_len.store(waiting, Ordering::Release);
         drop(deferred);
-        self.drain_wanted.store(true, Ordering::SeqCst);
+        self.drained.want();
         self.wake();
-        self.queued.load(Ordering::Acquire) + waiting as u64
+        self.drained.queued() + waiting as u64
     }
 
     fn start_submit(&self, inner: &mut Inner, collector: &mut Collector) -> bool {
@@ -301,7 +300,7 @@ impl Connection {
             let commands = std::mem::take(&mut *deferred);
             // Those who ask without the lock meanwhile find them counted.
             let waiting = commands.len() as u64;
-            self.queued.fetch_add(waiting, Ordering::AcqRel);
+            self.drained.add(waiting);
             self.events.add_held(waiting, 0);
             self.deferred_len.store(0, Ordering::Release);
             drop(deferred);
@@ -332,20 +331,15 @@ impl Connection {
         inner.socket = None;
         inner.in_flight = Transmit::default();
         inner.backlog = Backlog::default();
-        self.events
-            .add_held(0, self.queued.swap(0, Ordering::AcqRel));
+        self.events.add_held(0, self.drained.publish(0));
     }
 
-    /// The same, for an application that was told that the queue has drained. If it has filled again it will be told
-    /// once more, although nobody wrote: bytes that waited for a stream's credit count again once that has come.
+    /// Bytes commanded and not with the kernel, for an application that was told that the queue has drained. If it has
+    /// filled again it will be told once more, although nobody wrote: bytes that waited for a stream's credit count again
+    /// once that has come.
     pub fn queued_after_drain(&self) -> u64 {
-        // Set before they are counted, against the task.
-        self.drain_wanted.store(true, Ordering::SeqCst);
-        let queued = self.queued();
-        if queued <= self.options.low_water as u64 {
-            self.drain_wanted.store(false, Ordering::SeqCst);
-        }
-        queued
+        let low_water = self.options.low_water as u64;
+        self.drained.ask(low_water, || self.queued())
     }
 
     /// Bytes commanded and not with the kernel.
@@ -354,7 +348,7 @@ impl Connection {
             Some(inner) => self.update_queued(&inner),
             None => {
                 let deferred = self.deferred_len.load(Ordering::Acquire);
-                self.queued.load(Ordering::Acquire) + deferred as u64
+                self.drained.queued() + deferred as u64
             }
         }
     }

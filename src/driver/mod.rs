@@ -11,6 +11,7 @@ pub mod command;
 mod connect;
 mod connection;
 pub mod delivery;
+mod drained;
 mod ending;
 pub mod engine;
 mod errno;

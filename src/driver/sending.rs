@@ -35,7 +35,7 @@ impl Connection {
         self.send_directly(inner, now, collector);
         let queued = self.update_queued(inner);
         if queued > self.options.low_water as u64 {
-            self.drain_wanted.store(true, Ordering::SeqCst);
+            self.drained.want();
         }
         queued
     }
@@ -100,23 +100,16 @@ impl Connection {
             true => 0,
             false => inner.session.queued() + inner.backlog.len() as u64,
         };
-        let before = self.queued.swap(queued, Ordering::AcqRel);
+        let before = self.drained.publish(queued);
         self.events.add_held(queued, before);
         queued + self.deferred_len.load(Ordering::Acquire) as u64
     }
 
     /// After sending: tells an application that waits for it that the queue has drained.
     pub fn tell_drained(&self, inner: &Inner, collector: &mut Collector) {
-        // Taken before it is counted: what is left behind meanwhile sets it anew.
-        let is_wanted = self.drain_wanted.swap(false, Ordering::SeqCst);
-        let queued = self.update_queued(inner);
-        if !is_wanted {
-            return;
-        }
-        if queued <= self.options.low_water as u64 {
+        let low_water = self.options.low_water as u64;
+        if self.drained.tell(low_water, || self.update_queued(inner)) {
             collector.plain(kind::DRAIN, 0, 0);
-        } else {
-            self.drain_wanted.store(true, Ordering::SeqCst);
         }
     }
 
@@ -129,7 +122,7 @@ impl Connection {
 
     /// Whether an application waits to be told that the queue has drained.
     pub fn wants_drain(&self) -> bool {
-        self.drain_wanted.load(Ordering::SeqCst)
+        self.drained.is_wanted()
     }
 
     /// The process exits: sends all that is queued as far as the kernel takes it at once. The one place where the
