@@ -80,11 +80,11 @@ mod tests {
     use std::cell::RefCell;
     use std::sync::Arc;
 
-    type Other = (u32, Box<dyn FnOnce()>);
+    type Act = Box<dyn FnOnce()>;
 
     thread_local! {
         /// Steps until the other thread comes in between, and what it does then.
-        static OTHER: RefCell<Option<Other>> = RefCell::default();
+        static OTHER: RefCell<Option<(u32, Act)>> = RefCell::default();
     }
 
     pub fn step() {
@@ -131,11 +131,10 @@ mod tests {
                             told.store(drained.tell(LOW, publish), Ordering::SeqCst);
                         }
                     };
-                    let (first, second): (Box<dyn FnOnce()>, Box<dyn FnOnce()>) =
-                        match task_is_first {
-                            true => (Box::new(tell), Box::new(ask)),
-                            false => (Box::new(ask), Box::new(tell)),
-                        };
+                    let (first, second): (Act, Act) = match task_is_first {
+                        true => (Box::new(tell), Box::new(ask)),
+                        false => (Box::new(ask), Box::new(tell)),
+                    };
                     OTHER.set(Some((at, second)));
                     first();
                     if let Some((_, second)) = OTHER.take() {

@@ -262,21 +262,12 @@ fn discard(socket: &Transport) -> io::Result<usize> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::pair;
     use super::*;
     use crate::proto::outbox::Outbox;
     use std::io::{Read, Write};
-    use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+    use std::net::Shutdown;
     use std::time::Instant;
-
-    fn pair() -> (Arc<Transport>, TcpStream) {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        let address = listener.local_addr().expect("an address");
-        let peer = TcpStream::connect(address).expect("connects");
-        let (socket, _) = listener.accept().expect("accepts");
-        socket.set_nonblocking(true).expect("a socket");
-        let transport = Transport::new(socket.into()).expect("connected");
-        (Arc::new(transport), peer)
-    }
 
     fn transmits(lengths: &[usize]) -> VecDeque<Transmit> {
         let mut outbox = Outbox::default();

@@ -25,6 +25,8 @@ mod quiet_set;
 mod runtime;
 mod sending;
 mod task;
+#[cfg(test)]
+mod testing;
 mod thread;
 mod transport;
 

@@ -10,15 +10,11 @@ use super::transport::Transport;
 use crate::proto::ProtocolError;
 use std::io::{self, IoSlice};
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Most bytes sent from the application's thread: for more, the copy into the kernel costs that thread more than the
 /// hop to the task.
 const DIRECT: u64 = 16 << 10;
-
-/// How long the process may wait at its exit for the task to leave the kernel: it does so at once, its socket being
-/// non-blocking, unless the machine is stalled.
-const EXIT_PATIENCE: Duration = Duration::from_millis(100);
 
 /// Most bytes read and dropped at the process's exit.
 const EXIT_UNREAD: usize = 4 << 20;
@@ -126,12 +122,15 @@ impl Connection {
     }
 
     /// The process exits: sends all that is queued as far as the kernel takes it at once. The one place where the
-    /// application's thread may wait for the lock.
-    pub fn flush_at_exit(&self, collector: &mut Collector) {
-        let started = Instant::now();
+    /// application's thread may wait: for the lock, and until `deadline` for a task that is in the kernel with earlier
+    /// bytes. If that does not come back nothing is sent, since the peer would read it in their place.
+    pub fn flush_at_exit(&self, deadline: Instant, collector: &mut Collector) {
         let mut inner = self.lock();
-        while inner.writing && started.elapsed() < EXIT_PATIENCE {
+        while inner.writing {
             drop(inner);
+            if Instant::now() >= deadline {
+                return;
+            }
             std::thread::yield_now();
             inner = self.lock();
         }
@@ -169,5 +168,55 @@ impl Connection {
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::events::EventQueue;
+    use super::super::testing;
+    use super::super::{Connection, Engine};
+    use super::*;
+    use std::io::Read;
+    use std::net::TcpStream;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    /// A connection whose task is in the kernel, and which has something queued behind that.
+    fn stuck(engine: &Engine) -> (Arc<Connection>, TcpStream) {
+        let (socket, peer) = testing::pair();
+        let connection = testing::connection(engine);
+        connection.attach(&socket);
+        connection.lock().writing = true;
+        connection.submit(&testing::open(connection.id), &mut Collector::default());
+        peer.set_nonblocking(true).expect("a socket");
+        (connection, peer)
+    }
+
+    #[test]
+    fn nothing_is_sent_at_the_exit_past_what_the_task_holds() {
+        let engine = Engine::new(Arc::new(EventQueue::new(|| {})), None);
+        let (connection, mut peer) = stuck(&engine);
+        assert!(connection.queued() > 0);
+        connection.flush_at_exit(Instant::now(), &mut Collector::default());
+        let error = peer.read(&mut [0; 100]).expect_err("nothing was sent");
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        connection.lock().writing = false;
+        connection.flush_at_exit(Instant::now(), &mut Collector::default());
+        assert!(peer.read(&mut [0; 100]).expect("all of it") > 0);
+    }
+
+    #[test]
+    fn the_exit_waits_once_for_all_connections() {
+        let engine = Engine::new(Arc::new(EventQueue::new(|| {})), None);
+        let all: Vec<_> = (0..10).map(|_| stuck(&engine)).collect();
+        let started = Instant::now();
+        engine.flush_at_exit();
+        assert!(
+            started.elapsed() < Duration::from_millis(500),
+            "{:?}",
+            started.elapsed()
+        );
+        drop(all);
     }
 }
