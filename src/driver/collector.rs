@@ -2,9 +2,8 @@
 //!
 //! May not know what an event means to the application.
 
-use super::events::{COPIED, Flow, Record};
+use super::events::{COPIED, Charge, Record};
 use crate::proto::{Event, Handle, Payload, PeerKind, Sink, Wires};
-use std::sync::Arc;
 
 /// Kinds of records; `lib/engine.js` has the same table.
 pub mod kind {
@@ -83,7 +82,7 @@ pub struct Collector {
     pub base: usize,
     pub(super) records: Vec<Record>,
     pub(super) extra: Vec<u8>,
-    pub(super) paid: Option<(Arc<Flow>, usize)>,
+    pub(super) paid: Option<Charge>,
 }
 
 impl Collector {
@@ -104,8 +103,8 @@ impl Collector {
     }
 
     /// What another flow was charged comes off it when the application has these records.
-    pub fn pays(&mut self, flow: Arc<Flow>, cost: usize) {
-        self.paid = Some((flow, cost));
+    pub fn pays(&mut self, charge: Charge) {
+        self.paid = Some(charge);
     }
 
     /// Adds a record with a text.

@@ -18,7 +18,7 @@ use super::collector::wire_bits;
 use super::command;
 use super::drained::Drained;
 use super::events::{Collector, EventQueue, Flow};
-use super::inner::Inner;
+use super::inner::{Failure, Inner};
 use super::quiet_set::QuietSet;
 use super::transport::Transport;
 use crate::proto::{Config, Handle, PeerKind, ProtocolError, Session, Side, Transmit};
@@ -97,6 +97,9 @@ pub struct Connection {
     stop: AtomicU8,
     /// What is known of the peer and, times 4, of the wires, for those who do not hold the lock.
     known: AtomicU8,
+    /// Makes the next read panic.
+    #[cfg(test)]
+    pub panics: std::sync::atomic::AtomicBool,
 }
 
 impl Connection {
@@ -140,6 +143,8 @@ impl Connection {
             drained: Drained::default(),
             stop: AtomicU8::new(Stop::No as u8),
             known: AtomicU8::new(PeerKind::Undecided as u8),
+            #[cfg(test)]
+            panics: Default::default(),
         })
     }
 
@@ -147,16 +152,25 @@ impl Connection {
     pub fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner
             .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .unwrap_or_else(|poisoned| self.give_up(poisoned.into_inner()))
     }
 
     /// For the application's thread: `None` while the task is in a turn.
     pub fn try_lock(&self) -> Option<MutexGuard<'_, Inner>> {
         match self.inner.try_lock() {
             Ok(inner) => Some(inner),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::Poisoned(poisoned)) => Some(self.give_up(poisoned.into_inner())),
             Err(TryLockError::WouldBlock) => None,
         }
+    }
+
+    /// A thread panicked with the lock held: nothing more is done with what it left, and the task ends the connection.
+    fn give_up<'a>(&self, mut inner: MutexGuard<'a, Inner>) -> MutexGuard<'a, Inner> {
+        self.inner.clear_poison();
+        inner.ended = true;
+        inner.failure = Some(Failure::Defect);
+        self.wake();
+        inner
     }
 
     /// The connection has its socket.
@@ -277,6 +291,11 @@ impl Connection {
         self.bytes_read
             .fetch_add(input.len() as u64, Ordering::Relaxed);
         let before = collector.len();
+        #[cfg(test)]
+        assert!(
+            !self.panics.swap(false, Ordering::SeqCst),
+            "as the test wants it"
+        );
         let result = inner.session.receive(input, now, collector);
         self.keep_known(inner);
         result.map(|()| collector.len() > before)

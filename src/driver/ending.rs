@@ -25,6 +25,7 @@ use crate::sys::readiness::Readiness;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -54,12 +55,17 @@ pub async fn end(
     (read_ended, mut write_ended): (bool, bool),
     failure: Option<Failure>,
 ) {
-    let (failure, farewell) = with_collector(&connection, |collector| {
-        let told = say_farewell(&connection, write_ended, failure, collector);
-        // What was asked to be told when the last bytes are sent.
-        connection.events.push(&connection.flow, collector, None);
-        told
-    });
+    let last_words = || {
+        with_collector(&connection, |collector| {
+            let told = say_farewell(&connection, write_ended, failure, collector);
+            // What was asked to be told when the last bytes are sent.
+            connection.events.push(&connection.flow, collector, None);
+            told
+        })
+    };
+    // Whatever happens, the application is told.
+    let (failure, farewell) =
+        catch_unwind(AssertUnwindSafe(last_words)).unwrap_or((Some(Failure::Defect), None));
     if matches!(failure, Some(Failure::Stopped(Stop::Reset))) {
         // A socket that cannot be reset any more is closed all the same.
         let _ = socket.reset_on_close();
@@ -93,6 +99,7 @@ fn say_farewell(
     // An error found behind a close is nobody's concern.
     let failure = match inner.failure.take() {
         Some(Failure::Closed) => Some(Failure::Closed),
+        Some(Failure::Defect) => Some(Failure::Defect),
         _ => failure,
     };
     let close = match &failure {
@@ -110,7 +117,9 @@ fn say_farewell(
         }
         Some(Failure::Protocol(error)) => Some((error.wire_code(), false, error.to_string())),
         Some(Failure::Closed) => None,
-        Some(Failure::Stopped(_) | Failure::System(..)) | None => return (failure, None),
+        Some(Failure::Stopped(_) | Failure::System(..) | Failure::Defect) | None => {
+            return (failure, None);
+        }
     };
     // From here on commands are dropped.
     inner.ended = true;
@@ -155,6 +164,7 @@ pub fn close(connection: &Arc<Connection>, failure: Option<Failure>) {
             Some(Failure::System(error, syscall)) => {
                 Some(json!({ "origin": "system", "errno": errno(&error), "syscall": syscall }))
             }
+            Some(Failure::Defect) => Some(json!({ "origin": "internal" })),
             Some(Failure::Stopped(_) | Failure::Closed) | None => None,
         };
         if let Some(error) = &error {

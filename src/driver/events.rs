@@ -99,6 +99,24 @@ impl Flow {
     }
 }
 
+/// Work that a flow was charged; it comes off when this is dropped.
+#[derive(Debug)]
+pub struct Charge(Arc<Flow>, usize);
+
+impl Charge {
+    /// Charges `work` to `flow`.
+    pub fn new(flow: Arc<Flow>, work: usize) -> Self {
+        flow.charge(work);
+        Self(flow, work)
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.0.delivered(self.1);
+    }
+}
+
 /// Events with the bytes they speak of.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -117,7 +135,7 @@ pub struct Batch {
     /// Whose it is, and what that was charged for it.
     flow: Option<(Arc<Flow>, usize)>,
     /// What another flow was charged until it is delivered.
-    paid: Option<(Arc<Flow>, usize)>,
+    paid: Option<Charge>,
     /// Bytes that it counts for.
     held: usize,
     handed_over: bool,
@@ -350,9 +368,10 @@ impl EventQueue {
 
     /// A batch has been delivered: its connection may read on, and its memory is used again.
     pub fn delivered(&self, mut batch: Batch) {
-        for (flow, work) in batch.flow.take().into_iter().chain(batch.paid.take()) {
+        if let Some((flow, work)) = batch.flow.take() {
             flow.delivered(work);
         }
+        batch.paid = None;
         self.add_held(0, std::mem::take(&mut batch.held) as u64);
         batch.records.clear();
         batch.lent = None;
@@ -399,7 +418,7 @@ impl Batch {
             .is_some_and(|(own, _)| Arc::ptr_eq(own, flow))
     }
 
-    fn count(&mut self, work: usize, held: usize, paid: Option<(Arc<Flow>, usize)>) {
+    fn count(&mut self, work: usize, held: usize, paid: Option<Charge>) {
         self.work += work;
         self.held += held;
         if let Some((_, charged)) = &mut self.flow {

@@ -14,7 +14,7 @@ use super::errno::connection_reset;
 use super::events::{Collector, HANDED_OVER, READ, kind};
 use super::inner::{Failure, Inner};
 use super::lending::ReadBuffer;
-use super::thread::{Busy, with_collector};
+use super::thread::{Busy, caught, with_collector};
 use super::transport::Transport;
 use crate::proto::ProtocolError;
 use crate::sys::readiness::Readiness;
@@ -100,10 +100,11 @@ pub async fn run(
         read_ended: false,
         write_ended: false,
     };
-    let result = match task.first_read(announce) {
-        Ok(()) => task.run().await,
-        Err(failure) => Err(failure),
-    };
+    let result = caught(async {
+        task.first_read(announce)?;
+        task.run().await
+    });
+    let result = result.await.and_then(|result| result);
     let ended = (task.read_ended, task.write_ended);
     let readiness = task.readiness.take();
     drop(task);
@@ -486,3 +487,6 @@ async fn until(connection: &Connection, deadline: Option<Instant>, is_fine: bool
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use super::engine::Engine;
 use super::transport::Transport;
-use super::{Connection, ConnectionOptions};
+use super::{Connection, ConnectionOptions, ListenOptions, ServerAddress};
 use crate::proto::{Config, Protocol, Side};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -48,4 +48,22 @@ pub fn open(connection: u32) -> Vec<u8> {
     let mut bytes: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
     bytes.extend(b"null");
     bytes
+}
+
+/// Listens on a free port, and returns that.
+pub fn listen(engine: &Arc<Engine>, connection: ConnectionOptions) -> u16 {
+    let options = ListenOptions {
+        address: Some((Ipv4Addr::LOCALHOST, 0).into()),
+        path: None,
+        backlog: 511,
+        ipv6_only: false,
+        readable_all: false,
+        writable_all: false,
+        connection,
+    };
+    let server = engine.listen(options).expect("a free port");
+    match engine.server_address(server) {
+        Some(ServerAddress::Tcp(address)) => address.port(),
+        other => panic!("no port: {other:?}"),
+    }
 }

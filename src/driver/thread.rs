@@ -4,7 +4,12 @@
 
 use super::connection::Connection;
 use super::events::Collector;
+use super::inner::Failure;
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
 
 thread_local! {
     /// Used by whichever connection has its turn on this thread.
@@ -47,6 +52,19 @@ pub fn with_collector<R>(connection: &Connection, work: impl FnOnce(&mut Collect
         collector.start(connection.id);
         work(collector)
     })
+}
+
+/// Does `work`. A panic, which is a defect of ours, ends this connection and not the process, nor is it lost: the runtime
+/// would drop the task, and the application would wait for ever.
+pub async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+    let mut work = pin!(work);
+    poll_fn(
+        |context| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
+            Ok(poll) => poll.map(Ok),
+            Err(_) => Poll::Ready(Err(Failure::Defect)),
+        },
+    )
+    .await
 }
 
 #[cfg(test)]
