@@ -14,6 +14,8 @@ const fake = Engine.last
 
 // The pump rests for a turn after a throw and after much work: each test finds it rested.
 test.beforeEach(async () => {
+  fake.workOf = 64
+  fake.recordsAtOnce = Infinity
   for (let count = 0; count < 5; count++) await turn()
 })
 
@@ -179,6 +181,34 @@ test('a callback ends after a mebibyte of work, and other I/O has its turn befor
   for (let count = 0; count < 4; count++) await turn()
   assert.equal(seen.length, 41)
   assert.equal(seen[40], 'last')
+})
+
+test('native code knows what a record costs, and other I/O has its turn after so much', async () => {
+  const { number, seen } = listener()
+  for (let index = 0; index < 3; index++) fake.push(1, number, 3, 'dear')
+  fake.workOf = 1024 * 1024
+  fake.recordsAtOnce = 1
+  fake.wake()
+  assert.equal(seen.length, 1)
+  await turn()
+  assert.equal(seen.length, 2)
+  fake.workOf = 64
+  await turn()
+  assert.equal(seen.length, 3)
+})
+
+test('a call of the system for each connection that is sent to counts as work, too', async () => {
+  const numbers = Array.from({ length: 70 }, () => listener().number)
+  const { number, seen } = listener()
+  for (const other of numbers) engine.data(other, 2, Buffer.from('answer'))
+  engine.flush()
+  fake.recordsAtOnce = 1
+  for (let count = 0; count < 2; count++) fake.push(1, number, 3, 'last')
+  fake.wake()
+  assert.equal(seen.length, 1)
+  await turn()
+  assert.equal(seen.length, 2)
+  fake.take()
 })
 
 test('what is sent counts as work, too', async () => {

@@ -37,6 +37,13 @@ test('a protocol error names its code and the peer as its origin', () => {
     ['MuxProtocolError', 'ERR_MUX_OFFER', 'peer', 'a second offer'])
 })
 
+test('a defect of ours is told from what the peer or the system does', () => {
+  const error = errors.connectionError('{"origin":"internal"}')
+  assert.equal(error.code, 'ERR_MUX_INTERNAL')
+  assert.ok(!(error instanceof errors.MuxProtocolError))
+  assert.match(error.message, /report/)
+})
+
 test('a stream\'s error has the code it was ended with under a name of its own', () => {
   const shape = (name) => { const { message, ...rest } = errors.streamError(name, 7); return [message.includes('7'), rest] }
   assert.deepEqual(errors.STREAM_CODES.map(shape), [

@@ -52,7 +52,7 @@ const CAPACITY = MAX_JSON + FLUSH_AT
 
 const MAX_RECORDS = 4096
 const RECORD_WORDS = 5
-const HEADER = RECORD_WORDS * MAX_RECORDS
+const HEADER = RECORD_WORDS * MAX_RECORDS // of 7 words
 
 // The longest piece of data there is. A program may hold one small message of each MiB it receives: 1,000 of them then
 // pin 1,000 slabs of this size. Larger ones (up to 1 MiB) were no faster, with messages of 64 bytes or of 64 KiB.
@@ -64,12 +64,12 @@ const SLAB = 64 * 1024
 const LENT = 24
 const LENT_SLAB = 80 * 1024 + 64
 
-// With less room than this left a slab is not worth another drain.
-const MIN_ROOM = 1024
+const MIN_ROOM = 1024 // with less left a slab is not worth another drain
 
-// Bytes, in or out, between two looks at other I/O: about 1 ms of small messages, or 16,384 of them.
+// Work between two looks at other I/O: half a millisecond. Native code counts what comes in (src/driver/collector.rs);
+// what goes out counts for its bytes and, for each connection, a call of the system.
 const WORK_LIMIT = 1024 * 1024
-const RECORD_WORK = 64 // a record costs about as much as 64 bytes
+const SEND_WORK = 16 * 1024
 
 // Answers to the first so many records of a batch leave at once, and again after four times as many: waking the other
 // end takes as long as hundreds of messages, and it can be at work meanwhile.
@@ -121,7 +121,7 @@ function start () {
   if (native !== null) return
   commands = untransferable(Buffer.allocUnsafeSlow(CAPACITY))
   words = new Uint32Array(commands.buffer)
-  records = untransferable(new Uint32Array(HEADER + 6))
+  records = untransferable(new Uint32Array(HEADER + 7))
   // A pair for each command of the shortest kind that fits before a flush.
   results = untransferable(new Uint32Array(2 * (Math.ceil(FLUSH_AT / HEAD) + 2)))
   // Outside the caller's async context: the first caller's storage would leak into everybody's events.
@@ -164,9 +164,10 @@ function flush () {
 function submit () {
   const length = at
   at = 0
+  const touched = native.flush(length)
   // Writers that are woken by one drain after the other keep other I/O waiting as readers do.
-  work += length
-  return native.flush(length)
+  work += length + touched * SEND_WORK
+  return touched
 }
 
 // The buffer is full in the middle of a turn. What is queued is told only when the turn is over: `while (write());`
@@ -369,7 +370,7 @@ function fetch () {
     const used = records[HEADER]
     needed = records[HEADER + 1]
     emptied = records[HEADER + 2] === 0
-    work += used + count * RECORD_WORK
+    work += records[HEADER + 6]
     const number = records[HEADER + 3] - 1
     if (number < 0) room = Math.max(0, room - (used + 7 & ~7))
     source = number < 0 ? slab : lent[number]

@@ -132,6 +132,9 @@ function streamError (name, code) {
   return error
 }
 
+// A defect of ours.
+const INTERNAL = 'ERR_MUX_INTERNAL'
+
 const UNKNOWN = ['UNKNOWN', 'unknown error']
 
 function systemName (errno) {
@@ -187,11 +190,19 @@ function peerError ({ code, message, closeCode, closeReason, application }) {
   return error
 }
 
+/** A defect of this package's own ended the connection: native code panicked at work on it. Its text is on stderr. */
+function internalError () {
+  const error = new Error('The connection was given up because of a defect in tcp-stream-muxer; please report it')
+  error.code = INTERNAL
+  return error
+}
+
 /** The text of a CONN_ERROR record as an error object. */
 function connectionError (text) {
   const report = JSON.parse(text)
   if (report.origin === 'peer') return peerError(report)
   if (report.origin === 'connect') return connectErrors(report.errors)
+  if (report.origin === 'internal') return internalError()
   return systemError(report.errno, report.syscall)
 }
 
@@ -212,6 +223,7 @@ function abortError (signal) {
 
 module.exports = {
   CALLER_CODES: Object.keys(CALLER),
+  INTERNAL_CODES: [INTERNAL],
   PEER_CODES: Object.keys(PEER),
   STREAM_CODES: Object.keys(STREAM),
   MuxProtocolError,

@@ -35,7 +35,7 @@ const listening = { address: '127.0.0.1', port: 0, backlog: 5, ipv6Only: false, 
 class Raw {
   constructor () {
     this.commands = Buffer.alloc(1 << 16)
-    this.records = new Uint32Array(HEADER + 6)
+    this.records = new Uint32Array(HEADER + 7)
     this.results = new Uint32Array(64)
     this.at = 0
     this.seen = []

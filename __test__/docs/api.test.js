@@ -231,7 +231,8 @@ test('the tables of error codes are those of the code, classes included', () => 
 })
 
 test('error codes that the code or the document names anywhere stand in its tables', () => {
-  const ours = [...errors.CALLER_CODES, ...errors.STREAM_CODES, ...errors.PEER_CODES]
+  const ours = [...errors.CALLER_CODES, ...errors.STREAM_CODES, ...errors.PEER_CODES,
+    ...errors.INTERNAL_CODES]
   for (const [code] of api.text.matchAll(/ERR_MUX_\w+/g)) assert.ok(ours.includes(code), code)
   const nodes = table(section('### The caller').slice(section('### The caller').indexOf("Of Node's own")), 'code')
     .map(({ code }) => bare(code))

@@ -13,7 +13,7 @@ const WITH_PAYLOAD = new Set([1, 2, 4, 14, 15, 18, 19])
 class Engine {
   constructor (commands, records, results, wake) {
     Object.assign(this, { commands, records, results, wake })
-    this.header = records.length - 6
+    this.header = records.length - 7
     this.queue = []
     this.sent = [] // commands: { op, conn, stream, argument, payload }
     this.blocks = new Map() // connection: how many records of blocked streams there were
@@ -25,6 +25,8 @@ class Engine {
     this.isShort = false // asks for slabs at the next drain
     this.inLent = null // { number, conn, stream, payloads, isLast }: what the next drain finds in a lent slab
     this.counts = [10, 20, 0, 0]
+    this.workOf = 64 // what a record counts for beside its payload
+    this.recordsAtOnce = Infinity // in a drain
     this.next = 0 // what connect() and listen() return
     Engine.last = this
   }
@@ -65,7 +67,8 @@ class Engine {
     let used = 0
     let count = 0
     let needed = 0
-    while (this.queue.length > 0 && count < this.header / WORDS) {
+    const most = Math.min(this.recordsAtOnce, this.header / WORDS)
+    while (this.queue.length > 0 && count < most) {
       const { kind, conn, stream, payload, aux } = this.queue[0]
       if (payload.length > slab.length - offset - used) {
         needed = payload.length
@@ -77,6 +80,7 @@ class Engine {
       this.queue.shift()
     }
     this.records.set([used, needed, this.queue.length > 0 ? 1 : 0], this.header)
+    this.records[this.header + 6] = used + this.workOf * count
     return count
   }
 

@@ -24,8 +24,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Words behind the records that tell of a drain: bytes used, bytes needed, whether there is more, the number of the lent
-/// slab that the records are in plus one, whether this was the last of that, whether slabs should be lent.
-const HEADER: usize = 6;
+/// slab that the records are in plus one, whether this was the last of that, whether slabs should be lent, the work that
+/// the records are.
+const HEADER: usize = 7;
 
 /// Change in the native queues' size at which V8 is told: often enough for its heuristics, too seldom to cost.
 const EXTERNAL_STEP: i64 = 1 << 20;
@@ -170,6 +171,7 @@ impl Engine {
             lent,
             is_last.into(),
             self.driver.events.take_lent_short().into(),
+            u32::try_from(filled.work).unwrap_or(u32::MAX),
         ]);
         self.report_external(&env)?;
         Ok(filled.records as u32)

@@ -6,7 +6,7 @@ use super::connection::{Connection, ConnectionOptions, Stop};
 use super::errno::{errno, timed_out};
 use super::events::kind;
 use super::transport::Transport;
-use super::{ending, task};
+use super::{ending, task, thread};
 use serde_json::{Value, json};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -49,7 +49,7 @@ pub async fn run(connection: Arc<Connection>, options: ConnectOptions) {
         }
         Some(Err(errors)) => {
             connection.end();
-            task::with_collector(&connection, |collector| {
+            thread::with_collector(&connection, |collector| {
                 let text = json!({ "origin": "connect", "errors": errors });
                 collector.text(kind::CONN_ERROR, 0, &text.to_string(), 0);
                 ending::close_event(&connection, collector, true);

@@ -16,16 +16,16 @@
 use super::backlog::Backlog;
 use super::collector::wire_bits;
 use super::command;
+use super::drained::Drained;
 use super::events::{Collector, EventQueue, Flow};
-use super::inner::Inner;
-use super::joining::Joining;
-use super::joining::Part;
+use super::inner::{Failure, Inner};
+use super::joining::{Joining, Part};
 use super::quiet_set::QuietSet;
 use super::transport::Transport;
 use crate::proto::{Config, Handle, Partial, PeerKind, ProtocolError, Session, Side, Transmit};
 use std::io;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
 use std::time::{Duration, Instant};
 
@@ -95,15 +95,17 @@ pub struct Connection {
     deferred: Mutex<Vec<u8>>,
     pub(super) deferred_len: AtomicUsize,
     /// Bytes queued, those deferred not counted.
-    pub(super) queued: AtomicU64,
+    pub(super) drained: Drained,
     /// Bytes that wait for the peer's readers.
     pub(super) waiting: AtomicU64,
     /// How often the application was told that a stream is blocked.
     pub(super) blocked_events: AtomicU32,
-    pub(super) drain_wanted: AtomicBool,
     stop: AtomicU8,
     /// What is known of the peer and, times 4, of the wires, for those who do not hold the lock.
     known: AtomicU8,
+    /// Makes the next read panic.
+    #[cfg(test)]
+    pub panics: std::sync::atomic::AtomicBool,
 }
 
 impl Connection {
@@ -121,7 +123,7 @@ impl Connection {
             id,
             options,
             events,
-            flow: Arc::default(),
+            flow: Arc::new(Flow::new(id)),
             quiet_set,
             bytes_read: AtomicU64::new(0),
             bytes_written: AtomicU64::new(0),
@@ -145,12 +147,13 @@ impl Connection {
             socket: Mutex::default(),
             deferred: Mutex::default(),
             deferred_len: AtomicUsize::new(0),
-            queued: AtomicU64::new(0),
+            drained: Drained::default(),
             waiting: AtomicU64::new(0),
             blocked_events: AtomicU32::new(0),
-            drain_wanted: AtomicBool::new(false),
             stop: AtomicU8::new(Stop::No as u8),
             known: AtomicU8::new(PeerKind::Undecided as u8),
+            #[cfg(test)]
+            panics: Default::default(),
         })
     }
 
@@ -158,16 +161,25 @@ impl Connection {
     pub fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner
             .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .unwrap_or_else(|poisoned| self.give_up(poisoned.into_inner()))
     }
 
     /// For the application's thread: `None` while the task is in a turn.
     pub fn try_lock(&self) -> Option<MutexGuard<'_, Inner>> {
         match self.inner.try_lock() {
             Ok(inner) => Some(inner),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::Poisoned(poisoned)) => Some(self.give_up(poisoned.into_inner())),
             Err(TryLockError::WouldBlock) => None,
         }
+    }
+
+    /// A thread panicked with the lock held: nothing more is done with what it left, and the task ends the connection.
+    fn give_up<'a>(&self, mut inner: MutexGuard<'a, Inner>) -> MutexGuard<'a, Inner> {
+        self.inner.clear_poison();
+        inner.ended = true;
+        inner.failure = Some(Failure::Defect);
+        self.wake();
+        inner
     }
 
     /// The connection has its socket.
@@ -232,9 +244,9 @@ impl Connection {
         let waiting = deferred.len();
         self.deferred_len.store(waiting, Ordering::Release);
         drop(deferred);
-        self.drain_wanted.store(true, Ordering::SeqCst);
+        self.drained.want();
         self.wake();
-        self.queued.load(Ordering::Acquire) + waiting as u64
+        self.drained.queued() + waiting as u64
     }
 
     fn start_submit(&self, inner: &mut Inner, collector: &mut Collector) -> bool {
@@ -291,6 +303,11 @@ impl Connection {
         self.bytes_read
             .fetch_add(range.len() as u64, Ordering::Relaxed);
         let before = collector.len();
+        #[cfg(test)]
+        assert!(
+            !self.panics.swap(false, Ordering::SeqCst),
+            "as the test wants it"
+        );
         collector.base = range.start;
         if let Some((stream, start)) = part.take() {
             collector.join(stream, start);
@@ -324,7 +341,7 @@ impl Connection {
             let commands = std::mem::take(&mut *deferred);
             // Those who ask without the lock meanwhile find them counted.
             let waiting = commands.len() as u64;
-            self.queued.fetch_add(waiting, Ordering::AcqRel);
+            self.drained.add(waiting);
             self.events.add_held(waiting, 0);
             self.deferred_len.store(0, Ordering::Release);
             drop(deferred);
@@ -356,20 +373,15 @@ impl Connection {
         inner.in_flight = Transmit::default();
         inner.backlog = Backlog::default();
         let waited = self.waiting.swap(0, Ordering::AcqRel);
-        self.events
-            .add_held(0, self.queued.swap(0, Ordering::AcqRel) + waited);
+        self.events.add_held(0, self.drained.publish(0) + waited);
     }
 
-    /// The same, for an application that was told that the queue has drained. If it has filled again it will be told
-    /// once more, although nobody wrote: bytes that waited for a stream's credit count again once that has come.
+    /// Bytes commanded and not with the kernel, for an application that was told that the queue has drained. If it has
+    /// filled again it will be told once more, although nobody wrote: bytes that waited for a stream's credit count again
+    /// once that has come.
     pub fn queued_after_drain(&self) -> u64 {
-        // Set before they are counted, against the task.
-        self.drain_wanted.store(true, Ordering::SeqCst);
-        let queued = self.queued();
-        if queued <= self.options.low_water as u64 {
-            self.drain_wanted.store(false, Ordering::SeqCst);
-        }
-        queued
+        let low_water = self.options.low_water as u64;
+        self.drained.ask(low_water, || self.queued())
     }
 
     /// Bytes commanded and not with the kernel.
@@ -378,7 +390,7 @@ impl Connection {
             Some(inner) => self.update_queued(&inner),
             None => {
                 let deferred = self.deferred_len.load(Ordering::Acquire);
-                self.queued.load(Ordering::Acquire) + deferred as u64
+                self.drained.queued() + deferred as u64
             }
         }
     }

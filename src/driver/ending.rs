@@ -18,13 +18,14 @@ use super::errno::errno;
 use super::events::{Collector, kind};
 use super::inner::Failure;
 use super::quiet::is_transient;
-use super::task::with_collector;
+use super::thread::with_collector;
 use super::transport::Transport;
 use crate::proto::{ProtocolError, Transmit};
 use crate::sys::readiness::Readiness;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -54,12 +55,17 @@ pub async fn end(
     (read_ended, mut write_ended): (bool, bool),
     failure: Option<Failure>,
 ) {
-    let (failure, farewell) = with_collector(&connection, |collector| {
-        let told = say_farewell(&connection, write_ended, failure, collector);
-        // What was asked to be told when the last bytes are sent.
-        connection.events.push(&connection.flow, collector, None);
-        told
-    });
+    let last_words = || {
+        with_collector(&connection, |collector| {
+            let told = say_farewell(&connection, write_ended, failure, collector);
+            // What was asked to be told when the last bytes are sent.
+            connection.events.push(&connection.flow, collector, None);
+            told
+        })
+    };
+    // Whatever happens, the application is told.
+    let (failure, farewell) =
+        catch_unwind(AssertUnwindSafe(last_words)).unwrap_or((Some(Failure::Defect), None));
     if matches!(failure, Some(Failure::Stopped(Stop::Reset))) {
         // A socket that cannot be reset any more is closed all the same.
         let _ = socket.reset_on_close();
@@ -94,6 +100,7 @@ fn say_farewell(
     // An error found behind a close is nobody's concern.
     let failure = match inner.failure.take() {
         Some(Failure::Closed) => Some(Failure::Closed),
+        Some(Failure::Defect) => Some(Failure::Defect),
         _ => failure,
     };
     let close = match &failure {
@@ -111,7 +118,9 @@ fn say_farewell(
         }
         Some(Failure::Protocol(error)) => Some((error.wire_code(), false, error.to_string())),
         Some(Failure::Closed) => None,
-        Some(Failure::Stopped(_) | Failure::System(..)) | None => return (failure, None),
+        Some(Failure::Stopped(_) | Failure::System(..) | Failure::Defect) | None => {
+            return (failure, None);
+        }
     };
     // From here on commands are dropped.
     inner.ended = true;
@@ -159,6 +168,7 @@ pub fn close(connection: &Arc<Connection>, failure: Option<Failure>) {
             Some(Failure::System(error, syscall)) => {
                 Some(json!({ "origin": "system", "errno": errno(&error), "syscall": syscall }))
             }
+            Some(Failure::Defect) => Some(json!({ "origin": "internal" })),
             Some(Failure::Stopped(_) | Failure::Closed) | None => None,
         };
         if let Some(error) = &error {
@@ -269,21 +279,12 @@ fn discard(socket: &Transport) -> io::Result<usize> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::pair;
     use super::*;
     use crate::proto::outbox::Outbox;
     use std::io::{Read, Write};
-    use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+    use std::net::Shutdown;
     use std::time::Instant;
-
-    fn pair() -> (Arc<Transport>, TcpStream) {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        let address = listener.local_addr().expect("an address");
-        let peer = TcpStream::connect(address).expect("connects");
-        let (socket, _) = listener.accept().expect("accepts");
-        socket.set_nonblocking(true).expect("a socket");
-        let transport = Transport::new(socket.into()).expect("connected");
-        (Arc::new(transport), peer)
-    }
 
     fn transmits(lengths: &[usize]) -> VecDeque<Transmit> {
         let mut outbox = Outbox::default();

@@ -15,9 +15,14 @@ use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 /// Numbers of connections and of servers have 24 bits in a record.
 const MAX_NUMBER: u32 = 1 << 24;
+
+/// How long the process may wait at its exit for its tasks to leave the kernel: they do so at once, their sockets being
+/// non-blocking, unless the machine is stalled.
+const EXIT_PATIENCE: Duration = Duration::from_millis(100);
 
 /// An environment's connections and servers.
 pub struct Engine {
@@ -212,11 +217,12 @@ impl Engine {
         }
     }
 
-    /// The process exits: sends what is queued, without waiting for anybody.
+    /// The process exits: sends what is queued, with one short wait for all connections.
     pub fn flush_at_exit(&self) {
+        let deadline = Instant::now() + EXIT_PATIENCE;
         let mut collector = Collector::default();
         for connection in self.all() {
-            connection.flush_at_exit(&mut collector);
+            connection.flush_at_exit(deadline, &mut collector);
         }
     }
 

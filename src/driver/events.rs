@@ -1,14 +1,15 @@
 //! Events on their way to the application: batches of records with the bytes they speak of.
 //!
-//! Small reads are copied behind each other into one batch; a large read is handed over with its buffer, which comes
-//! back when the batch has been delivered. The queue is bounded by its connections: each stops reading while more
-//! than [`MAX_UNDELIVERED`] of it waits here.
+//! Small reads of one connection are copied behind each other into one batch; a large read is handed over with its
+//! buffer, which comes back when the batch has been delivered. The queue is bounded by its connections: each stops
+//! reading while more than [`MAX_UNDELIVERED`] of it waits here. In which order connections are delivered is decided
+//! behind this queue (`lanes`).
 //!
 //! May not know what an event means to the application.
 
 pub use super::collector::{Collector, kind};
 
-use super::collector::EXTRA;
+use super::collector::{EXTRA, work};
 use super::lending::{Lent, ReadBuffer};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -21,13 +22,9 @@ pub const RECORD_WORDS: usize = 5;
 /// `kind << 24 | connection`, stream, offset, length, aux.
 pub type Record = [u32; RECORD_WORDS];
 
-/// Cost, in bytes and records, of what one connection may have waiting before it stops reading: enough to fill the
-/// time JavaScript spends on one batch, small enough for a thousand connections at once.
+/// Work, in bytes and records, that one connection may have waiting before it stops reading: enough to fill the time
+/// that JavaScript spends on one batch, small enough for a thousand connections at once.
 pub const MAX_UNDELIVERED: usize = 1 << 20;
-
-/// What a stream that is opened costs besides its bytes. Making its object takes JavaScript as long as hundreds of
-/// bytes of messages, and with it other connections wait: 2,000 of them wait here at most.
-const STREAM_COST: usize = 512;
 
 /// Size of a read. Larger ones were no faster.
 pub const READ: usize = 256 << 10;
@@ -41,12 +38,24 @@ pub const HANDED_OVER: usize = 16 << 10;
 /// Most bytes copied into one batch.
 pub const COPIED: usize = 64 << 10;
 
-/// Buffers of each sort kept for reuse.
+/// Work that a batch of its own adds for a small read, whose neighbours in the queue are other connections': some 100 ns,
+/// and as many bytes of memory.
+const BATCH: usize = 256;
+
+/// Read buffers kept for reuse.
 const SPARE: usize = 8;
+
+/// Batches kept for reuse, one for each of so many connections that have something waiting.
+const SPARE_BATCHES: usize = 64;
+
+/// Bytes that all but the first [`SPARE`] of them keep.
+const SPARE_BYTES: usize = 4 << 10;
 
 /// How far one connection's events have been delivered.
 #[derive(Debug, Default)]
 pub struct Flow {
+    /// Where its batches wait for their turn: connections have lanes of their own, servers share one.
+    lane: u32,
     undelivered: AtomicUsize,
     blocked: AtomicBool,
     /// Wakes the connection's task.
@@ -54,6 +63,14 @@ pub struct Flow {
 }
 
 impl Flow {
+    /// The flow of a connection, by its number. The default is that of a server.
+    pub fn new(connection: u32) -> Self {
+        Self {
+            lane: connection + 1,
+            ..Self::default()
+        }
+    }
+
     /// Whether more may be read. If not, the task is woken when that changes.
     pub fn can_read(&self) -> bool {
         if self.undelivered.load(Ordering::SeqCst) < MAX_UNDELIVERED {
@@ -69,16 +86,34 @@ impl Flow {
         self.undelivered.load(Ordering::SeqCst) == 0
     }
 
-    /// Counts something as undelivered.
-    pub fn charge(&self, cost: usize) {
-        self.undelivered.fetch_add(cost, Ordering::SeqCst);
+    /// Counts work as undelivered.
+    pub fn charge(&self, work: usize) {
+        self.undelivered.fetch_add(work, Ordering::SeqCst);
     }
 
-    fn delivered(&self, cost: usize) {
-        let left = self.undelivered.fetch_sub(cost, Ordering::SeqCst) - cost;
+    fn delivered(&self, work: usize) {
+        let left = self.undelivered.fetch_sub(work, Ordering::SeqCst) - work;
         if left < MAX_UNDELIVERED / 2 && self.blocked.swap(false, Ordering::SeqCst) {
             self.wake.notify_one();
         }
+    }
+}
+
+/// Work that a flow was charged; it comes off when this is dropped.
+#[derive(Debug)]
+pub struct Charge(Arc<Flow>, usize);
+
+impl Charge {
+    /// Charges `work` to `flow`.
+    pub fn new(flow: Arc<Flow>, work: usize) -> Self {
+        flow.charge(work);
+        Self(flow, work)
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.0.delivered(self.1);
     }
 }
 
@@ -93,7 +128,16 @@ pub struct Batch {
     pub records: Vec<Record>,
     /// How many bytes are used.
     pub used: usize,
-    costs: Vec<(Arc<Flow>, usize)>,
+    /// The lane that it waits in.
+    pub lane: u32,
+    /// What of its work has not been done yet.
+    pub work: usize,
+    /// Whose it is, and what that was charged for it.
+    flow: Option<(Arc<Flow>, usize)>,
+    /// What another flow was charged until it is delivered.
+    paid: Option<Charge>,
+    /// Bytes that it counts for.
+    held: usize,
     handed_over: bool,
 }
 
@@ -191,18 +235,12 @@ impl EventQueue {
             return;
         }
         let (mut buffer, filled, lent) = self.sort(collected, read);
-        let opened = collected
-            .records
-            .iter()
-            .filter(|record| record[0] >> 24 == kind::STREAM)
-            .count();
-        let cost = filled
-            + collected.extra.len()
-            + size_of_val(&collected.records[..])
-            + opened * STREAM_COST;
-        flow.charge(cost);
+        let held = filled + collected.extra.len() + size_of_val(&collected.records[..]);
+        let records = collected.records.iter();
+        let work = filled + collected.extra.len() + records.map(work).sum::<usize>();
+        flow.charge(work);
         let paid = collected.paid.take();
-        self.add_held((cost + paid.as_ref().map_or(0, |paid| paid.1)) as u64, 0);
+        self.add_held(held as u64, 0);
         let mut state = self.state();
         if filled >= HANDED_OVER {
             let mut batch = state.spare.pop().unwrap_or_default();
@@ -227,15 +265,20 @@ impl EventQueue {
             batch.handed_over = true;
             // Offsets are right as they are, and the lists change places.
             std::mem::swap(&mut batch.records, &mut collected.records);
-            batch.costs.push((flow.clone(), cost));
-            batch.costs.extend(paid);
+            batch.start(flow);
+            batch.count(work, held, paid);
             state.batches.push_back(batch);
         } else {
             let room = |batch: &Batch| {
-                !batch.handed_over && batch.used + filled + collected.extra.len() <= COPIED
+                !batch.handed_over
+                    && batch.is_of(flow)
+                    && batch.used + filled + collected.extra.len() <= COPIED
             };
             if !state.batches.back().is_some_and(room) {
-                let batch = state.spare.pop().unwrap_or_default();
+                let mut batch = state.spare.pop().unwrap_or_default();
+                batch.start(flow);
+                flow.charge(BATCH);
+                batch.count(BATCH, 0, None);
                 state.batches.push_back(batch);
             }
             if let Some(batch) = state.batches.back_mut() {
@@ -244,11 +287,7 @@ impl EventQueue {
                 batch.bytes.extend_from_slice(&collected.extra);
                 batch.used = batch.bytes.len();
                 batch.add(&collected.records, base, base + filled);
-                match batch.costs.last_mut() {
-                    Some((last, sum)) if Arc::ptr_eq(last, flow) => *sum += cost,
-                    _ => batch.costs.push((flow.clone(), cost)),
-                }
-                batch.costs.extend(paid);
+                batch.count(work, held, paid);
             }
             if !buffer.is_empty() && state.reads.len() < SPARE {
                 state.reads.push(buffer);
@@ -327,12 +366,13 @@ impl EventQueue {
         into.append(&mut self.state().batches);
     }
 
-    /// A batch has been delivered: its connections may read on, and its memory is used again.
+    /// A batch has been delivered: its connection may read on, and its memory is used again.
     pub fn delivered(&self, mut batch: Batch) {
-        for (flow, cost) in batch.costs.drain(..) {
-            flow.delivered(cost);
-            self.add_held(0, cost as u64);
+        if let Some((flow, work)) = batch.flow.take() {
+            flow.delivered(work);
         }
+        batch.paid = None;
+        self.add_held(0, std::mem::take(&mut batch.held) as u64);
         batch.records.clear();
         batch.lent = None;
         let mut state = self.state();
@@ -348,7 +388,11 @@ impl EventQueue {
         }
         batch.used = 0;
         batch.handed_over = false;
-        if state.spare.len() < SPARE
+        if state.spare.len() >= SPARE {
+            batch.bytes.shrink_to(SPARE_BYTES);
+            batch.records.shrink_to(SPARE_BYTES / size_of::<Record>());
+        }
+        if state.spare.len() < SPARE_BATCHES
             && batch.records.capacity() <= MAX_UNDELIVERED / size_of::<Record>()
         {
             state.spare.push(batch);
@@ -363,6 +407,34 @@ impl std::fmt::Debug for EventQueue {
 }
 
 impl Batch {
+    fn start(&mut self, flow: &Arc<Flow>) {
+        self.lane = flow.lane;
+        self.flow = Some((flow.clone(), 0));
+    }
+
+    fn is_of(&self, flow: &Arc<Flow>) -> bool {
+        self.flow
+            .as_ref()
+            .is_some_and(|(own, _)| Arc::ptr_eq(own, flow))
+    }
+
+    fn count(&mut self, work: usize, held: usize, paid: Option<Charge>) {
+        self.work += work;
+        self.held += held;
+        if let Some((_, charged)) = &mut self.flow {
+            *charged += work;
+        }
+        // Only the first records of a connection have it, and those are in one batch.
+        self.paid = paid.or(self.paid.take());
+    }
+
+    /// So much of its work has been done, as far as there is any left. Returns how much that was.
+    pub fn done(&mut self, work: usize) -> usize {
+        let done = work.min(self.work);
+        self.work -= done;
+        done
+    }
+
     fn add(&mut self, records: &[Record], base: usize, extra_at: usize) {
         self.records
             .extend(records.iter().map(|&[target, stream, start, length, aux]| {

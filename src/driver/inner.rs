@@ -28,6 +28,8 @@ pub enum Failure {
     Stopped(Stop),
     /// The application closed it with a code, which the session knows already.
     Closed,
+    /// A defect of ours: a thread panicked at work on it, and what it left is not to be used.
+    Defect,
 }
 
 /// What stands behind the lock.

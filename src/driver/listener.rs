@@ -5,7 +5,7 @@
 use super::connection::{Connection, ConnectionOptions};
 use super::engine::Engine;
 use super::errno::errno;
-use super::events::{Flow, MAX_UNDELIVERED, kind};
+use super::events::{Charge, Flow, MAX_UNDELIVERED, kind};
 use super::task;
 use super::transport::{Transport, describe};
 use crate::proto::Side;
@@ -271,13 +271,12 @@ fn start(
     }) else {
         return;
     };
-    announced.charge(ANNOUNCED);
-    let announced = announced.clone();
+    let announced = Charge::new(announced.clone(), ANNOUNCED);
     tokio::spawn(async move {
         let addresses = socket.addresses().to_string();
         task::run(connection, Arc::new(socket), move |collector| {
             collector.text(kind::CONNECTION, server, &addresses, 0);
-            collector.pays(announced, ANNOUNCED);
+            collector.pays(announced);
         })
         .await;
     });

@@ -11,12 +11,14 @@ pub mod command;
 mod connect;
 mod connection;
 pub mod delivery;
+mod drained;
 mod ending;
 pub mod engine;
 mod errno;
 pub mod events;
 mod inner;
 mod joining;
+mod lanes;
 pub mod lending;
 mod listener;
 mod quiet;
@@ -24,6 +26,9 @@ mod quiet_set;
 mod runtime;
 mod sending;
 mod task;
+#[cfg(test)]
+mod testing;
+mod thread;
 mod transport;
 
 pub use connect::ConnectOptions;

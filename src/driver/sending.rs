@@ -9,15 +9,11 @@ use super::inner::{Failure, Inner};
 use super::transport::Transport;
 use std::io::{self, IoSlice};
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Most bytes sent from the application's thread: for more, the copy into the kernel costs that thread more than the
 /// hop to the task.
 const DIRECT: u64 = 16 << 10;
-
-/// How long the process may wait at its exit for the task to leave the kernel: it does so at once, its socket being
-/// non-blocking, unless the machine is stalled.
-const EXIT_PATIENCE: Duration = Duration::from_millis(100);
 
 /// Most bytes read and dropped at the process's exit.
 const EXIT_UNREAD: usize = 4 << 20;
@@ -34,7 +30,7 @@ impl Connection {
         self.send_directly(inner, now, collector);
         let queued = self.update_queued(inner);
         if queued > self.options.low_water as u64 {
-            self.drain_wanted.store(true, Ordering::SeqCst);
+            self.drained.want();
         }
         queued
     }
@@ -107,23 +103,16 @@ impl Connection {
         self.blocked_events
             .store(inner.session.blocked_events(), Ordering::Release);
         let waited = self.waiting.swap(waiting, Ordering::AcqRel);
-        let before = self.queued.swap(queued, Ordering::AcqRel);
+        let before = self.drained.publish(queued);
         self.events.add_held(queued + waiting, before + waited);
         queued + self.deferred_len.load(Ordering::Acquire) as u64
     }
 
     /// After sending: tells an application that waits for it that the queue has drained.
     pub fn tell_drained(&self, inner: &Inner, collector: &mut Collector) {
-        // Taken before it is counted: what is left behind meanwhile sets it anew.
-        let is_wanted = self.drain_wanted.swap(false, Ordering::SeqCst);
-        let queued = self.update_queued(inner);
-        if !is_wanted {
-            return;
-        }
-        if queued <= self.options.low_water as u64 {
+        let low_water = self.options.low_water as u64;
+        if self.drained.tell(low_water, || self.update_queued(inner)) {
             collector.plain(kind::DRAIN, 0, 0);
-        } else {
-            self.drain_wanted.store(true, Ordering::SeqCst);
         }
     }
 
@@ -136,16 +125,19 @@ impl Connection {
 
     /// Whether an application waits to be told that the queue has drained.
     pub fn wants_drain(&self) -> bool {
-        self.drain_wanted.load(Ordering::SeqCst)
+        self.drained.is_wanted()
     }
 
     /// The process exits: sends all that is queued as far as the kernel takes it at once. The one place where the
-    /// application's thread may wait for the lock.
-    pub fn flush_at_exit(&self, collector: &mut Collector) {
-        let started = Instant::now();
+    /// application's thread may wait: for the lock, and until `deadline` for a task that is in the kernel with earlier
+    /// bytes. If that does not come back nothing is sent, since the peer would read it in their place.
+    pub fn flush_at_exit(&self, deadline: Instant, collector: &mut Collector) {
         let mut inner = self.lock();
-        while inner.writing && started.elapsed() < EXIT_PATIENCE {
+        while inner.writing {
             drop(inner);
+            if Instant::now() >= deadline {
+                return;
+            }
             std::thread::yield_now();
             inner = self.lock();
         }
@@ -183,5 +175,55 @@ impl Connection {
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::events::EventQueue;
+    use super::super::testing;
+    use super::super::{Connection, Engine};
+    use super::*;
+    use std::io::Read;
+    use std::net::TcpStream;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    /// A connection whose task is in the kernel, and which has something queued behind that.
+    fn stuck(engine: &Engine) -> (Arc<Connection>, TcpStream) {
+        let (socket, peer) = testing::pair();
+        let connection = testing::connection(engine);
+        connection.attach(&socket);
+        connection.lock().writing = true;
+        connection.submit(&testing::open(connection.id), &mut Collector::default());
+        peer.set_nonblocking(true).expect("a socket");
+        (connection, peer)
+    }
+
+    #[test]
+    fn nothing_is_sent_at_the_exit_past_what_the_task_holds() {
+        let engine = Engine::new(Arc::new(EventQueue::new(|| {})), None);
+        let (connection, mut peer) = stuck(&engine);
+        assert!(connection.queued() > 0);
+        connection.flush_at_exit(Instant::now(), &mut Collector::default());
+        let error = peer.read(&mut [0; 100]).expect_err("nothing was sent");
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        connection.lock().writing = false;
+        connection.flush_at_exit(Instant::now(), &mut Collector::default());
+        assert!(peer.read(&mut [0; 100]).expect("all of it") > 0);
+    }
+
+    #[test]
+    fn the_exit_waits_once_for_all_connections() {
+        let engine = Engine::new(Arc::new(EventQueue::new(|| {})), None);
+        let all: Vec<_> = (0..10).map(|_| stuck(&engine)).collect();
+        let started = Instant::now();
+        engine.flush_at_exit();
+        assert!(
+            started.elapsed() < Duration::from_millis(500),
+            "{:?}",
+            started.elapsed()
+        );
+        drop(all);
     }
 }
