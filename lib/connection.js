@@ -91,7 +91,7 @@ class Connection extends Receiver {
       throw invalid('reason', `a string of at most ${MAX_REASON} bytes`, reason)
     }
     if (this.destroyed) return this
-    if (this._open && this._sendsQmux()) {
+    if (this._open && this._maySendQmux()) {
       engine.coded(op.CLOSE, this._number, engine.WHOLE, code, reason)
       this._closeWithCode()
       return this

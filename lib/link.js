@@ -275,6 +275,9 @@ class Link extends EventEmitter {
   /** Whether what this end sends are QMux records: then streams have both directions. */
   _sendsQmux () { return (this._wires & SENDS) !== 0 }
 
+  /** The same, or it may turn out that it will. */
+  _maySendQmux () { return this._sendsQmux() || (this._peer === 0 && this._settings.protocol !== 'legacy') }
+
   _isSwitched () { return (this._wires & SWITCHED) === SWITCHED }
 
   _isForeign () { return (this._wires & FOREIGN) !== 0 }
@@ -284,10 +287,9 @@ class Link extends EventEmitter {
 
   /** How many streams may live. */
   _limit () {
-    const { maxStreams, protocol } = this._settings
+    const { maxStreams } = this._settings
     // While the peer may still turn out to be new, more than an old one takes may wait.
-    const mayBeNew = this._peer === 0 && protocol !== 'legacy'
-    return this._sendsQmux() || mayBeNew ? maxStreams : Math.min(maxStreams, LEGACY_STREAMS)
+    return this._maySendQmux() ? maxStreams : Math.min(maxStreams, LEGACY_STREAMS)
   }
 
   /** Those that count against it: version 0.1.0 draws the ids of both directions from one table. */

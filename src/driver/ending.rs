@@ -20,7 +20,7 @@ use super::inner::Failure;
 use super::quiet::is_transient;
 use super::thread::with_collector;
 use super::transport::Transport;
-use crate::proto::{ProtocolError, Transmit};
+use crate::proto::{Event, Payload, ProtocolError, Session, Sink, Transmit};
 use crate::sys::readiness::Readiness;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -28,7 +28,7 @@ use std::io::{self, IoSlice};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::Interest;
 
 /// How long a peer has to answer our end with its own: a few round trips of the longest path, or one retransmission.
@@ -74,8 +74,17 @@ pub async fn end(
     // Told before the socket closes: whoever sees that at the other end finds that we know it too.
     close(&connection, failure);
     drop(connection);
-    let Some(rest) = farewell else {
-        return;
+    let (readiness, rest) = match farewell {
+        None => return,
+        Some(Farewell::Rest(rest)) => (readiness, rest),
+        Some(Farewell::WhenKnown(mut session, rest)) => {
+            let waiting = wait_for_peer(&socket, readiness, &mut session);
+            match tokio::time::timeout(LINGER, waiting).await {
+                Ok(Ok(readiness)) => (Some(readiness), rest_of(&mut session, rest)),
+                // It never said, or nothing that can be answered.
+                _ => return,
+            }
+        }
     };
     if rest.is_empty() && !write_ended {
         write_ended = true;
@@ -87,6 +96,54 @@ pub async fn end(
     let _ = tokio::time::timeout(LINGER, linger(&socket, readiness, rest, ended)).await;
 }
 
+/// What is still to be sent when the application is gone.
+enum Farewell {
+    Rest(VecDeque<Transmit>),
+    /// The same, and a code, once it is known whether the peer can be told one.
+    WhenKnown(Box<Session>, VecDeque<Transmit>),
+}
+
+/// A sink for events of which nobody is told any more.
+struct Nobody;
+
+impl Sink for Nobody {
+    fn emit(&mut self, _: Event, _: Payload<'_>) {}
+}
+
+/// Everything that a session has to send, behind `rest`.
+fn rest_of(session: &mut Session, mut rest: VecDeque<Transmit>) -> VecDeque<Transmit> {
+    rest.extend(std::iter::from_fn(|| session.take_rest(&mut Nobody)));
+    rest
+}
+
+/// Reads until it is known what the peer speaks; an error, if that is not QMux.
+async fn wait_for_peer(
+    socket: &Arc<Transport>,
+    readiness: Option<Readiness<Transport>>,
+    session: &mut Session,
+) -> io::Result<Readiness<Transport>> {
+    let readiness = readiness.map_or_else(|| Readiness::new(socket), Ok)?;
+    let mut buffer = vec![0; DISCARDED];
+    loop {
+        match readiness.try_io(Interest::READABLE, || socket.recv(&mut buffer)) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => {
+                let taken = session.receive(&buffer[..read], Instant::now(), &mut Nobody);
+                taken.map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+                match (session.owes_close(), session.wires().sending) {
+                    (true, _) => {}
+                    (false, true) => return Ok(readiness),
+                    (false, false) => return Err(io::ErrorKind::Unsupported.into()),
+                }
+            }
+            Err(error) if is_transient(&error) => {}
+            Err(error) => return Err(error),
+        }
+        tokio::task::yield_now().await;
+        readiness.ready(Interest::READABLE).await?;
+    }
+}
+
 /// Sends what there is to say at the end, as far as the kernel takes it at once. Gives what it did not take, if the
 /// socket is to stay for a while, and the failure that counts.
 fn say_farewell(
@@ -94,7 +151,7 @@ fn say_farewell(
     write_ended: bool,
     failure: Option<Failure>,
     collector: &mut Collector,
-) -> (Option<Failure>, Option<VecDeque<Transmit>>) {
+) -> (Option<Failure>, Option<Farewell>) {
     let mut inner = connection.lock();
     inner.joining.give_up(collector);
     // An error found behind a close is nobody's concern.
@@ -135,13 +192,19 @@ fn say_farewell(
         connection.send_rest(&mut inner, collector);
     }
     let mut rest = VecDeque::new();
+    if !write_ended && inner.failure.is_none() && inner.session.owes_close() {
+        let session = Box::new(inner.session.leave());
+        rest.push_back(std::mem::take(&mut inner.in_flight));
+        rest.retain(|transmit| !transmit.is_empty());
+        return (failure, Some(Farewell::WhenKnown(session, rest)));
+    }
     if !is_qmux || inner.failure.is_some() {
         return (failure, None);
     } else if !write_ended && !inner.in_flight.is_empty() {
         rest.push_back(std::mem::take(&mut inner.in_flight));
         rest.extend(std::iter::from_fn(|| inner.session.take_rest(collector)));
     }
-    (failure, Some(rest))
+    (failure, Some(Farewell::Rest(rest)))
 }
 
 /// A text's beginning, of at most so many bytes.
@@ -283,7 +346,7 @@ mod tests {
     use super::*;
     use crate::proto::outbox::Outbox;
     use std::io::{Read, Write};
-    use std::net::Shutdown;
+    use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
     use std::time::Instant;
 
     fn transmits(lengths: &[usize]) -> VecDeque<Transmit> {

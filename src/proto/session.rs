@@ -329,8 +329,12 @@ impl Session {
         }
     }
 
-    /// Says why the connection ends, as its last frame; what waits is dropped. Nothing on the legacy wire.
+    /// Says why the connection ends, as its last frame; what waits is dropped. Nothing on the legacy wire; and while it is
+    /// not known which wire it is, it is said when it is, see [`Session::owes_close`].
     pub fn close(&mut self, code: u64, application: bool, reason: &str) {
+        if self.close_when_known(code, application, reason) {
+            return;
+        }
         qmux!(self, &mut NoEvents, |wire, cx| wire.close(
             code,
             application,

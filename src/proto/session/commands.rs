@@ -18,6 +18,8 @@ use std::time::Instant;
 pub(super) struct UndoneSet {
     streams: BTreeMap<Handle, Undone>,
     goes_away: bool,
+    /// Code, whether it is the application's, and reason.
+    close: Option<(u64, bool, String)>,
 }
 
 /// What is wanted of one stream.
@@ -131,13 +133,41 @@ impl Session {
         self.negotiation.peer() == PeerKind::Undecided
     }
 
+    /// Keeps a close for when it is known what the peer is. Gives whether it has to.
+    pub(super) fn close_when_known(&mut self, code: u64, application: bool, reason: &str) -> bool {
+        let has_to = self.is_undecided() && self.qmux.is_none();
+        if has_to {
+            self.undone.close = Some((code, application, reason.to_owned()));
+        }
+        has_to
+    }
+
+    /// Whether the connection is closed with a code that the peer may still be told: it is not known what it speaks.
+    pub fn owes_close(&self) -> bool {
+        self.undone.close.is_some()
+    }
+
+    /// What is left of a session whose application is gone, to say its last word.
+    pub fn leave(&mut self) -> Self {
+        let rest = Self::new(self.config.clone(), self.side, [0; 8], self.now);
+        std::mem::replace(self, rest)
+    }
+
     /// It is known by now what the peer is: what waited for that is done.
     pub(super) fn do_undone<S: Sink>(&mut self, sink: &mut S) {
-        let is_empty = self.undone.streams.is_empty() && !self.undone.goes_away;
+        let UndoneSet {
+            streams,
+            goes_away,
+            close,
+        } = &self.undone;
+        let is_empty = streams.is_empty() && !goes_away && close.is_none();
         if is_empty || self.is_undecided() {
             return;
         }
         let undone = std::mem::take(&mut self.undone);
+        if let Some((code, application, reason)) = undone.close {
+            return self.close(code, application, &reason);
+        }
         for (stream, what) in undone.streams {
             if let Some((urgency, incremental)) = what.priority {
                 self.set_priority(stream, urgency, incremental);
