@@ -75,14 +75,21 @@ enum Listening {
 }
 
 impl Listening {
-    async fn accept(&self) -> io::Result<Transport> {
+    /// Accepts a connection. Its errors are those of the call; `None` is a connection that was gone before it could be used,
+    /// which concerns nobody.
+    async fn accept(&self) -> io::Result<Option<Transport>> {
         // Out of Tokio's reactor: whether the task will wait for this socket is not known yet.
-        Transport::new(match self {
-            Self::Tcp(listener) => listener.accept().await?.0.into_std()?.into(),
+        Ok(match self {
+            Self::Tcp(listener) => usable(listener.accept().await?.0.into_std()),
             #[cfg(unix)]
-            Self::Unix(listener) => listener.accept().await?.0.into_std()?.into(),
+            Self::Unix(listener) => usable(listener.accept().await?.0.into_std()),
         })
     }
+}
+
+/// An accepted socket, if it is still of use.
+fn usable(socket: io::Result<impl Into<Socket>>) -> Option<Transport> {
+    Transport::new(socket.ok()?.into()).ok()
 }
 
 /// A listening server.
@@ -232,7 +239,9 @@ async fn accept(
         match listening.accept().await {
             Ok(socket) => {
                 failing = false;
-                start(engine, server, socket, &announced, options);
+                if let Some(socket) = socket {
+                    start(engine, server, socket, &announced, options);
+                }
             }
             Err(_) if closing.is_set.load(Ordering::SeqCst) => return,
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -280,4 +289,17 @@ fn start(
         })
         .await;
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_is_gone_when_it_was_accepted_is_no_error_of_the_server() {
+        let gone: io::Result<Socket> = Err(io::ErrorKind::NotConnected.into());
+        assert!(usable(gone).is_none());
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        assert!(usable(Ok(socket)).is_some());
+    }
 }
