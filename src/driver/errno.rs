@@ -9,6 +9,7 @@ use std::io;
 mod number {
     pub const EIO: i32 = 5;
     pub const EINVAL: i32 = 22;
+    pub const ENOTSUP: i32 = 95;
     pub const ECONNRESET: i32 = 104;
     pub const ETIMEDOUT: i32 = 110;
 }
@@ -18,6 +19,7 @@ mod number {
     /// ERROR_IO_DEVICE.
     pub const EIO: i32 = 1117;
     pub const EINVAL: i32 = 10022;
+    pub const ENOTSUP: i32 = 10045;
     pub const ECONNRESET: i32 = 10054;
     pub const ETIMEDOUT: i32 = 10060;
 }
@@ -27,6 +29,7 @@ mod number {
     // The BSDs' and macOS's.
     pub const EIO: i32 = 5;
     pub const EINVAL: i32 = 22;
+    pub const ENOTSUP: i32 = 45;
     pub const ECONNRESET: i32 = 54;
     pub const ETIMEDOUT: i32 = 60;
 }
@@ -46,6 +49,8 @@ pub fn errno(error: &io::Error) -> i32 {
     let number = error.raw_os_error().unwrap_or(match error.kind() {
         // A path that is too long, refused before the system saw it.
         io::ErrorKind::InvalidInput => number::EINVAL,
+        // What this system does not have, refused without asking it.
+        io::ErrorKind::Unsupported => number::ENOTSUP,
         _ => number::EIO,
     });
     #[cfg(windows)]
@@ -131,6 +136,7 @@ mod tests {
         assert_eq!(errno(&connection_reset()), -number::ECONNRESET);
         assert_eq!(errno(&timed_out()), -number::ETIMEDOUT);
         assert_eq!(errno(&io::ErrorKind::InvalidInput.into()), -number::EINVAL);
+        assert_eq!(errno(&io::ErrorKind::Unsupported.into()), -number::ENOTSUP);
         assert_eq!(errno(&io::ErrorKind::NotConnected.into()), -number::EIO);
     }
 }

@@ -41,6 +41,8 @@ pub struct ListenOptions {
     pub backlog: i32,
     /// Leaves IPv4 alone when listening on an IPv6 address.
     pub ipv6_only: bool,
+    /// Other sockets may listen on the port as well, if they say so, too.
+    pub reuse_port: bool,
     /// Lets everybody read from, and write to, a Unix domain socket.
     pub readable_all: bool,
     /// Lets everybody write to a Unix domain socket.
@@ -162,6 +164,9 @@ fn bind(options: &ListenOptions) -> io::Result<(Listening, ServerAddress, Option
         )?;
         #[cfg(unix)]
         socket.set_reuse_address(true)?;
+        if options.reuse_port {
+            share_port(&socket)?;
+        }
         if address.is_ipv6() {
             socket.set_only_v6(options.ipv6_only)?;
         }
@@ -174,6 +179,17 @@ fn bind(options: &ListenOptions) -> io::Result<(Listening, ServerAddress, Option
     }
     let path = options.path.clone().unwrap_or_default();
     bind_path(&path, options)
+}
+
+#[cfg(target_os = "linux")]
+fn share_port(socket: &Socket) -> io::Result<()> {
+    socket.set_reuse_port(true)
+}
+
+/// Where the last to listen would get all connections, or nobody knows who, it is not offered.
+#[cfg(not(target_os = "linux"))]
+fn share_port(_socket: &Socket) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(unix)]
