@@ -120,6 +120,8 @@ export interface MuxServerOptions extends ConnectionOptions {
   backlog?: number | undefined
   /** Accepts no IPv4 on the address `::`. Default: false. */
   ipv6Only?: boolean | undefined
+  /** Shares the port with other processes that set it; true in the workers of a cluster, unless the port is 0. */
+  reusePort?: boolean | undefined
   /** Lets all users read from the unix socket. Default: false. */
   readableAll?: boolean | undefined
   /** Lets all users write to the unix socket. Default: false. */

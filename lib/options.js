@@ -4,6 +4,7 @@
 //
 // This file may not: open, resolve or listen to anything.
 
+const cluster = require('node:cluster')
 const net = require('node:net')
 const { callerError } = require('./errors')
 
@@ -195,21 +196,29 @@ function connectionOptions (options) {
   }
 }
 
+// The workers of a cluster share a port, as those of net do. A port that the system chooses is each one's own; and
+// only Linux gives every listener its part of the connections.
+function sharesPort (number) {
+  return cluster.isWorker && number > 0 && process.platform === 'linux'
+}
+
 /** What `new MuxServer(...)` was given, checked and complete. */
 function serverOptions (first, host) {
   const options = positional(first, host)
   const path = filePath(options)
+  // Without a port the system chooses one, as net.Server.listen() does.
+  const number = path === undefined ? port(options, 0) : undefined
   const maxConnections = options.maxConnections
   if (maxConnections !== undefined && (typeof maxConnections !== 'number' || !(maxConnections >= 0))) {
     throw invalid('options.maxConnections', 'a number from 0 on', maxConnections)
   }
   return {
     path,
-    // Without a port the system chooses one, as net.Server.listen() does.
-    port: path === undefined ? port(options, 0) : undefined,
+    port: number,
     host: string(options, 'host') || undefined,
     backlog: integer(options, 'backlog', 0, MAX_UINT31, BACKLOG),
     ipv6Only: boolean(options, 'ipv6Only', false),
+    reusePort: boolean(options, 'reusePort', sharesPort(number)),
     readableAll: boolean(options, 'readableAll', false),
     writableAll: boolean(options, 'writableAll', false),
     maxConnections: maxConnections === undefined ? Infinity : maxConnections,

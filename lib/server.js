@@ -125,9 +125,9 @@ function listen (server, where) {
 }
 
 function tryListen (server, where) {
-  const { backlog, ipv6Only, readableAll, writableAll, connection } = server._options
+  const { backlog, ipv6Only, reusePort, readableAll, writableAll, connection } = server._options
   const number = engine.native.listen({
-    ...where, backlog, ipv6Only, readableAll, writableAll, connection: nativeSettings(connection)
+    ...where, backlog, ipv6Only, reusePort, readableAll, writableAll, connection: nativeSettings(connection)
   })
   if (number < 0) return listenError(number, where.path === undefined ? where.address : where.path, where.port)
   server._number = number

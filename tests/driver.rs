@@ -143,6 +143,7 @@ impl Application {
             path: None,
             backlog: 511,
             ipv6_only: false,
+            reuse_port: false,
             readable_all: false,
             writable_all: false,
             connection,

@@ -46,7 +46,7 @@ is<Connection | undefined>(client.connection)
 
 new MuxServer('/tmp/a.sock')
 new MuxServer(0, '127.0.0.1')
-new MuxServer({ port: '8080', host: '::1', backlog: 5, ipv6Only: true, maxConnections: 3, peer: 'new', noDelay: false })
+new MuxServer({ port: '8080', host: '::1', backlog: 5, ipv6Only: true, reusePort: true, maxConnections: 3, peer: 'new', noDelay: false })
 new MuxClient('/tmp/a.sock', () => {})
 new MuxClient(1, '127.0.0.1', () => {})
 new MuxClient({ port: 1, family: 4, protocol: 'legacy', signal: new AbortController().signal })

@@ -40,8 +40,13 @@ pub fn start(
         unsafe { (uv.poll_init)(uv_loop, handle, set.as_raw_fd()) }
     })?;
     // SAFETY: initialised just now.
-    unsafe { (uv.poll_start)(handle, UV_READABLE, on_readable) };
-    Ok(())
+    match unsafe { (uv.poll_start)(handle, UV_READABLE, on_readable) } {
+        0 => Ok(()),
+        // Connections that are given to this thread would never be read.
+        error => Err(napi::Error::from_reason(format!(
+            "libuv does not poll: {error}"
+        ))),
+    }
 }
 
 unsafe extern "C" fn on_readable(handle: UvHandle, _status: c_int, _events: c_int) {

@@ -25,7 +25,7 @@ use super::transport::Transport;
 use crate::proto::{Config, Handle, Partial, PeerKind, ProtocolError, Session, Side, Transmit};
 use std::io;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
 use std::time::{Duration, Instant};
 
@@ -103,9 +103,11 @@ pub struct Connection {
     stop: AtomicU8,
     /// What is known of the peer and, times 4, of the wires, for those who do not hold the lock.
     known: AtomicU8,
+    /// There was traffic, or may have been, since spare memory was given back: the task looks again.
+    pub(super) is_in_use: AtomicBool,
     /// Makes the next read panic.
     #[cfg(test)]
-    pub panics: std::sync::atomic::AtomicBool,
+    pub panics: AtomicBool,
 }
 
 impl Connection {
@@ -152,6 +154,7 @@ impl Connection {
             blocked_events: AtomicU32::new(0),
             stop: AtomicU8::new(Stop::No as u8),
             known: AtomicU8::new(PeerKind::Undecided as u8),
+            is_in_use: AtomicBool::new(true),
             #[cfg(test)]
             panics: Default::default(),
         })

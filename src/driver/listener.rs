@@ -41,6 +41,8 @@ pub struct ListenOptions {
     pub backlog: i32,
     /// Leaves IPv4 alone when listening on an IPv6 address.
     pub ipv6_only: bool,
+    /// Other sockets may listen on the port as well, if they say so, too.
+    pub reuse_port: bool,
     /// Lets everybody read from, and write to, a Unix domain socket.
     pub readable_all: bool,
     /// Lets everybody write to a Unix domain socket.
@@ -75,14 +77,21 @@ enum Listening {
 }
 
 impl Listening {
-    async fn accept(&self) -> io::Result<Transport> {
+    /// Accepts a connection. Its errors are those of the call; `None` is a connection that was gone before it could be used,
+    /// which concerns nobody.
+    async fn accept(&self) -> io::Result<Option<Transport>> {
         // Out of Tokio's reactor: whether the task will wait for this socket is not known yet.
-        Transport::new(match self {
-            Self::Tcp(listener) => listener.accept().await?.0.into_std()?.into(),
+        Ok(match self {
+            Self::Tcp(listener) => usable(listener.accept().await?.0.into_std()),
             #[cfg(unix)]
-            Self::Unix(listener) => listener.accept().await?.0.into_std()?.into(),
+            Self::Unix(listener) => usable(listener.accept().await?.0.into_std()),
         })
     }
+}
+
+/// An accepted socket, if it is still of use.
+fn usable(socket: io::Result<impl Into<Socket>>) -> Option<Transport> {
+    Transport::new(socket.ok()?.into()).ok()
 }
 
 /// A listening server.
@@ -155,6 +164,9 @@ fn bind(options: &ListenOptions) -> io::Result<(Listening, ServerAddress, Option
         )?;
         #[cfg(unix)]
         socket.set_reuse_address(true)?;
+        if options.reuse_port {
+            share_port(&socket)?;
+        }
         if address.is_ipv6() {
             socket.set_only_v6(options.ipv6_only)?;
         }
@@ -167,6 +179,17 @@ fn bind(options: &ListenOptions) -> io::Result<(Listening, ServerAddress, Option
     }
     let path = options.path.clone().unwrap_or_default();
     bind_path(&path, options)
+}
+
+#[cfg(target_os = "linux")]
+fn share_port(socket: &Socket) -> io::Result<()> {
+    socket.set_reuse_port(true)
+}
+
+/// Where the last to listen would get all connections, or nobody knows who, it is not offered.
+#[cfg(not(target_os = "linux"))]
+fn share_port(_socket: &Socket) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(unix)]
@@ -232,7 +255,9 @@ async fn accept(
         match listening.accept().await {
             Ok(socket) => {
                 failing = false;
-                start(engine, server, socket, &announced, options);
+                if let Some(socket) = socket {
+                    start(engine, server, socket, &announced, options);
+                }
             }
             Err(_) if closing.is_set.load(Ordering::SeqCst) => return,
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -280,4 +305,17 @@ fn start(
         })
         .await;
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_is_gone_when_it_was_accepted_is_no_error_of_the_server() {
+        let gone: io::Result<Socket> = Err(io::ErrorKind::NotConnected.into());
+        assert!(usable(gone).is_none());
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        assert!(usable(Ok(socket)).is_some());
+    }
 }

@@ -30,6 +30,7 @@ mod task;
 mod testing;
 mod thread;
 mod transport;
+mod waiting;
 
 pub use connect::ConnectOptions;
 pub use connection::{Connection, ConnectionOptions, Stop, Totals};

@@ -28,6 +28,7 @@ impl Connection {
         collector: &mut Collector,
     ) -> u64 {
         self.send_directly(inner, now, collector);
+        self.keep_in_use();
         let queued = self.update_queued(inner);
         if queued > self.options.low_water as u64 {
             self.drained.want();

@@ -16,8 +16,8 @@ use super::inner::{Failure, Inner};
 use super::lending::{READ_LENT, ReadBuffer};
 use super::thread::{Busy, caught, with_collector};
 use super::transport::Transport;
+use super::waiting::until;
 use crate::sys::readiness::Readiness;
-use crate::sys::timer;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,9 +42,6 @@ const SHORT_READS: u32 = 2;
 /// A deadline that has come and not moved waits for something else, most likely for the peer to read: it is looked at
 /// again after this time.
 const STALLED: Duration = Duration::from_millis(100);
-
-/// A quiet connection gives its spare memory back after this time.
-const QUIET: Duration = Duration::from_secs(1);
 
 struct Task<'a> {
     connection: &'a Arc<Connection>,
@@ -83,19 +80,7 @@ pub async fn run(
     announce: impl FnOnce(&mut Collector),
 ) {
     connection.attach(&socket);
-    let mut task = Task {
-        connection: &connection,
-        socket: &socket,
-        readiness: None,
-        last_read: 0,
-        busy: Busy::default(),
-        short_reads: SHORT_READS,
-        answers: false,
-        looked: None,
-        expired: false,
-        read_ended: false,
-        write_ended: false,
-    };
+    let mut task = Task::new(&connection, &socket);
     let result = caught(async {
         task.first_read(announce)?;
         task.run().await
@@ -111,7 +96,23 @@ fn read_error(error: io::Error) -> Failure {
     Failure::System(error, "read")
 }
 
-impl Task<'_> {
+impl<'a> Task<'a> {
+    fn new(connection: &'a Arc<Connection>, socket: &'a Arc<Transport>) -> Self {
+        Self {
+            connection,
+            socket,
+            readiness: None,
+            last_read: 0,
+            busy: Busy::default(),
+            short_reads: SHORT_READS,
+            answers: false,
+            looked: None,
+            expired: false,
+            read_ended: false,
+            write_ended: false,
+        }
+    }
+
     fn first_read(&mut self, announce: impl FnOnce(&mut Collector)) -> Result<(), Failure> {
         with_collector(self.connection, |collector| {
             announce(collector);
@@ -140,18 +141,7 @@ impl Task<'_> {
                 Stop::No => {}
                 stop => return Err(Failure::Stopped(stop)),
             }
-            let mut more = self.write()?;
-            let expired = std::mem::take(&mut self.expired);
-            if expired {
-                self.connection.end_quiet(&mut self.connection.lock());
-            }
-            more |= self.read()?;
-            if expired {
-                self.expire()?;
-            }
-            if std::mem::take(&mut self.answers) {
-                more |= self.write()?;
-            }
+            let more = self.turn()?;
             if self.read_ended && self.write_ended {
                 return Ok(());
             }
@@ -161,6 +151,26 @@ impl Task<'_> {
                 self.wait().await?;
             }
         }
+    }
+
+    /// Sends and reads what there is. Returns whether it stopped for the others' sake.
+    fn turn(&mut self) -> Result<bool, Failure> {
+        let mut more = self.write()?;
+        let expired = std::mem::take(&mut self.expired);
+        if expired {
+            self.connection.end_quiet(&mut self.connection.lock());
+            // What the reactor has seen may be old: this process may have been stopped, and only its clock went on. Without a
+            // place there the socket itself is asked.
+            self.readiness = None;
+        }
+        more |= self.read()?;
+        if expired {
+            self.expire()?;
+        }
+        if std::mem::take(&mut self.answers) {
+            more |= self.write()?;
+        }
+        Ok(more)
     }
 
     /// Sends what may be sent. Gives whether it stopped for the others' sake.
@@ -473,23 +483,6 @@ impl Task<'_> {
             result = ready => result,
             () = until(self.connection, wait.deadline, wait.is_fine) => Ok(()),
         }
-    }
-}
-
-/// Waits for a deadline, if there is one.
-async fn until(connection: &Connection, deadline: Option<Instant>, is_fine: bool) {
-    if let (Some(deadline), true) = (deadline, is_fine) {
-        return timer::sleep_until(deadline).await;
-    }
-    let quiet = Instant::now() + QUIET;
-    if deadline.is_none_or(|deadline| deadline > quiet) {
-        tokio::time::sleep_until(quiet.into()).await;
-        connection.lock().shrink();
-    }
-    match deadline {
-        // A timer of the runtime's takes no descriptor, and one that is far off need not be fine.
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -57,6 +57,7 @@ pub fn listen(engine: &Arc<Engine>, connection: ConnectionOptions) -> u16 {
         path: None,
         backlog: 511,
         ipv6_only: false,
+        reuse_port: false,
         readable_all: false,
         writable_all: false,
         connection,

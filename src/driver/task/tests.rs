@@ -1,13 +1,17 @@
+use super::Task;
+use crate::driver::connection::Connection;
 use crate::driver::delivery::Delivery;
 use crate::driver::engine::Engine;
-use crate::driver::events::{EventQueue, RECORD_WORDS, kind};
-use crate::driver::testing::{listen, options};
-use std::io::{Read, Write};
+use crate::driver::events::{Collector, EventQueue, RECORD_WORDS, kind};
+use crate::driver::testing::{listen, options, pair};
+use crate::proto::{Protocol, Session, Side};
+use crate::sys::readiness::Readiness;
+use std::io::{IoSlice, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -98,4 +102,41 @@ fn a_panic_of_the_applications_thread_ends_the_connection_as_well() {
     assert_eq!(connection.queued(), 0);
     assert_eq!(server.wait_for(kind::CONN_ERROR).0, id);
     assert_eq!(server.wait_for(kind::CONN_CLOSE).0, id);
+}
+
+#[test]
+fn what_waits_in_the_socket_counts_before_a_connection_is_given_up() {
+    let idle = Duration::from_millis(10);
+    let mut options = options();
+    options.protocol.protocol = Protocol::Qmux;
+    options.protocol.qmux.idle_timeout = idle;
+    let config = options.protocol.clone();
+    let server = Application::new();
+    let make = |id| {
+        let events = server.engine.events.clone();
+        Connection::new(id, Side::Listening, options, [0; 8], events, None)
+    };
+    let connection = server.engine.add(make).expect("room");
+    let (socket, mut peer) = pair();
+    connection.attach(&socket);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.expect("a runtime").block_on(async {
+        let mut task = Task::new(&connection, &socket);
+        assert!(matches!(task.turn(), Ok(false)));
+        // This process stands still, and with it its reactor, while the peer begins.
+        task.readiness = Some(Readiness::new(&socket).expect("a place in the reactor"));
+        let mut session = Session::new(config, Side::Connecting, [1; 8], Instant::now());
+        let begin = session.take_transmit(Instant::now(), &mut Collector::default());
+        let begin = begin.expect("it has something to say");
+        let mut slices = [IoSlice::new(&[]); 4];
+        let filled = begin.fill(&mut slices);
+        assert!(peer.write_vectored(&slices[..filled]).expect("open") > 0);
+        std::thread::sleep(3 * idle);
+        assert!(matches!(task.turn(), Ok(false)), "something came");
+        // With nothing in the socket it is given up.
+        std::thread::sleep(3 * idle);
+        assert!(task.turn().is_err());
+    });
 }

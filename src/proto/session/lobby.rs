@@ -134,6 +134,7 @@ fn remote(event: &Event) -> Option<Handle> {
         | Event::Closed(stream)
         | Event::Reset(stream)
         | Event::Stopped(stream)
+        | Event::Unread(stream)
         | Event::Blocked(stream)
         | Event::Unblocked(stream)
         | Event::Credit(Some(stream)) => stream,

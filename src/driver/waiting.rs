@@ -1,0 +1,123 @@
+//! What a task does while it waits: it gives the connection's spare memory back, and minds a deadline.
+//!
+//! Traffic that the application's thread handles passes the task by. So that thread says when it begins again, once:
+//!
+//! ```text
+//!   in use ──a while without traffic──▶ shrunk ──traffic, the task is woken──▶ in use
+//! ```
+//!
+//! May not touch the socket.
+
+use super::connection::Connection;
+use crate::sys::timer;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// A connection gives its spare memory back after so much time without traffic.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// Waits for a deadline, if there is one.
+pub async fn until(connection: &Connection, deadline: Option<Instant>, is_fine: bool) {
+    if let (Some(deadline), true) = (deadline, is_fine) {
+        return timer::sleep_until(deadline).await;
+    }
+    rest(connection, deadline, QUIET, || connection.lock().shrink()).await;
+    match deadline {
+        // A timer of the runtime's takes no descriptor, and one that is far off need not be fine.
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Shrinks once there was no traffic for a `quiet` while, unless the deadline is nearer.
+async fn rest(
+    connection: &Connection,
+    deadline: Option<Instant>,
+    quiet: Duration,
+    shrink: impl FnOnce(),
+) {
+    loop {
+        let next = Instant::now() + quiet;
+        connection.is_in_use.store(true, Ordering::SeqCst);
+        if deadline.is_some_and(|deadline| deadline <= next) {
+            return;
+        }
+        let moved = moved(connection);
+        tokio::time::sleep_until(next.into()).await;
+        // Given up before looking: whoever comes later says so.
+        connection.is_in_use.swap(false, Ordering::SeqCst);
+        if moved == self::moved(connection) {
+            return shrink();
+        }
+    }
+}
+
+fn moved(connection: &Connection) -> u64 {
+    let read = connection.bytes_read.load(Ordering::SeqCst);
+    read.wrapping_add(connection.bytes_written.load(Ordering::SeqCst))
+}
+
+impl Connection {
+    /// For the application's thread: it has sent or read something.
+    pub fn keep_in_use(&self) {
+        if !self.is_in_use.load(Ordering::SeqCst) && !self.is_in_use.swap(true, Ordering::SeqCst) {
+            self.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing;
+    use super::super::{Engine, EventQueue};
+    use super::*;
+    use std::cell::Cell;
+    use std::sync::Arc;
+
+    const SHORT: Duration = Duration::from_millis(50);
+
+    fn run(work: impl Future<Output = ()>) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        runtime.expect("a runtime").block_on(work);
+    }
+
+    #[test]
+    fn memory_is_given_back_again_after_traffic_that_the_task_did_not_see() {
+        let engine = Engine::new(Arc::new(EventQueue::new(|| {})), None);
+        let connection = testing::connection(&engine);
+        let shrunk = Cell::new(0);
+        let shrink = || shrunk.set(shrunk.get() + 1);
+        run(async {
+            let woken = connection.flow.wake.notified();
+            rest(&connection, None, SHORT, shrink).await;
+            assert_eq!(shrunk.get(), 1);
+            // What the application's thread does while it reads.
+            connection.bytes_read.fetch_add(5, Ordering::SeqCst);
+            connection.keep_in_use();
+            woken.await;
+            let started = Instant::now();
+            let traffic = async {
+                connection.bytes_read.fetch_add(5, Ordering::SeqCst);
+                connection.keep_in_use();
+            };
+            tokio::join!(rest(&connection, None, SHORT, shrink), traffic);
+            assert_eq!(shrunk.get(), 2);
+            assert!(started.elapsed() >= 2 * SHORT, "not while there is traffic");
+        });
+    }
+
+    #[test]
+    fn a_deadline_that_is_nearer_is_not_missed() {
+        let engine = Engine::new(Arc::new(EventQueue::new(|| {})), None);
+        let connection = testing::connection(&engine);
+        run(async {
+            let deadline = Some(Instant::now());
+            rest(&connection, deadline, Duration::from_secs(600), || {
+                panic!("no")
+            })
+            .await;
+        });
+    }
+}
