@@ -78,10 +78,11 @@ function limit (most) {
   }
 }
 
-test('on QMux each direction counts for itself, up to maxStreams', () => {
+test('on QMux each direction counts for itself, up to maxStreams', async () => {
   const { client, con, tell } = connection({ maxStreams: 300 })
   client.on('stream', () => {})
   for (let index = 0; index < 300; index++) tell(kind.STREAM, 2 * index + 1, '1', 4 * index + 1)
+  await turns()
   for (let index = 0; index < 300; index++) con.StreamPool.createStream(index)
   assert.throws(() => con.StreamPool.createStream(300), limit(300))
   assert.equal(con.stats().streamsLive, 600)
@@ -265,7 +266,7 @@ test('close(code, reason) is the last thing sent, and takes the streams with it'
 })
 
 test('close() on the legacy wire ends and destroys, and before the connect gives it up', async () => {
-  const { con, fake, number } = connected()
+  const { con, fake, number } = connected({ protocol: 'legacy' })
   fake.calls.length = 0
   con.close(5, 'cannot be told')
   assert.deepEqual(fake.take().map((command) => command.op), [op.CONN_END, op.MARK])

@@ -8,32 +8,12 @@
 const { markAsUntransferable } = require('node:worker_threads')
 const { Engine } = require('./binding')
 const { root } = require('./context')
+const op = require('./op')
 const { MAX_JSON } = require('./options')
 
 const FastBuffer = Buffer[Symbol.species]
 
-const OPEN = 1
-const DATA = 2
-const END = 3
-const END_VALUE = 4
-const ACCEPT = 5
-const HOLD = 6
-const RELEASE = 7
-const FORGET = 8
-const MARK = 9
-const CONN_END = 10
-const CONN_PAUSE = 11
-const CONN_RESUME = 12
-const DISCARD = 13
-const RESET = 14
-const STOP = 15
-const CREDIT = 16
-const PING = 17
-const CLOSE = 18
-const REFUSE = 19
-const PRIORITY = 20
-const GOAWAY = 21
-const UNREAD = 22
+const { DATA } = op
 
 const RECORD_DATA = 1
 const FIRST_SERVER_RECORD = 25
@@ -460,30 +440,7 @@ function unref () {
 }
 
 module.exports = {
-  op: {
-    OPEN,
-    DATA,
-    END,
-    END_VALUE,
-    ACCEPT,
-    HOLD,
-    RELEASE,
-    FORGET,
-    MARK,
-    CONN_END,
-    CONN_PAUSE,
-    CONN_RESUME,
-    DISCARD,
-    RESET,
-    STOP,
-    CREDIT,
-    PING,
-    CLOSE,
-    REFUSE,
-    PRIORITY,
-    GOAWAY,
-    UNREAD
-  },
+  op,
   HEAD,
   WHOLE,
   coded,

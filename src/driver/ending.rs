@@ -346,7 +346,7 @@ mod tests {
     use super::*;
     use crate::proto::outbox::Outbox;
     use std::io::{Read, Write};
-    use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+    use std::net::Shutdown;
     use std::time::Instant;
 
     fn transmits(lengths: &[usize]) -> VecDeque<Transmit> {

@@ -13,7 +13,7 @@
 
 use super::config::{Config, Protocol, Side};
 use super::error::ProtocolError;
-use super::event::{Event, Handle, Partial, Payload, PeerKind, Sink, Wires};
+use super::event::{Event, Partial, Payload, PeerKind, Sink, Wires};
 use super::legacy::{self, Legacy};
 use super::marks::Marks;
 use super::negotiate::{self, Negotiation, Start};
@@ -136,6 +136,7 @@ macro_rules! qmux_flush {
 }
 
 mod commands;
+mod counts;
 mod lobby;
 mod watch;
 
@@ -369,22 +370,6 @@ impl Session {
     pub fn queued(&self) -> u64 {
         let ready = self.qmux.as_ref().map_or(0, |qmux| qmux.ready());
         self.encoded() + ready
-    }
-
-    /// Bytes that wait for the peer's readers, or for places for their streams.
-    pub fn waiting(&self) -> u64 {
-        self.qmux.as_ref().map_or(0, |qmux| qmux.waiting())
-    }
-
-    /// Bytes that wait on one stream; on the legacy wire none do.
-    pub fn queued_on(&mut self, stream: Handle) -> u64 {
-        let qmux = self.qmux.as_mut();
-        qmux.map_or(0, |qmux| qmux.queued_on(stream))
-    }
-
-    /// How often `Event::Blocked` was emitted, so that who sees these counts knows whether one is on its way.
-    pub fn blocked_events(&self) -> u32 {
-        self.qmux.as_ref().map_or(0, |qmux| qmux.blocked_events())
     }
 
     /// Bytes encoded and not with the kernel.

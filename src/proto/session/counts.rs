@@ -1,0 +1,24 @@
+//! What waits in a session for others than the socket.
+//!
+//! May not change anything.
+
+use super::super::event::Handle;
+use super::Session;
+
+impl Session {
+    /// Bytes that wait for the peer's readers, or for places for their streams.
+    pub fn waiting(&self) -> u64 {
+        self.qmux.as_ref().map_or(0, |qmux| qmux.waiting())
+    }
+
+    /// Bytes that wait on one stream; on the legacy wire none do.
+    pub fn queued_on(&mut self, stream: Handle) -> u64 {
+        let qmux = self.qmux.as_mut();
+        qmux.map_or(0, |qmux| qmux.queued_on(stream))
+    }
+
+    /// How often `Event::Blocked` was emitted, so that who sees these counts knows whether one is on its way.
+    pub fn blocked_events(&self) -> u32 {
+        self.qmux.as_ref().map_or(0, |qmux| qmux.blocked_events())
+    }
+}
