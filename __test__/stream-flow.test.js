@@ -73,6 +73,7 @@ test('unclaimed data is held without limit, and released as it is read', async (
       assert.equal(held(), left * 138)
     }
     assert.equal(side.con.stats().discardedStreams, 0)
+    await turns()
   }
 })
 
