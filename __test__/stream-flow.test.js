@@ -116,6 +116,7 @@ test('whatever reads it, all is released in the end', async () => {
       side.end()
       await turns(10)
       assert.equal(held(), 0)
+      await rested(side)
     }
   }
 })
