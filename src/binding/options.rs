@@ -102,6 +102,7 @@ impl TryFrom<JsConnectionOptions> for ConnectionOptions {
                     max_useless_frames: options.max_useless_frames,
                 },
                 peer_new: options.peer_new,
+                resets_left: None,
                 max_meta_size: options.max_meta_size as usize,
                 max_meta_total: options.max_meta_total as usize,
                 max_end_value_size: options.max_end_value_size as usize,

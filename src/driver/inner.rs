@@ -6,6 +6,7 @@ use super::backlog::Backlog;
 use super::command::{self, Command};
 use super::connection::Stop;
 use super::events::Collector;
+use super::quota::Quota;
 use super::transport::Transport;
 use crate::proto::{Handle, ProtocolError, Session, Transmit};
 use std::io;
@@ -55,6 +56,8 @@ pub struct Inner {
     pub is_collecting: bool,
     /// Events that arose on the application's thread meanwhile: they come behind those.
     pub spilled: Collector,
+    /// Its part of what peers at its address may use up, until it has ended.
+    pub quota: Option<Quota>,
     /// The deadline that the task waits for, or waited for last.
     pub armed: Option<Instant>,
 }

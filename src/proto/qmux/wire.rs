@@ -103,7 +103,7 @@ pub struct Qmux {
     pub(super) peer_has_finished: bool,
     /// The last frame was padding.
     pub(super) was_padding: bool,
-    pub(super) resets: Budget,
+    pub resets: Budget,
     pub(super) pings: Budget,
     pub(super) empties: Budget,
     pub(super) useless: Budget,
@@ -131,6 +131,10 @@ impl Qmux {
         let allowed = qmux.max_incoming_streams.min(qmux.max_pending_streams);
         let mut incoming = RecvWindow::new(allowed, allowed);
         incoming.carry(0, allowed, qmux.max_incoming_streams);
+        let mut resets = Budget::new(qmux.max_resets, "resets");
+        if let Some(left) = config.resets_left {
+            resets.start_with(left, now);
+        }
         Self {
             peer: None,
             offered: None,
@@ -170,7 +174,7 @@ impl Qmux {
             carried_ends: 0,
             peer_has_finished: false,
             was_padding: false,
-            resets: Budget::new(qmux.max_resets, "resets"),
+            resets,
             pings: Budget::new(qmux.max_pings, "pings"),
             empties: Budget::new(qmux.max_empty_frames, "empty frames"),
             useless: Budget::new(qmux.max_useless_frames, "frames of no use"),
