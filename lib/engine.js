@@ -83,6 +83,7 @@ let lastStream = null
 let pumping = false
 let resting = false // an immediate will go on with the work
 let work = 0
+let sends = 0 // of this pump
 let references = 0
 
 const connections = [] // by number
@@ -146,7 +147,8 @@ function submit () {
   at = 0
   const touched = native.flush(length)
   // Writers that are woken by one drain after the other keep other I/O waiting as readers do.
-  work += length + touched * SEND_WORK
+  work += length
+  sends += touched
   return touched
 }
 
@@ -314,6 +316,7 @@ function rested () {
 
 function pump () {
   pumping = true
+  sends = 0
   try {
     while (cursor < count || fetch()) {
       let early = EARLY
@@ -326,7 +329,7 @@ function pump () {
       }
       // What paused streams hold has to stop the socket before the next batch is taken; answers leave early, too.
       flush()
-      if (work >= WORK_LIMIT) {
+      if (work + sends * SEND_WORK >= WORK_LIMIT) {
         rest()
         break
       }

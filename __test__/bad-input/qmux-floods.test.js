@@ -75,6 +75,20 @@ everywhere(test, 'resets that we are made to send', async (t, route) => {
   await floods(t, options, 'stops of streams that are jumped over', (n) => f.stop(up(n)))
 })
 
+everywhere(test, 'resets by a peer that connects again and again', async (t, route) => {
+  // As many as it may on one connection; in the second or more until it may again it has done so twice.
+  const { open, ends } = await siege(t, { ...route, maxResets: 200 })
+  const frames = Array.from({ length: 150 }, (_, n) => join(f.open(up(n)), f.reset(up(n), 0, 5)))
+  const first = await open({ prepare: quiet })
+  first.peer.send(...frames)
+  await first.peer.roundTrip(1)
+  first.peer.socket.destroy()
+  await within(first.closed, "'close' of the first")
+  const second = await open({ prepare: quiet })
+  second.peer.send(...frames)
+  await ends(second, ...FLOOD, 'resets')
+})
+
 everywhere(test, 'empty frames, to streams that are read, paused, unclaimed, stopped, and within a meta', async (t, route) => {
   const options = { ...route, maxEmptyFrames: 500 }
   const empty = () => f.message(one)

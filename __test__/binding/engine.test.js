@@ -30,7 +30,7 @@ const connection = {
   maxIncomingStreams: 256, maxPendingStreams: 256, maxRecordSize: 65552, idleTimeout: 0, pingInterval: 0, pingTimeout: 0, handshakeTimeout: 0,
   maxResets: 1000, maxPings: 100, maxEmptyFrames: 100000, maxUselessFrames: 1000
 }
-const listening = { address: '127.0.0.1', port: 0, backlog: 5, ipv6Only: false, readableAll: false, writableAll: false, reusePort: false, connection }
+const listening = { address: '127.0.0.1', port: 0, backlog: 5, ipv6Only: false, reusePort: false, readableAll: false, writableAll: false, connection }
 
 class Raw {
   constructor () {

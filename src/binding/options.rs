@@ -108,6 +108,7 @@ impl TryFrom<JsConnectionOptions> for ConnectionOptions {
                 },
                 peer_new: options.peer_new,
                 handshake_timeout: Duration::from_millis(options.handshake_timeout.into()),
+                resets_left: None,
                 max_meta_size: options.max_meta_size as usize,
                 max_meta_total: options.max_meta_total as usize,
                 max_end_value_size: options.max_end_value_size as usize,

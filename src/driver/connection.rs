@@ -21,9 +21,11 @@ use super::events::{Collector, EventQueue, Flow};
 use super::inner::{Failure, Inner};
 use super::joining::{Joining, Part};
 use super::quiet_set::QuietSet;
+use super::quota::{Quota, Quotas};
 use super::transport::Transport;
 use crate::proto::{Config, Handle, Partial, PeerKind, ProtocolError, Session, Side, Transmit};
 use std::io;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
@@ -141,6 +143,7 @@ impl Connection {
                 paused: false,
                 ended: false,
                 backlog: Backlog::default(),
+                quota: None,
                 armed: None,
                 is_collecting: false,
                 spilled: Collector::default(),
@@ -197,6 +200,14 @@ impl Connection {
             .socket
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(Arc::downgrade(socket));
+    }
+
+    /// What the peer may reset is what is left of that at its address.
+    pub fn limit_resets(&self, quotas: &Arc<Mutex<Quotas>>, address: IpAddr) {
+        let (quota, left) = Quota::new(quotas, address, Instant::now());
+        let mut inner = self.lock();
+        inner.session.set_resets(left);
+        inner.quota = Some(quota);
     }
 
     /// Wakes the task.
@@ -375,6 +386,11 @@ impl Connection {
         inner.socket = None;
         inner.in_flight = Transmit::default();
         inner.backlog = Backlog::default();
+        let now = Instant::now();
+        let quota = inner.quota.take();
+        if let (Some(quota), Some(left)) = (quota, inner.session.resets_left(now)) {
+            quota.end(left, now);
+        }
         let waited = self.waiting.swap(0, Ordering::AcqRel);
         self.events.add_held(0, self.drained.publish(0) + waited);
     }

@@ -8,6 +8,7 @@ use super::connection::Stop;
 use super::events::Collector;
 use super::joining::Joining;
 use super::lending::AHEAD;
+use super::quota::Quota;
 use super::transport::Transport;
 use crate::proto::{Handle, MAX_MESSAGE, ProtocolError, Session, Transmit};
 use std::io;
@@ -62,6 +63,8 @@ pub struct Inner {
     pub spilled: Collector,
     /// The message of which a part was read, and not the rest.
     pub joining: Joining,
+    /// Its part of what peers at its address may use up, until it has ended.
+    pub quota: Option<Quota>,
     /// The deadline that the task waits for, or waited for last.
     pub armed: Option<Instant>,
 }

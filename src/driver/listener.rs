@@ -6,6 +6,7 @@ use super::connection::{Connection, ConnectionOptions};
 use super::engine::Engine;
 use super::errno::errno;
 use super::events::{Charge, Flow, MAX_UNDELIVERED, kind};
+use super::quota::Quotas;
 use super::task;
 use super::transport::{Transport, describe};
 use crate::proto::Side;
@@ -14,8 +15,8 @@ use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
 #[cfg(unix)]
@@ -247,6 +248,7 @@ async fn accept(
     options: &ConnectionOptions,
 ) {
     let announced = Arc::new(Flow::default());
+    let quotas = Arc::new(Mutex::new(Quotas::new(options.protocol.qmux.max_resets)));
     let mut failing = false;
     loop {
         while !announced.can_read() {
@@ -256,7 +258,7 @@ async fn accept(
             Ok(socket) => {
                 failing = false;
                 if let Some(socket) = socket {
-                    start(engine, server, socket, &announced, options);
+                    start(engine, server, socket, (&announced, &quotas), options);
                 }
             }
             Err(_) if closing.is_set.load(Ordering::SeqCst) => return,
@@ -279,7 +281,7 @@ fn start(
     engine: &Arc<Engine>,
     server: u32,
     socket: Transport,
-    announced: &Arc<Flow>,
+    (announced, quotas): (&Arc<Flow>, &Arc<Mutex<Quotas>>),
     options: &ConnectionOptions,
 ) {
     // It fails only for a socket that is gone already, which the first read tells.
@@ -296,6 +298,9 @@ fn start(
     }) else {
         return;
     };
+    if let Some(address) = socket.peer_address() {
+        connection.limit_resets(quotas, address);
+    }
     let announced = Charge::new(announced.clone(), ANNOUNCED);
     tokio::spawn(async move {
         let addresses = socket.addresses().to_string();

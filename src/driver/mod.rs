@@ -23,6 +23,7 @@ pub mod lending;
 mod listener;
 mod quiet;
 mod quiet_set;
+mod quota;
 mod runtime;
 mod sending;
 mod task;

@@ -6,7 +6,7 @@ use super::connection::ConnectionOptions;
 use serde_json::{Value, json};
 use socket2::{Domain, Socket, TcpKeepalive};
 use std::io::{self, IoSlice, Read};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::time::Duration;
 
 /// A connected socket. Shared between the connection's task and the application's thread; the descriptor closes
@@ -109,6 +109,11 @@ impl Transport {
     pub fn addresses(&self) -> Value {
         let (local, peer) = self.ends();
         json!({ "local": local.map(describe), "remote": peer.map(describe) })
+    }
+
+    /// The peer's address, of a family that has such.
+    pub fn peer_address(&self) -> Option<IpAddr> {
+        Some(self.ends().1?.ip())
     }
 
     /// The addresses of both ends, of a family that has such.

@@ -34,6 +34,9 @@ pub struct Config {
     pub peer_new: bool,
     /// Ends the connection when the peer has taken so long to say what it speaks. Zero: never.
     pub handshake_timeout: Duration,
+    /// How many streams the peer may reset at once at first, if that is less than its budget: it has used the rest up on
+    /// another connection.
+    pub resets_left: Option<u32>,
     /// Longest JSON text of a stream's meta, in bytes.
     pub max_meta_size: usize,
     /// Longest sum of the meta of those streams of the peer that live, in bytes of JSON text.
@@ -107,6 +110,7 @@ impl Default for Config {
             protocol: Protocol::Auto,
             peer_new: false,
             handshake_timeout: Duration::ZERO,
+            resets_left: None,
             // The original had no limit and survives 300,000 characters; 4 MiB leaves an order of magnitude and
             // still bounds what 256 simultaneous openers can make us hold to one text at a time.
             max_meta_size: 4 << 20,

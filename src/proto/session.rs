@@ -182,6 +182,19 @@ impl Session {
         qmux!(self, sink, |wire, cx| wire.write_parameters(cx));
     }
 
+    /// The peer may reset no more than this many streams at once, for now: it used the rest up on another connection.
+    pub fn set_resets(&mut self, left: u32) {
+        self.config.resets_left = Some(left);
+        if let Some(wire) = &mut self.qmux {
+            wire.resets.start_with(left, self.now);
+        }
+    }
+
+    /// How many streams the peer may reset at once; `None` as long as it speaks no QMux.
+    pub fn resets_left(&self, now: Instant) -> Option<u32> {
+        Some(self.qmux.as_ref()?.resets.left(now))
+    }
+
     /// It is known whether the peer is on this machine, which the pacing towards an old one goes by.
     pub fn set_local(&mut self, local: bool) {
         self.pace.set_patience(if local {

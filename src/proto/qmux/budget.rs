@@ -27,6 +27,17 @@ impl Budget {
         }
     }
 
+    /// Begins with what is left of another's, and gets more from now on.
+    pub fn start_with(&mut self, left: u32, now: Instant) {
+        self.left = left.min(self.size);
+        self.filled = Some(now);
+    }
+
+    /// Tokens that there are, those counted which it would get by now.
+    pub fn left(&self, now: Instant) -> u32 {
+        self.left.saturating_add(self.fresh(now)).min(self.size)
+    }
+
     /// Takes a token.
     pub fn spend(&mut self, now: Instant) -> Result<(), ProtocolError> {
         if self.left == 0 {
@@ -46,13 +57,18 @@ impl Budget {
     }
 
     fn fill(&mut self, now: Instant) {
-        let Some(filled) = self.filled else { return };
-        let passed = now.saturating_duration_since(filled).as_millis();
-        let fresh = passed.saturating_mul(self.size.into()) / 1000;
+        let fresh = self.fresh(now);
         if fresh > 0 {
-            self.left = u32::try_from(fresh).unwrap_or(u32::MAX).min(self.size);
+            self.left = fresh.min(self.size);
             self.filled = Some(now);
         }
+    }
+
+    fn fresh(&self, now: Instant) -> u32 {
+        let Some(filled) = self.filled else { return 0 };
+        let passed = now.saturating_duration_since(filled).as_millis();
+        let fresh = passed.saturating_mul(self.size.into()) / 1000;
+        u32::try_from(fresh).unwrap_or(u32::MAX)
     }
 }
 
@@ -72,5 +88,21 @@ mod tests {
         assert_eq!(spend(&mut budget, now + Duration::from_millis(500)), 5);
         assert_eq!(spend(&mut budget, now + Duration::from_secs(50)), 10);
         assert_eq!(spend(&mut Budget::new(0, "pings"), now), 0);
+    }
+
+    #[test]
+    fn one_begins_where_another_ended() {
+        let now = Instant::now();
+        let mut budget = Budget::new(10, "resets");
+        assert_eq!(budget.left(now), 10);
+        budget.start_with(2, now);
+        assert!(budget.spend(now).is_ok());
+        assert_eq!(budget.left(now), 1);
+        assert_eq!(budget.left(now + Duration::from_millis(500)), 6);
+        assert!(budget.spend(now).is_ok());
+        assert_eq!(budget.spend(now), Err(ProtocolError::Flood("resets")));
+        let later = now + Duration::from_millis(300);
+        let spent = (0..9).take_while(|_| budget.spend(later).is_ok()).count();
+        assert_eq!(spent, 3, "it gets more from its beginning on");
     }
 }

@@ -107,7 +107,7 @@ pub struct Qmux {
     pub(super) was_padding: bool,
     /// Bytes of pings in the outbox that repeat one without an answer.
     pub(super) repeated: u64,
-    pub(super) resets: Budget,
+    pub resets: Budget,
     pub(super) pings: Budget,
     pub(super) empties: Budget,
     pub(super) useless: Budget,
@@ -132,6 +132,10 @@ impl Qmux {
         let allowed = qmux.max_incoming_streams.min(qmux.max_pending_streams);
         let mut incoming = RecvWindow::new(allowed, allowed);
         incoming.carry(0, allowed, qmux.max_incoming_streams);
+        let mut resets = Budget::new(qmux.max_resets, "resets");
+        if let Some(left) = config.resets_left {
+            resets.start_with(left, now);
+        }
         Self {
             peer: None,
             offered: None,
@@ -173,7 +177,7 @@ impl Qmux {
             peer_has_finished: false,
             was_padding: false,
             repeated: 0,
-            resets: Budget::new(qmux.max_resets, "resets"),
+            resets,
             pings: Budget::new(qmux.max_pings, "pings"),
             empties: Budget::new(qmux.max_empty_frames, "empty frames"),
             useless: Budget::new(qmux.max_useless_frames, "frames of no use"),
