@@ -13,9 +13,13 @@ use std::collections::VecDeque;
 /// Longest gap between two payloads that is copied with them: a few frame headers.
 const GAP: usize = 64;
 
-/// Work handed over in one call, as much as a full array of records of tiny messages: what comes meanwhile waits behind
-/// it, whoever's turn it would be.
+/// Work handed over in one call while several wait, as much as a full array of records of tiny messages: what comes
+/// meanwhile waits behind it, whoever's turn it would be.
 const CALL: usize = 256 << 10;
+
+/// The same for a connection that is alone, as much as the application does before it lets other I/O run. Its answers leave
+/// after each call, and more calls would make as many more sends of them.
+const CALL_ALONE: usize = 1 << 20;
 
 /// What the application has taken from the queue and not been handed yet.
 #[derive(Debug, Default)]
@@ -69,16 +73,19 @@ impl Delivery {
             records,
         };
         let mut filled = Filled::default();
-        while filled.work < CALL
-            && let Some(turn) = self.lanes.turn()
-            && let Some((batch, next)) = self.lanes.at(turn)
-        {
+        while let Some(turn) = self.lanes.turn() {
+            let most = match turn.work {
+                usize::MAX => CALL_ALONE.saturating_sub(filled.work),
+                work => work.min(CALL.saturating_sub(filled.work)),
+            };
+            let Some((batch, next)) = self.lanes.at(turn).filter(|_| most > 0) else {
+                break;
+            };
             let is_lent = batch.lent.is_some();
             // In a call of its own.
             if is_lent && filled.records > 0 {
                 break;
             }
-            let most = turn.work.min(CALL - filled.work);
             let before = filled.work;
             match is_lent {
                 true => fill_lent(batch, next, most, &mut room, &mut filled),
