@@ -379,12 +379,6 @@ impl Session {
         }
     }
 
-    /// Bytes that will be sent as soon as the socket takes them; what waits for a stream's reader is not among them.
-    pub fn queued(&self) -> u64 {
-        let ready = self.qmux.as_ref().map_or(0, |qmux| qmux.ready());
-        self.encoded() + ready
-    }
-
     /// Bytes encoded and not with the kernel.
     fn encoded(&self) -> u64 {
         self.outbox.total() - self.marks.sent()

@@ -1,4 +1,4 @@
-//! What waits in a session for others than the socket.
+//! What waits in a session, and for whom.
 //!
 //! May not change anything.
 
@@ -6,6 +6,12 @@ use super::super::event::Handle;
 use super::Session;
 
 impl Session {
+    /// Bytes that will be sent as soon as the socket takes them; what waits for a stream's reader is not among them.
+    pub fn queued(&self) -> u64 {
+        let ready = self.qmux.as_ref().map_or(0, |qmux| qmux.ready());
+        self.encoded() + ready
+    }
+
     /// Bytes that wait for the peer's readers, or for places for their streams.
     pub fn waiting(&self) -> u64 {
         self.qmux.as_ref().map_or(0, |qmux| qmux.waiting())
