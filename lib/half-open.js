@@ -28,9 +28,9 @@ const ECHO = 4 // an accepted stream, written to by its own listeners only
 const CUT = 8 // the half ended by itself
 const STAYS_OPEN = 16 // allowHalfOpen was true when the peer's end came
 const UNHEARD = 32 // it waits for a 'stream' listener
+const USED = 64 // an accepted stream, and the program has written to it
 const END_EMITTED = 128 // 'end' was emitted
 const CLOSED = 256 // native code is done with it
-const USED = 64 // an accepted stream, and the program has written to it
 
 // How long a half stays open that nobody has used while nobody listens on the stream: a program that only threw the
 // data away has most likely nothing to say, but it may be looking something up.
@@ -191,5 +191,6 @@ function tellUnread () {
 }
 
 module.exports = {
-  CLOSED, CUT, ECHO, END_EMITTED, PATIENCE, PEER_END_SEEN, UNHEARD, USED, consider, onUnread, openerFinished, peerEndSeen, serve, tooLate
+  CLOSED, CUT, ECHO, END_EMITTED, PATIENCE, UNHEARD, USED,
+  consider, onUnread, openerFinished, peerEndSeen, serve, tooLate
 }

@@ -6,7 +6,6 @@
 // This file may not: know what a stream carries, or emit anything but through its connection.
 
 const { types } = require('node:util')
-const context = require('./context')
 const { serve, UNHEARD } = require('./half-open')
 
 /** Keeps a stream for a listener, or lets it go if too many wait. */
