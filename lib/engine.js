@@ -359,6 +359,7 @@ function fetch () {
     source = number < 0 ? slab : lent[number]
     memory = source.buffer
     lastWord = 0
+    lastStream = null // nothing here keeps a stream alive
     // What is in a lent slab belongs to the application from now on.
     if (records[HEADER + 4] === 1) lend(number)
     if (records[HEADER + 5] === 1) {

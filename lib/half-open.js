@@ -31,6 +31,8 @@ const UNHEARD = 32 // it waits for a 'stream' listener
 const USED = 64 // an accepted stream, and the program has written to it
 const END_EMITTED = 128 // 'end' was emitted
 const CLOSED = 256 // native code is done with it
+const RESTED = 512 // its unused half has waited for the program for a while
+const WEAK = 1024 // the connection knows it only weakly: unreachable.js
 
 // How long a half stays open that nobody has used while nobody listens on the stream: a program that only threw the
 // data away has most likely nothing to say, but it may be looking something up.
@@ -80,11 +82,18 @@ function peerEndSeen (stream) {
   consider(stream)
 }
 
+/** Whether the stream's half is open only because its program may yet use it. */
+function awaitsProgram (stream) {
+  return (stream._bits & PEER_END_SEEN) !== 0 && isOpen(stream) && !isUsed(stream) && stream._serving === 0 &&
+    (stream._bits & (STAYS_OPEN | UNHEARD)) === 0
+}
+
 /** Something has changed that the end of our half may have waited for. */
 function consider (stream) {
   if ((stream._bits & PEER_END_SEEN) === 0 || !isOpen(stream)) return
-  if (isDue(stream)) process.nextTick(endIfDue, stream)
-  else if (!isUsed(stream) && stream._in !== UNCLAIMED && stream._serving === 0 && !isListenedTo(stream)) {
+  if (isDue(stream)) return void process.nextTick(endIfDue, stream)
+  stream._connection._halfWaits()
+  if (!isUsed(stream) && stream._in !== UNCLAIMED && stream._serving === 0 && !isListenedTo(stream)) {
     // Outside of any context: that of whoever comes by would leak into the events.
     context.root.runInAsyncScope(setTimeout, undefined, lostPatience, PATIENCE, stream).unref()
   }
@@ -191,6 +200,6 @@ function tellUnread () {
 }
 
 module.exports = {
-  CLOSED, CUT, ECHO, END_EMITTED, PATIENCE, UNHEARD, USED,
-  consider, onUnread, openerFinished, peerEndSeen, serve, tooLate
+  CLOSED, CUT, ECHO, END_EMITTED, PATIENCE, RESTED, UNHEARD, USED, WEAK,
+  awaitsProgram, consider, onUnread, openerFinished, peerEndSeen, serve, tooLate
 }

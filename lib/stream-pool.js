@@ -11,6 +11,7 @@ const { abortError, callerError, streamError } = require('./errors')
 const { invalid, streamOptions } = require('./options')
 const { capture } = require('./rejections')
 const { MuxStream } = require('./stream')
+const { Unreachable } = require('./unreachable')
 const { boundedJson } = require('./values')
 
 const { op } = engine
@@ -146,7 +147,8 @@ class StreamPool {
   get streams () {
     const streams = {}
     for (const entry of this.#connection._streams.entries().reverse()) {
-      if (entry instanceof MuxStream && !entry.destroyed) streams[entry.id] = entry
+      const stream = entry instanceof Unreachable ? entry.stream : entry
+      if (stream instanceof MuxStream && !stream.destroyed) streams[stream.id] = stream
     }
     return streams
   }

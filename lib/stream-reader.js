@@ -11,8 +11,9 @@ const engine = require('./engine')
 const halfOpen = require('./half-open')
 const { decodeBuffered, flowOn } = require('./node-buffer')
 const { BOTH, UNCLAIMED, CLAIMED, DROPPING, NO_READS, noStream } = require('./stream-state')
+const { keep } = require('./unreachable')
 
-const { CLOSED, END_EMITTED } = halfOpen
+const { CLOSED, END_EMITTED, WEAK } = halfOpen
 
 // Taken out once: looking them up in the module for each message is a tenth of the time.
 const { cut, op } = engine
@@ -221,12 +222,13 @@ class Reader extends Duplex {
 
   on (event, listener) {
     if (this._in === UNCLAIMED) this._interest(event)
+    if ((this._bits & WEAK) !== 0) keep(this)
     return super.on(event, listener)
   }
 
-  addListener (event, listener) {
-    if (this._in === UNCLAIMED) this._interest(event)
-    return super.on(event, listener)
+  prependListener (event, listener) {
+    if ((this._bits & WEAK) !== 0) keep(this)
+    return super.prependListener(event, listener)
   }
 
   read (n) {
@@ -288,6 +290,7 @@ class Reader extends Duplex {
   }
 
   _claim () {
+    if ((this._bits & WEAK) !== 0) keep(this)
     this._in = CLAIMED
     this._accept()
     const early = this._early
@@ -326,6 +329,8 @@ class Reader extends Duplex {
     this._number = noStream(this._number)
   }
 }
+
+Reader.prototype.addListener = Reader.prototype.on
 
 // Stands in for `emit` from the peer's end on, until Node emits 'end': that event carries the end value, if there is
 // one, and a listener of it that throws must not keep the stream from being closed.

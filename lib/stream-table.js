@@ -42,6 +42,12 @@ class StreamTable {
     }
   }
 
+  /** Puts another entry in the place of one. */
+  replace (handle, entry) {
+    const table = (handle & 1) === 0 ? this.local : this.remote
+    table[handle >>> 1] = entry
+  }
+
   /** Frees the handle. @returns what was behind it. */
   remove (handle) {
     const slot = handle >>> 1

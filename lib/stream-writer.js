@@ -12,6 +12,7 @@ const halfOpen = require('./half-open')
 const { isWatched } = require('./node-buffer')
 const { Reader } = require('./stream-reader')
 const { WRITES, BOTH, NO_WRITES, ENDED, WRITING, ANSWERING, BLOCKED, MUTED } = require('./stream-state')
+const { keep } = require('./unreachable')
 const { boundedJson, isBytes, sendable } = require('./values')
 
 // Taken out once: looking them up in the module for each message is a tenth of the time.
@@ -19,7 +20,7 @@ const { data: sendData, op } = engine
 
 const EMPTY = Buffer.alloc(0)
 
-const { CUT, ECHO, USED } = halfOpen
+const { CUT, ECHO, USED, WEAK } = halfOpen
 
 // Of _drain: write() has said false since the last 'drain'; the connection has the stream on its list of those to tell.
 const OWED = 1
@@ -70,6 +71,7 @@ class Writer extends Reader {
       return true
     }
     if ((this._bits & USED) === 0 && (this._number & 1) === 1) {
+      if ((this._bits & WEAK) !== 0) keep(this)
       this._accept()
       this._bits |= USED | ECHO
       if (this._out === ANSWERING) this._out = WRITING
@@ -151,6 +153,7 @@ class Writer extends Reader {
       if (done !== undefined) process.nextTick(done)
       return this
     }
+    if ((this._bits & WEAK) !== 0) keep(this)
     const isPlain = value === undefined || value === null
     if (this._out >= WRITING) {
       // A half that was never used has nothing to lose, and nothing to wait for.

@@ -15,6 +15,7 @@ const { describeStream, inspectable } = require('./inspect')
 const { wireCode } = require('./options')
 const { asSocket } = require('./stream-socket')
 const { Writer } = require('./stream-writer')
+const { keep } = require('./unreachable')
 const {
   READS, WRITES, BOTH, NO_WRITES, ENDED, WRITING, ANSWERING, MUTED, UNCLAIMED, CLAIMED, NO_READS, noStream
 } = require('./stream-state')
@@ -32,7 +33,7 @@ const CREATED_BYTES = { ...CREATED, readableObjectMode: false }
 // What the peer of a stream that was destroyed with an error is told, where the error does not say: any code but 0.
 const FAILED = 1
 
-const { CLOSED, PATIENCE, UNHEARD } = halfOpen
+const { CLOSED, PATIENCE, UNHEARD, WEAK } = halfOpen
 
 class MuxStream extends Writer {
   /** @param {boolean} isWhole whether the wire has both directions on a stream */
@@ -74,6 +75,7 @@ class MuxStream extends Writer {
 
   get meta () {
     if (this._isText) {
+      if ((this._bits & WEAK) !== 0) keep(this)
       this._isText = false
       this._meta = parseMeta(this, this._meta)
     }
@@ -262,6 +264,7 @@ class MuxStream extends Writer {
   }
 
   _destroy (error, done) {
+    if ((this._bits & WEAK) !== 0) keep(this)
     if (this._halves === BOTH) this._endBoth(error)
     else this._endHalf()
     this._in = NO_READS

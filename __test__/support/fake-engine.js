@@ -117,7 +117,7 @@ class Engine {
 }
 
 for (const name of ['connect', 'listen', 'destroy', 'release', 'releaseServer', 'closeServer', 'setRef', 'setNoDelay',
-  'setKeepAlive', 'exitFlush']) {
+  'setKeepAlive', 'exitFlush', 'suggestCollection']) {
   Engine.prototype[name] = function (...args) {
     this.calls.push([name, ...args])
     return name === 'connect' || name === 'listen' ? this.next : 0

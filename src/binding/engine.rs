@@ -31,6 +31,9 @@ const HEADER: usize = 7;
 /// Change in the native queues' size at which V8 is told: often enough for its heuristics, too seldom to cost.
 const EXTERNAL_STEP: i64 = 1 << 20;
 
+/// Growth outside its heap that makes V8 begin to collect: it does from 64 MiB on (kExternalAllocationSoftLimit).
+const COLLECTING_STEP: i64 = 65 << 20;
+
 /// The version of the addon, for `lib/binding.js` to compare with the package's.
 #[napi]
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -310,6 +313,14 @@ impl Engine {
     #[napi(catch_unwind)]
     pub fn exit_flush(&self) {
         self.driver.flush_at_exit();
+    }
+
+    /// Makes V8 begin to collect garbage: it does when what it is told of memory outside its heap has grown by enough.
+    #[napi(catch_unwind)]
+    pub fn suggest_collection(&self, env: Env) -> Result<()> {
+        env.adjust_external_memory(COLLECTING_STEP)?;
+        env.adjust_external_memory(-COLLECTING_STEP)?;
+        Ok(())
     }
 
     fn with_connection(&self, id: u32, work: impl FnOnce(&Connection) -> io::Result<()>) -> i32 {

@@ -1,0 +1,142 @@
+'use strict'
+
+// Unused halves of streams that the program can no longer reach. A program of version 0.1.0 never ends what it accepts; while
+// the creator reads, only the program may end a half that it has not used. Once it cannot reach the stream any more, nobody
+// is left to use the half, and it ends.
+//
+//   the half waits for its program ──two sweeps──▶ the connection knows it weakly ──collected──▶ END
+//              ▲                                                │
+//              └──────────── used, or listened to ──────────────┘
+//
+// A program that listens for 'close' or 'finish' is to be told of it: the connection goes on to keep such a stream.
+//
+// This file may not: end a stream that is still reachable.
+
+const context = require('./context')
+const { warnOfDiscard } = require('./early')
+const engine = require('./engine')
+const halfOpen = require('./half-open')
+
+const { op } = engine
+const { RESTED, WEAK } = halfOpen
+
+// A half that is used within a sweep or two, as by a program that looks something up, costs nothing here.
+const PERIOD = 500 // ms
+
+// Listeners that nobody misses if nothing comes any more.
+const HARMLESS = new Set(['data', 'end', 'error', 'pause', 'readable', 'resume'])
+
+// What collects a stream is V8, when it sees fit; a process with little to do may never see fit, while peers wait for the
+// places of their streams. So V8 is nudged: soon if half the places of a connection are taken by such streams, and less
+// often each time nothing was collected.
+const SOON = 1000 // ms
+const LATER = 5000 // ms
+const MOST_BACKOFF = 32
+
+const nudges = { at: 0, backoff: 1, collected: true }
+
+/** Stands in the table of a connection for a stream that it does not keep. */
+class Unreachable {
+  constructor (stream) {
+    this._ref = new WeakRef(stream)
+    this._connection = stream._connection
+    this._number = stream._number
+    // What counts for the stream. None of it changes without the stream being put back.
+    this._held = stream._held
+    this._endHeld = stream._endHeld
+    this._metaCost = stream._metaCost
+    this._early = stream._early === null ? 0 : stream._early.bytes
+  }
+
+  /** @returns {MuxStream|undefined} */
+  get stream () { return this._ref.deref() }
+
+  // The peer's half is over: these are the records that can still come.
+  _onUnread () { this.stream?._onUnread() }
+  _onReset (code) { this.stream?._onReset(code) }
+  _onStopped (code) { this.stream?._onStopped(code) }
+  _onConnectionEnd (reason, isOver) { this.stream?._onConnectionEnd(reason, isOver) }
+
+  _onClosed () {
+    const { stream } = this
+    if (stream !== undefined) return stream._onClosed()
+    this._connection._metaCost -= this._metaCost
+    return true
+  }
+
+  /** The stream was collected. */
+  _end () {
+    const connection = this._connection
+    if (connection._stream(this._number) !== this) return
+    nudges.collected = true
+    if (this._held + this._endHeld > 0) {
+      connection._valuesHeld -= this._endHeld
+      connection._command(op.RELEASE, this._number, this._held + this._endHeld)
+      connection._discarded(1, this._early)
+      warnOfDiscard()
+    }
+    if (connection._canSend()) connection._command(op.END, this._number, 0)
+  }
+}
+
+const registry = new FinalizationRegistry((entry) => entry._end())
+
+/** A half of the connection waits for its program. */
+function watch (connection) {
+  if (connection._sweep !== null) return
+  connection._sweep = context.root.runInAsyncScope(setTimeout, undefined, sweep, PERIOD, connection).unref()
+}
+
+function sweep (connection) {
+  connection._sweep = null
+  if (connection.destroyed) return
+  const { remote } = connection._streams
+  let waiting = 0
+  let weak = 0
+  for (let slot = 0; slot < remote.length; slot++) {
+    const entry = remote[slot]
+    if (entry instanceof Unreachable) weak++
+    else if (entry !== undefined && halfOpen.awaitsProgram(entry)) {
+      waiting++
+      if ((entry._bits & RESTED) === 0) entry._bits |= RESTED
+      else if (entry.eventNames().every((name) => HARMLESS.has(name))) {
+        weaken(entry, remote, slot)
+        weak++
+      }
+    }
+  }
+  if (weak > 0) nudge(2 * weak >= connection._settings.maxIncomingStreams ? SOON : LATER)
+  if (waiting + weak > 0) watch(connection)
+}
+
+function weaken (stream, table, slot) {
+  const entry = new Unreachable(stream)
+  table[slot] = entry
+  stream._bits |= WEAK
+  registry.register(stream, entry, entry)
+}
+
+/** The program has the stream, and does something with it. */
+function keep (stream) {
+  stream._bits &= ~(WEAK | RESTED)
+  const entry = stream._connection._stream(stream._number)
+  if (!(entry instanceof Unreachable) || entry.stream !== stream) return
+  registry.unregister(entry)
+  stream._connection._streams.replace(stream._number, stream)
+  watch(stream._connection)
+}
+
+function nudge (after) {
+  const now = performance.now()
+  const backoff = nudges.collected ? 1 : nudges.backoff
+  if (now - nudges.at < after * backoff) return
+  nudges.at = now
+  nudges.backoff = Math.min(2 * backoff, MOST_BACKOFF)
+  nudges.collected = false
+  // What has a WeakRef since this turn is kept through it.
+  setImmediate(suggest)
+}
+
+function suggest () { engine.native.suggestCollection() }
+
+module.exports = { Unreachable, keep, watch }
