@@ -122,14 +122,4 @@ class Charges {
 // Nothing that counts for nothing any more has bytes.
 function bytesOf (charge) { return Math.max(0, charge - PER_CHUNK) }
 
-let warned = false
-
-function warnOfDiscard () {
-  if (warned) return
-  warned = true
-  process.emitWarning('A muxed stream that nobody reads was discarded: listen to \'stream\' and read every stream, or ' +
-    'destroy it',
-    { type: 'MuxWarning', code: 'MUX_STREAM_DISCARDED' })
-}
-
-module.exports = { Charges, Early, Pages, PARSED, PER_CHUNK, warnOfDiscard }
+module.exports = { Charges, Early, Pages, PARSED, PER_CHUNK }

@@ -18,6 +18,7 @@ const engine = require('./engine')
 const { callerError } = require('./errors')
 const { isWatched } = require('./node-buffer')
 const { BOTH, WRITING, MUTED, UNCLAIMED } = require('./stream-state')
+const { warnOnce } = require('./warnings')
 
 const { op } = engine
 
@@ -44,7 +45,7 @@ function isOpen (stream) { return stream._out >= WRITING && !stream.destroyed }
 
 // Whether something that can react to the stream is attached to it.
 function isListenedTo (stream) {
-  return stream.listenerCount('data') + stream.listenerCount('readable') + stream.listenerCount('end') > 0
+  return stream.listenerCount('end') > 0 || stream.listenerCount('data') > 0 || stream.listenerCount('readable') > 0
 }
 
 function isAsync (listener) { return types.isAsyncFunction(listener) }
@@ -63,9 +64,11 @@ function isEcho (stream) {
 function isDue (stream) {
   // Nobody is left to answer.
   if (!stream._connection._canSend()) return true
-  if ((stream._bits & STAYS_OPEN) !== 0) return false
   // Whoever pipes into the stream ends it.
-  if (stream.listenerCount('unpipe') > 0) return false
+  return (stream._bits & STAYS_OPEN) === 0 && isUnneeded(stream) && stream.listenerCount('unpipe') === 0
+}
+
+function isUnneeded (stream) {
   if ((stream._number & 1) === 0 || stream._out === MUTED) return true
   if (isUsed(stream)) return isEcho(stream)
   // A peer that cannot say whether it reads an answer gets an end at once, unless one is seen to be under way.
@@ -134,22 +137,12 @@ function tooLate (stream, done) {
   const error = stream._lost || callerError(isConnected ? 'ERR_MUX_ANSWER_LOST' : 'ERR_MUX_CONNECTION_CLOSED')
   if (done !== undefined) process.nextTick(context.bind(done), error)
   if (stream._lost !== undefined) return false
-  if (isConnected) warnOfLostAnswer()
+  if (isConnected) warnOnce('MUX_ANSWER_LOST')
   if (!stream.destroyed) {
     stream._quiet = true
     stream.destroy(error)
   }
   return false
-}
-
-let hasWarned = false
-
-function warnOfLostAnswer () {
-  if (hasWarned) return
-  hasWarned = true
-  process.emitWarning('A stream was written to after its half had ended by itself behind the peer\'s end, and nobody ' +
-    'gets what was written. Let its creator read before it ends, or set allowHalfOpen and end every stream',
-  { type: 'MuxWarning', code: 'MUX_ANSWER_LOST' })
 }
 
 /** Follows a promise that serves a stream: until it settles, the stream is in use. @returns a promise for it */
@@ -169,7 +162,7 @@ function serve (stream, promise) {
 
 // ---- the opener ----
 
-// Those whose half has finished in this turn, while nobody reads what the peer might say.
+// The streams whose half has finished in this turn, while nobody reads what the peer might say.
 let finished = []
 
 /** Our half of a stream of ours has finished. */
@@ -183,7 +176,9 @@ function openerFinished (stream) {
 // Whether somebody reads, or has something to read, or nothing is to come.
 function isAwaitingAnswer (stream) {
   if (stream._halves !== BOTH || (stream._number & 1) !== 0 || stream._peerEnded) return true
-  if (stream._in === UNCLAIMED) return stream._early !== null || stream.listeners('end').some(takesValue)
+  if (stream._in === UNCLAIMED) {
+    return stream._early !== null || (stream.listenerCount('end') > 0 && stream.listeners('end').some(takesValue))
+  }
   // resume() without a listener throws away what comes.
   return stream.readableFlowing !== true || isListenedTo(stream)
 }

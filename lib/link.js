@@ -280,7 +280,7 @@ class Link extends EventEmitter {
   /** Whether what this end sends are QMux records: then streams have both directions. */
   _sendsQmux () { return (this._wires & SENDS) !== 0 }
 
-  /** The same, or it may turn out that it will. */
+  /** Whether this end sends QMux records, or may yet turn out to. */
   _maySendQmux () { return this._sendsQmux() || (this._peer === 0 && this._settings.protocol !== 'legacy') }
 
   _isSwitched () { return (this._wires & SWITCHED) === SWITCHED }
@@ -297,7 +297,7 @@ class Link extends EventEmitter {
     return this._maySendQmux() ? maxStreams : Math.min(maxStreams, LEGACY_STREAMS)
   }
 
-  /** Those that count against it: version 0.1.0 draws the ids of both directions from one table. */
+  /** How many streams count against the limit: version 0.1.0 draws the ids of both directions from one table. */
   _live () { return this._sendsQmux() ? this._streams.localLive : this._streams.live }
 
   _prioritise (handle, options) {

@@ -26,12 +26,12 @@ class Pings {
     send(number)
   }
 
-  /** Those that waited go now. */
+  /** The pings that waited go now. */
   go (send) {
     for (const waiter of this._waiting.splice(0)) this._send(send, waiter)
   }
 
-  /** Those that waited never will. */
+  /** The pings that waited will never go. */
   refuse (error) {
     for (const [, reject] of this._waiting.splice(0)) reject(error)
   }

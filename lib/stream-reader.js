@@ -6,12 +6,13 @@
 
 const { Duplex } = require('node:stream')
 const context = require('./context')
-const { Charges, Early, Pages, PARSED, PER_CHUNK, warnOfDiscard } = require('./early')
+const { Charges, Early, Pages, PARSED, PER_CHUNK } = require('./early')
 const engine = require('./engine')
 const halfOpen = require('./half-open')
 const { decodeBuffered, flowOn } = require('./node-buffer')
 const { BOTH, UNCLAIMED, CLAIMED, DROPPING, NO_READS, noStream } = require('./stream-state')
 const { keep } = require('./unreachable')
+const { warnOnce } = require('./warnings')
 
 const { CLOSED, END_EMITTED, WEAK } = halfOpen
 
@@ -128,7 +129,7 @@ class Reader extends Duplex {
   _discard (bytes) {
     this._connection._discarded(1, this._dropEarly() + bytes)
     this._in = DROPPING
-    warnOfDiscard()
+    warnOnce('MUX_STREAM_DISCARDED')
   }
 
   // @returns {number} the bytes dropped

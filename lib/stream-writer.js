@@ -184,7 +184,7 @@ class Writer extends Reader {
     this._finished = true
   }
 
-  // The same, past what Node does for it, of a stream whose other half is over.
+  // Ends such a half of a stream whose other half is over, past what Node does for it.
   _closeUnused () {
     this._endUnused()
     const state = this._writableState

@@ -49,7 +49,7 @@ function serving (listener) {
   return wrapper
 }
 
-/** As once(), for the same. */
+/** What takes the place of a 'stream' listener that is called once, likewise. */
 function servingOnce (emitter, listener) {
   if (!types.isAsyncFunction(listener)) return listener
   const wrapper = function (stream, ...rest) {

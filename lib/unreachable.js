@@ -13,9 +13,9 @@
 // This file may not: end a stream that is still reachable.
 
 const context = require('./context')
-const { warnOfDiscard } = require('./early')
 const engine = require('./engine')
 const halfOpen = require('./half-open')
+const { warnOnce } = require('./warnings')
 
 const { op } = engine
 const { RESTED, WEAK } = halfOpen
@@ -73,7 +73,7 @@ class Unreachable {
       connection._valuesHeld -= this._endHeld
       connection._command(op.RELEASE, this._number, this._held + this._endHeld)
       connection._discarded(1, this._early)
-      warnOfDiscard()
+      warnOnce('MUX_STREAM_DISCARDED')
     }
     if (connection._canSend()) connection._command(op.END, this._number, 0)
   }

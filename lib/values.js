@@ -38,7 +38,7 @@ function stringify (value, what) {
   return text
 }
 
-/** The same for what must go in one piece. */
+/** Likewise for what must go in one piece. */
 function boundedJson (value, what) {
   const text = stringify(value, what)
   // No character takes more than three bytes: most texts need no exact count.

@@ -1,0 +1,23 @@
+'use strict'
+
+// The warnings of this package about what programs lose: each once in a process, however often it happens.
+//
+// This file may not: count what is lost.
+
+const LOSSES = {
+  MUX_STREAM_DISCARDED: 'A muxed stream that nobody reads was discarded: listen to \'stream\' and read every stream, or ' +
+    'destroy it',
+  MUX_ANSWER_LOST: 'A stream was written to after its half had ended by itself behind the peer\'s end, and nobody gets ' +
+    'what was written. Let its creator read before it ends, or set allowHalfOpen and end every stream'
+}
+
+const given = new Set()
+
+/** @param {string} code of LOSSES */
+function warnOnce (code) {
+  if (given.has(code)) return
+  given.add(code)
+  process.emitWarning(LOSSES[code], { type: 'MuxWarning', code })
+}
+
+module.exports = { warnOnce }
