@@ -3,6 +3,7 @@
 import { EventEmitter, once } from 'node:events'
 import { createRequire } from 'node:module'
 import net from 'node:net'
+import os from 'node:os'
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as wire from './wire.mjs'
@@ -136,11 +137,19 @@ async function visit () {
 
 // ---- attackers ----
 
-// Writes the same event's bytes again and again: all connections together as many a second as reached our server.
+// Writes the same event's bytes again and again: all connections together as many a second as reached our server, or,
+// without a rate, as many as this one takes.
 function repeat (bytes) {
   const socket = net.connect({ port, host: HOST })
   socket.on('error', ignore)
   socket.on('data', ignore)
+  if (rate === null) {
+    const many = Buffer.concat(Array(Math.ceil(16384 / bytes.length)).fill(bytes))
+    const go = () => { while (socket.write(many)); }
+    socket.on('connect', go)
+    socket.on('drain', go)
+    return
+  }
   const perTick = rate / connections / 1000 * TICK
   const batch = Buffer.concat(Array(Math.ceil(perTick)).fill(bytes))
   let owed = 0
@@ -218,6 +227,8 @@ const ATTACKS = {
 }
 
 function attack () {
+  // In life they have processors of their own. Here they have what the server and its neighbour leave.
+  os.setPriority(os.constants.priority.PRIORITY_LOW)
   for (let i = 0; i < connections; i++) ATTACKS[kind][isPlain ? 1 : 0]()
   answer({ mark: ignore, result: ignore })
   process.send({ value: port })

@@ -1,6 +1,6 @@
 // npm run bench:attack [-- KIND…]: what a quiet neighbour feels of 50 connections that flood the server, beside plain
-// sockets that carry as many events. ATTACK_CONNECTIONS, ATTACK_SECONDS and ATTACK_RUNS change the numbers; ATTACK_SUBJECT is another
-// folder of this package to measure.
+// sockets that carry as many events, or, with ATTACK_UNPACED=1, as many as the sockets take. ATTACK_CONNECTIONS, ATTACK_SECONDS
+// and ATTACK_RUNS change the numbers; ATTACK_SUBJECT is another folder of this package to measure.
 
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -16,6 +16,8 @@ const env = (name, fallback) => Number(process.env[name] ?? fallback)
 const connections = env('ATTACK_CONNECTIONS', 50)
 const seconds = env('ATTACK_SECONDS', 4)
 const runs = env('ATTACK_RUNS', 3)
+// Plain sockets carry as many events a second as ours did.
+const isPaced = env('ATTACK_UNPACED', 0) === 0
 const subject = process.env.ATTACK_SUBJECT ?? fileURLToPath(new URL('../..', import.meta.url))
 
 // Time for attackers to connect and for queues to fill.
@@ -60,10 +62,9 @@ let missed = 0
 for (const kind of kinds) {
   const results = [[], []]
   for (let i = 0; i < runs; i++) {
-    // Plain sockets carry as many events as ours did.
     const ours = await measure(kind, false)
     results[0].push(ours)
-    results[1].push(await measure(kind, true, ours.rate))
+    results[1].push(await measure(kind, true, isPaced ? ours.rate : null))
   }
   results.forEach((list, i) => {
     const numbers = ['p50', 'p99', 'max', 'loop', 'longest'].map((key) => ms(median(list, key)))

@@ -44,7 +44,6 @@ function legacyFrame (id, type, payload) {
   return Buffer.concat([head, payload])
 }
 
-const NOTHING = Buffer.alloc(0)
 const NULL = Buffer.from('null')
 
 // A whole connection's bytes each: so many streams, each opened and ended, reset or stopped at once.
@@ -56,7 +55,7 @@ export const resets = () => concat(begin(), repeat(256, (i) => record(openFrame(
 export const stops = () => concat(begin(), repeat(256, (i) => record(openFrame(4 * i, NULL), concat(5, 4 * i, 7))))
 
 export const legacyOpens = (meta = NULL, count = 256) =>
-  repeat(count, (i) => Buffer.concat([legacyFrame(i, 2, meta), legacyFrame(i, 3, NOTHING)]))
+  repeat(count, (i) => Buffer.concat([legacyFrame(i, 2, meta), legacyFrame(i, 3, NULL)]))
 
 /** What a plain server would be asked with: a line for each stream. */
 export const lines = (count, meta = NULL) => repeat(count, () => Buffer.concat([meta, Buffer.from('\n')]))
