@@ -7,6 +7,7 @@
 const dns = require('node:dns')
 const { EventEmitter } = require('node:events')
 const net = require('node:net')
+const os = require('node:os')
 const { inherits } = require('node:util')
 const { Connection } = require('./connection')
 const context = require('./context')
@@ -18,6 +19,9 @@ const { capture, onRejection } = require('./rejections')
 
 const SERVER_CLOSED = 25
 const SERVER_ERROR = 26
+
+// What this worker of a cluster listens on together with the others. The system would let it share that with itself, too.
+const shared = new Set()
 
 // Where a machine has no IPv6 the dual-stack address fails with one of these, and net listens on IPv4 alone.
 const NO_IPV6 = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EINVAL'])
@@ -34,6 +38,7 @@ function MuxServer (port, host) {
   this._options = options
   this._context = context.capture()
   this._number = -1 // of the native listener, while there is one
+  this._place = undefined // where it listens, if that is one of `shared`
   this._connections = new Set()
   this._closing = false
   this._resolving = false // a host name is being looked up
@@ -63,6 +68,7 @@ MuxServer.prototype.close = function close (done) {
   if (done) context.once(this, 'close', done)
   this._closing = true
   this.listening = false
+  shared.delete(this._place)
   this._resolving = false
   if (this._number >= 0) engine.native.closeServer(this._number)
   else process.nextTick(closeIfDone, this)
@@ -125,11 +131,17 @@ function listen (server, where) {
 }
 
 function tryListen (server, where) {
-  const { backlog, ipv6Only, reusePort, readableAll, writableAll, connection } = server._options
+  const { backlog, ipv6Only, reusePort, isClustered, readableAll, writableAll, connection } = server._options
+  const place = isClustered ? `${where.address} ${where.port}` : undefined
+  if (shared.has(place)) return listenError(-os.constants.errno.EADDRINUSE, where.address, where.port)
   const number = engine.native.listen({
     ...where, backlog, ipv6Only, reusePort, readableAll, writableAll, connection: nativeSettings(connection)
   })
   if (number < 0) return listenError(number, where.path === undefined ? where.address : where.path, where.port)
+  if (isClustered) {
+    server._place = place
+    shared.add(place)
+  }
   server._number = number
   server.listening = true
   engine.registerServer(number, server)
