@@ -11,18 +11,17 @@ const { MuxClient, startServer, watchClient } = require('../support/mux.js')
 const { cleanup } = require('../support/cleanup.js')
 const { within, nextEvent } = require('../support/events.js')
 
-let isBuilt = false
-
-// Seconds where a step of `npm test` did it before, or half a minute. Cargo tells its progress on standard error.
+// A second where a step of `npm test` did it before, or minutes on a busy machine: before any test, and its deadlines, begin.
+// Cargo tells its progress on standard error.
 function ensureProgram () {
-  if (isBuilt) return
   const { error, status } = spawnSync(build.command, build.args, {
     cwd: build.folder,
     stdio: ['ignore', 'ignore', 'inherit']
   })
   if (error || status !== 0) throw new Error(`interop/ could not be built: ${error?.message ?? `cargo: ${status}`}`)
-  isBuilt = true
 }
+
+ensureProgram()
 
 const matches = (event, fields) => Object.entries(fields).every(([key, value]) => isDeepStrictEqual(event[key], value))
 
@@ -33,7 +32,6 @@ class Peer {
   #failure
 
   constructor (t, args, options) {
-    ensureProgram()
     const pairs = Object.entries(options).map(([key, value]) => `${key}=${value}`)
     this.#child = spawn(build.program, [...args, ...pairs], { stdio: ['pipe', 'pipe', 'inherit'] })
     const gone = new Promise((resolve) => this.#child.once('close', resolve))
