@@ -21,7 +21,7 @@ export interface ConnectionOptions {
   keepAliveInitialDelay?: number | undefined
   /**
    * Whether a connection, and on QMux each of its streams, stays open for writing after the peer's end. If not, a
-   * stream ends its half once 'end' was emitted, and one that nobody reads or writes with the peer's. Default: false.
+   * stream's half that the program leaves open ends by the rule of docs/API.md, "Half-open streams". Default: false.
    */
   allowHalfOpen?: boolean | undefined
   /**
@@ -58,7 +58,10 @@ export interface ConnectionOptions {
   unclaimedLimit?: number | undefined
   /** Longest meta accepted from a peer, in bytes of JSON text. Default: 4194304. */
   maxMetaSize?: number | undefined
-  /** Bytes of JSON that the metas of a peer's live streams may have in sum. Default 16777216 (16 MiB). */
+  /**
+   * Bytes that the metas of a peer's live streams may take in sum: as JSON text, and the longer ones that the program has
+   * looked at as what they become. Default: 16777216 (16 MiB).
+   */
   maxMetaTotal?: number | undefined
   /** Longest end value accepted from a peer, in bytes of JSON text. Default: 4194304. */
   maxEndValueSize?: number | undefined

@@ -97,3 +97,13 @@ test('it never throws', async (t) => {
     inspect(Object.create(prototype, { constructor: { value: undefined } }))
   }
 })
+
+test('looking at a stream does not weigh its meta', async (t) => {
+  const { client, con } = await connectPair(t, { server: { maxMetaTotal: 4096 } })
+  const { acceptor } = await openPair(client, con, Array(1000).fill([]))
+  const text = 3001
+  assert.match(line(acceptor), new RegExp(`meta: '${text} characters of JSON'`))
+  assert.equal(con.destroyed, false)
+  const { acceptor: other } = await openPair(client, con, { short: 1 })
+  assert.match(line(other), /meta: \{ short: 1 \}/)
+})

@@ -5,6 +5,7 @@
 // This file may not: know how a stream is opened, or hold a stream that has closed.
 
 const { abortError } = require('./errors')
+const { asOwn } = require('./node-buffer')
 
 // The callbacks by signal. A signal has one listener of ours, however many streams it governs: Node warns of a leak
 // from the eleventh on.
@@ -41,7 +42,7 @@ function listen (signal) {
  * is emitted where somebody listens, as when the peer ends a stream.
  */
 function govern (stream, signal) {
-  stream.once('close', watch(signal, () => stream._fail(abortError(signal))))
+  stream.once('close', asOwn(watch(signal, () => stream._fail(abortError(signal)))))
 }
 
 module.exports = { govern, watch }

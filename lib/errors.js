@@ -23,7 +23,7 @@ const CALLER = {
   ERR_MUX_ALREADY_ACCEPTED: [Error,
     () => 'A stream of the peer\'s can be refused only before it is used'],
   ERR_MUX_ANSWER_LOST: [Error,
-    () => 'This half ended by itself behind the peer\'s end, before it was written to: nobody gets what is written now'],
+    () => 'This half ended by itself behind the peer\'s end: nobody gets what is written now'],
   // lib/binding.js words this one: it knows what is missing.
   ERR_MUX_NO_BINARY: [Error, (detail) => detail]
 }

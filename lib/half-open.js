@@ -5,12 +5,13 @@
 //   the peer's half ended, the program saw it ──▶ is it due? ──yes──▶ it ends, behind the ticks of the listeners
 //                                                   │ no
 //                                                   └──▶ looked at again when the opener says that it reads no answer
-//                                                        (UNREAD), when a listener's promise settles, after PATIENCE
+//                                                        (UNREAD), when a listener's promise settles, when
+//                                                        the program cannot reach the stream (unreachable.js)
 //
 // An opener of ours says UNREAD when its half has finished and nobody has begun to read the other one by then.
 // docs/API.md, "Half-open streams", has the rule in words.
 //
-// This file may not: keep a stream alive, or end a half that the program can still be known to use.
+// This file may not: end a half that the program can still be known to use.
 
 const { types } = require('node:util')
 const context = require('./context')
@@ -34,10 +35,6 @@ const END_EMITTED = 128 // 'end' was emitted
 const CLOSED = 256 // native code is done with it
 const RESTED = 512 // its unused half has waited for the program for a while
 const WEAK = 1024 // the connection knows it only weakly: unreachable.js
-
-// How long a half stays open that nobody has used while nobody listens on the stream: a program that only threw the
-// data away has most likely nothing to say, but it may be looking something up.
-const PATIENCE = 2000 // ms
 
 function isUsed (stream) { return (stream._bits & USED) !== 0 }
 
@@ -96,15 +93,6 @@ function consider (stream) {
   if ((stream._bits & PEER_END_SEEN) === 0 || !isOpen(stream)) return
   if (isDue(stream)) return void process.nextTick(endIfDue, stream)
   stream._connection._halfWaits()
-  if (!isUsed(stream) && stream._in !== UNCLAIMED && stream._serving === 0 && !isListenedTo(stream)) {
-    // Outside of any context: that of whoever comes by would leak into the events.
-    context.root.runInAsyncScope(setTimeout, undefined, lostPatience, PATIENCE, stream).unref()
-  }
-}
-
-function lostPatience (stream) {
-  const isIdle = isOpen(stream) && !isUsed(stream) && stream._serving === 0
-  if (isIdle && (stream._bits & STAYS_OPEN) === 0 && !isListenedTo(stream)) endByItself(stream)
 }
 
 function endIfDue (stream) {
@@ -195,6 +183,6 @@ function tellUnread () {
 }
 
 module.exports = {
-  CLOSED, CUT, ECHO, END_EMITTED, PATIENCE, RESTED, UNHEARD, USED, WEAK,
+  CLOSED, CUT, ECHO, END_EMITTED, RESTED, UNHEARD, USED, WEAK,
   awaitsProgram, consider, onUnread, openerFinished, peerEndSeen, serve, tooLate
 }

@@ -5,6 +5,7 @@
 // This file may not: throw, or change what it looks at.
 
 const { inspect } = require('node:util')
+const { SHORT } = require('./meta')
 const { READS, WRITES } = require('./stream-state')
 
 /**
@@ -67,10 +68,16 @@ function describeServer (server) {
 }
 
 function describeStream (stream) {
-  const shown = { id: stream.id, meta: stream.meta, reading: readingOf(stream), writing: writingOf(stream) }
+  const shown = { id: stream.id, meta: metaOf(stream), reading: readingOf(stream), writing: writingOf(stream) }
   if (stream.destroyed) shown.destroyed = true
   if (stream.errored) shown.error = stream.errored.code || stream.errored.message
   return shown
+}
+
+// A long text that the program has not looked at is not parsed for this: it may be too costly.
+function metaOf (stream) {
+  if (!stream._isText) return stream._meta
+  return stream._meta.length < SHORT ? JSON.parse(stream._meta) : `${stream._meta.length} characters of JSON`
 }
 
 // The halves of a stream, by what Node knows of them. On the legacy wire it has one.

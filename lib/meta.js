@@ -6,6 +6,7 @@
 // This file may not: end a connection but for a meta that is too costly.
 
 const { MuxProtocolError } = require('./errors')
+const { CLOSED } = require('./half-open')
 
 // A text shorter than this counts for its length only: what it can become is bounded by how many streams may live.
 const SHORT = 1024
@@ -29,8 +30,11 @@ function parseMeta (stream, text) {
       `The peer sent a meta of ${text.length} characters that takes about ${cost} bytes; ${limit} are allowed in sum`))
     return undefined
   }
-  stream._metaCost = cost
-  connection._metaCost += cost
+  // Native code may be done with the stream already, and so with the meta's place.
+  if ((stream._bits & CLOSED) === 0) {
+    stream._metaCost = cost
+    connection._metaCost += cost
+  }
   return connection._parse(text)
 }
 
@@ -64,4 +68,4 @@ function endOfString (text, start) {
   return i
 }
 
-module.exports = { forgetMeta, parseMeta, weigh }
+module.exports = { SHORT, forgetMeta, parseMeta, weigh }

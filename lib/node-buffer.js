@@ -71,7 +71,30 @@ function flowOn (stream) {
 /** Whether somebody waits for the end of what is written: beside a pipe, which listens to each of these events once. */
 function isWatched (stream) {
   const waiting = stream.listenerCount('finish') + stream.listenerCount('error') + stream.listenerCount('close')
-  return waiting > 0 && waiting > 3 * pipesInto(stream)
+  return waiting > 0 && waiting > 3 * pipesInto(stream) + ownListeners(stream)
+}
+
+// Listeners to 'close' of this package's own.
+const own = new WeakSet()
+
+/** Marks a listener as one that no program waits with. */
+function asOwn (listener) {
+  own.add(listener)
+  return listener
+}
+
+function ownListeners (stream) {
+  return stream.listenerCount('close') === 0 ? 0 : stream.listeners('close').filter((listener) => own.has(listener)).length
+}
+
+/**
+ * Whether somebody waits for the stream to finish or to close. pipeline() waits for the end of what it reads, and then leaves
+ * an 'error' listener behind on its source, two to 'finish' and three to 'close'.
+ */
+function isAwaited (stream) {
+  const pipelines = stream.listeners('error').filter(({ name }) => name === 'onError').length
+  return stream.listenerCount('finish') + stream.listenerCount('prefinish') > 2 * pipelines ||
+    stream.listenerCount('close') > 3 * pipelines + ownListeners(stream)
 }
 
 // How many sources are piped into the stream.
@@ -84,4 +107,4 @@ function isHeard (stream) {
   return stream.listenerCount('error') > pipesInto(stream)
 }
 
-module.exports = { clearBuffered, decodeBuffered, flowOn, isHeard, isWatched }
+module.exports = { asOwn, clearBuffered, decodeBuffered, flowOn, isAwaited, isHeard, isWatched }

@@ -33,7 +33,7 @@ const CONNECTION_DEFAULTS = {
   unclaimedLimit: 256 * KIB,
   // Version 0.1.0 has no limit: a peer may then fill all our memory. 4 MiB is 13 times the largest meta tested with it.
   maxMetaSize: 4 * MIB,
-  // 64 KiB for each of 256 streams. Parsed, a hostile text takes 30 times its length in memory.
+  // 64 KiB for each of 256 streams. Parsed, a hostile text takes 22 times its length in memory.
   maxMetaTotal: 16 * MIB,
   maxEndValueSize: 4 * MIB,
   // JSON.parse has no limit of its own; 512 is deeper than any data made by hand, shallower than any stack.

@@ -3,8 +3,8 @@
 // Streams that native code is done with while the program is not: they have something to be read, or their last events
 // are due. When the connection ends they must learn of it as all others do.
 //
-// Most of them close within a turn. What is left stays reachable through here if somebody waits for its end, or has begun
-// to read it and keeps it. What nobody has asked for is not kept: it comes back here with the first listener.
+// Most of them close within a turn. What is left stays reachable through here if somebody waits for its end; the program
+// keeps the others, or nobody does, and with the first listener they come back here.
 //
 // This file may not: know what a connection is, or end a stream.
 
@@ -12,37 +12,40 @@ const SWEEP_AT = 64
 
 class Outliving {
   constructor () {
-    this._fresh = [] // of this turn
-    this._kept = [] // streams, or WeakRefs of them
+    this._fresh = new Set() // of this turn
+    this._kept = new Set() // streams that somebody waits for
+    this._others = [] // WeakRefs
     this._sweepAt = SWEEP_AT
   }
 
   add (stream) {
-    if (this._fresh.length === 0) setImmediate(keepFresh, this)
-    this._fresh.push(stream)
+    if (this._fresh.size === 0) setImmediate(keepFresh, this)
+    this._fresh.add(stream)
   }
 
   entries () {
-    return this._fresh.concat(this._kept.map(streamOf)).filter(isLive)
+    const others = this._others.map((ref) => ref.deref())
+    return [...new Set([...this._fresh, ...this._kept, ...others])].filter(isLive)
   }
 
   _keep (stream) {
-    if (this._kept.length >= this._sweepAt) {
-      this._kept = this._kept.filter((entry) => isLive(streamOf(entry)))
-      this._sweepAt = Math.max(SWEEP_AT, 2 * this._kept.length)
-    }
-    if (stream._isWaitedFor()) this._kept.push(stream)
-    else if (stream._isClaimed()) this._kept.push(new WeakRef(stream))
+    if (this._kept.size + this._others.length >= this._sweepAt) this._sweep()
+    if (stream._isWaitedFor()) this._kept.add(stream)
+    else this._others.push(new WeakRef(stream))
+  }
+
+  _sweep () {
+    for (const stream of this._kept) if (stream.destroyed) this._kept.delete(stream)
+    this._others = this._others.filter((ref) => isLive(ref.deref()))
+    this._sweepAt = Math.max(SWEEP_AT, 2 * (this._kept.size + this._others.length))
   }
 }
 
 function keepFresh (outliving) {
   const fresh = outliving._fresh
-  outliving._fresh = []
+  outliving._fresh = new Set()
   for (const stream of fresh) if (!stream.destroyed) outliving._keep(stream)
 }
-
-function streamOf (entry) { return entry instanceof WeakRef ? entry.deref() : entry }
 
 function isLive (stream) { return stream !== undefined && !stream.destroyed }
 

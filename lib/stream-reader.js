@@ -223,12 +223,12 @@ class Reader extends Duplex {
 
   on (event, listener) {
     if (this._in === UNCLAIMED) this._interest(event)
-    if ((this._bits & WEAK) !== 0) keep(this)
+    if ((this._bits & (WEAK | CLOSED)) !== 0) this._listened()
     return super.on(event, listener)
   }
 
   prependListener (event, listener) {
-    if ((this._bits & WEAK) !== 0) keep(this)
+    if ((this._bits & (WEAK | CLOSED)) !== 0) this._listened()
     return super.prependListener(event, listener)
   }
 
@@ -284,9 +284,14 @@ class Reader extends Duplex {
   _read () {} // data comes when it comes
 
   _interest (event) {
+    if (this._serving > 0 && (event === 'end' || event === 'finish')) this._accept()
     if (event === 'data' || event === 'readable') this._claim()
     else if (event === 'end' && this._peerEnded) setImmediate(endUnclaimed, this)
-    // Nobody waited for its end before: the connection, or what that left behind, is to tell it.
+  }
+
+  // Perhaps nobody waited for its end before: from here on it is to be told of it.
+  _listened () {
+    if ((this._bits & WEAK) !== 0) keep(this)
     if ((this._bits & CLOSED) !== 0 && !this.destroyed) this._connection._outlives(this)
   }
 

@@ -7,6 +7,7 @@
 const { getDefaultHighWaterMark } = require('node:stream')
 const context = require('./context')
 const { IdleTimer } = require('./idle-timer')
+const { asOwn } = require('./node-buffer')
 const { callback, invalid, MAX_UINT31 } = require('./options')
 
 // By stream, where setTimeout() was called: most streams never have one.
@@ -63,6 +64,8 @@ class Timeout {
     if (!stream.destroyed) context.emit(stream._context, stream, 'timeout')
   }
 }
+
+asOwn(stopTimeout)
 
 function stopTimeout () {
   const timeout = timeouts.get(this)

@@ -33,7 +33,13 @@ const CREATED_BYTES = { ...CREATED, readableObjectMode: false }
 // What the peer of a stream that was destroyed with an error is told, where the error does not say: any code but 0.
 const FAILED = 1
 
-const { CLOSED, PATIENCE, UNHEARD, WEAK } = halfOpen
+const { CLOSED, UNHEARD, WEAK } = halfOpen
+
+// How long an asynchronous listener may think about refusing a stream before its opener learns that the stream is open.
+const DECISION = 1000 // ms
+
+// How long what nobody has asked for stays behind the end of the connection: whoever is looking something up may still come.
+const PATIENCE = 2000 // ms
 
 class MuxStream extends Writer {
   /** @param {boolean} isWhole whether the wire has both directions on a stream */
@@ -69,6 +75,8 @@ class MuxStream extends Writer {
     this._endHeld = 0 // bytes of it, as native code knows them
     this._bits = 0 // half-open.js has them
     this._serving = 0 // promises of listeners that serve it
+    this._cut = null // why it ends, while it waits for a 'stream' listener
+    this._unaccepted = null // the timer of an acknowledgement that waits for them
     this._isReading = false // within read(), which emits 'data'
     this._ownEmit = undefined // what the program put in place of emit()
   }
@@ -134,17 +142,27 @@ class MuxStream extends Writer {
   _accept () {
     if (this._acked) return
     this._acked = true
+    if (this._unaccepted !== null) {
+      clearTimeout(this._unaccepted)
+      this._unaccepted = null
+    }
     const connection = this._connection
     if (connection._canSend()) engine.put(op.ACCEPT, connection._number, this._number, 0)
   }
 
   /** The 'stream' event is over. A listener that returned a promise may still refuse the stream. */
   _onAnnounced () {
-    if (this._serving === 0 || this._halves !== BOTH) this._accept()
+    const mayRefuse = this._serving > 0 && this._halves === BOTH && !this._awaitsOpener()
+    if (!mayRefuse) this._accept()
+    // Whatever else the listener waits for may be up to the opener, too.
+    else if (!this._acked) this._unaccepted = context.root.runInAsyncScope(setTimeout, undefined, accept, DECISION, this).unref()
     if (this._halves === READS && this._in === NO_READS && !this._peerEnded) {
       this._connection._command(op.DISCARD, this._number, 0)
     }
   }
+
+  // Whether somebody waits for what the opener does only behind the acknowledgement.
+  _awaitsOpener () { return this.listenerCount('end') + this.listenerCount('finish') > 0 }
 
   /** The promises that served it have settled. */
   _served () {
@@ -223,8 +241,6 @@ class MuxStream extends Writer {
     return isFree
   }
 
-  _isClaimed () { return this._in === CLAIMED }
-
   // Whether somebody waits for its end, or will be told of it at all.
   _isWaitedFor () { return (this._bits & UNHEARD) !== 0 || isWatched(this) || this.listenerCount('end') > 0 }
 
@@ -234,6 +250,7 @@ class MuxStream extends Writer {
    */
   _onConnectionEnd (reason, isOver) {
     if (this.destroyed) return
+    if ((this._bits & UNHEARD) !== 0 && this._early !== null) return this._endUnheard(reason)
     if (!this._peerEnded && this._in !== NO_READS) {
       // Of a stream of ours programs need not know that it can be answered.
       const isAwaited = this._halves !== BOTH || (this._number & 1) === 1 || this._in !== UNCLAIMED || !this._isUnread()
@@ -250,11 +267,20 @@ class MuxStream extends Writer {
     else if (this._in !== CLAIMED || this.readableEnded) this._close()
   }
 
+  // It waits for a 'stream' listener, with data: that may still come.
+  _endUnheard (reason) {
+    if (this._cut !== null) return
+    this._cut = reason
+    context.root.runInAsyncScope(setTimeout, undefined, dropUnheard, PATIENCE, this).unref()
+  }
+
+  /** A listener came behind the end of the connection. */
+  _endHeard () { if (this._cut !== null) setImmediate(endHeard, this) }
+
   // The peer had ended it, and nobody has asked for it yet.
   _endLeft () {
     if (this.listenerCount('end') > 0) return void setImmediate(dropLeft, this)
     if (this._isUnread()) return this._close()
-    // Whoever is looking something up may still come for it, for a while.
     context.root.runInAsyncScope(setTimeout, undefined, dropLeft, PATIENCE, this).unref()
   }
 
@@ -306,6 +332,18 @@ class MuxStream extends Writer {
     this._connection._countDown(this._number)
   }
 }
+
+// Listeners have asked for what it has, if they want it.
+function endHeard (stream) { stream._onConnectionEnd(stream._cut, true) }
+
+function dropUnheard (stream) {
+  if (stream.destroyed || (stream._bits & UNHEARD) === 0) return
+  stream._bits &= ~UNHEARD
+  stream._discard(0)
+  stream._onConnectionEnd(stream._cut, true)
+}
+
+function accept (stream) { stream._accept() }
 
 // What nobody asked for behind the end of the connection is dropped, and the stream closes.
 function dropLeft (stream) {

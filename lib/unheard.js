@@ -5,13 +5,15 @@
 //
 // This file may not: know what a stream carries, or emit anything but through its connection.
 
-const { types } = require('node:util')
 const { serve, UNHEARD } = require('./half-open')
 
 /** Keeps a stream for a listener, or lets it go if too many wait. */
 function add (connection, stream) {
   if (connection._unheard === null) connection._unheard = []
-  if (connection._unheard.length >= connection._settings.maxPendingStreams) return stream._onUnheard()
+  const { maxPendingStreams } = connection._settings
+  // The peer may have given some of them up.
+  if (connection._unheard.length >= maxPendingStreams) connection._unheard = connection._unheard.filter(isLive)
+  if (connection._unheard.length >= maxPendingStreams) return stream._onUnheard()
   stream._accept()
   stream._bits |= UNHEARD
   connection._unheard.push(stream)
@@ -33,17 +35,17 @@ function announceAll (connection) {
     // A listener that throws: the others are announced in the next tick.
     if (waiting.length > 0) process.nextTick(announceAll, connection)
     connection._announce(stream)
+    stream._endHeard()
   }
   connection._unheard = null
 }
 
-/**
- * What takes the place of a 'stream' listener: if that is asynchronous, the stream is in use until its promise settles.
- */
+function isLive (stream) { return !stream.destroyed }
+
+/** What takes the place of a 'stream' listener: if that returns a promise, the stream is in use until it settles. */
 function serving (listener) {
-  if (!types.isAsyncFunction(listener)) return listener
   const wrapper = function (stream, ...rest) {
-    return serve(stream, Reflect.apply(listener, this, [stream, ...rest]))
+    return served(stream, Reflect.apply(listener, this, [stream, ...rest]))
   }
   wrapper.listener = listener // by which removeListener() finds it
   return wrapper
@@ -51,13 +53,20 @@ function serving (listener) {
 
 /** What takes the place of a 'stream' listener that is called once, likewise. */
 function servingOnce (emitter, listener) {
-  if (!types.isAsyncFunction(listener)) return listener
   const wrapper = function (stream, ...rest) {
     emitter.removeListener('stream', wrapper)
-    return serve(stream, Reflect.apply(listener, this, [stream, ...rest]))
+    return served(stream, Reflect.apply(listener, this, [stream, ...rest]))
   }
   wrapper.listener = listener
   return wrapper
+}
+
+function served (stream, result) {
+  return isPromise(result) ? serve(stream, result) : result
+}
+
+function isPromise (value) {
+  return typeof value === 'object' && value !== null && typeof value.then === 'function'
 }
 
 // What Connection and MuxClient do beside EventEmitter. `connectionOf` gives the connection of an emitter.
@@ -72,7 +81,7 @@ function installOn (prototype, EventEmitter, connectionOf) {
   const once = (name) => {
     const method = EventEmitter.prototype[name]
     return function (event, listener) {
-      if (event === 'stream' && types.isAsyncFunction(listener)) {
+      if (event === 'stream' && typeof listener === 'function') {
         return name === 'once' ? this.on(event, servingOnce(this, listener))
           : this.prependListener(event, servingOnce(this, listener))
       }

@@ -15,6 +15,7 @@
 const context = require('./context')
 const engine = require('./engine')
 const halfOpen = require('./half-open')
+const { isAwaited } = require('./node-buffer')
 const { warnOnce } = require('./warnings')
 
 const { op } = engine
@@ -22,9 +23,6 @@ const { RESTED, WEAK } = halfOpen
 
 // A half that is used within a sweep or two, as by a program that looks something up, costs nothing here.
 const PERIOD = 500 // ms
-
-// Listeners that nobody misses if nothing comes any more.
-const HARMLESS = new Set(['data', 'end', 'error', 'pause', 'readable', 'resume'])
 
 // What collects a stream is V8, when it sees fit; a process with little to do may never see fit, while peers wait for the
 // places of their streams. So V8 is nudged: soon if half the places of a connection are taken by such streams, and less
@@ -99,7 +97,7 @@ function sweep (connection) {
     else if (entry !== undefined && halfOpen.awaitsProgram(entry)) {
       waiting++
       if ((entry._bits & RESTED) === 0) entry._bits |= RESTED
-      else if (entry.eventNames().every((name) => HARMLESS.has(name))) {
+      else if (!isAwaited(entry)) {
         weaken(entry, remote, slot)
         weak++
       }

@@ -8,7 +8,8 @@ const LOSSES = {
   MUX_STREAM_DISCARDED: 'A muxed stream that nobody reads was discarded: listen to \'stream\' and read every stream, or ' +
     'destroy it',
   MUX_ANSWER_LOST: 'A stream was written to after its half had ended by itself behind the peer\'s end, and nobody gets ' +
-    'what was written. Let its creator read before it ends, or set allowHalfOpen and end every stream'
+    'what was written. docs/API.md, "Half-open streams", says when a half does; with allowHalfOpen none does, and the ' +
+    'program ends every stream'
 }
 
 const given = new Set()

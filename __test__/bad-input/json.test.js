@@ -6,8 +6,8 @@ const test = require('node:test')
 const assert = require('node:assert/strict')
 const fc = require('fast-check')
 const { frame, connectWire, hex } = require('../support/wire.js')
-const { nextEvent, within } = require('../support/events.js')
-const { startServer } = require('../support/mux.js')
+const { eventually, nextEvent, within } = require('../support/events.js')
+const { connectPair, startServer } = require('../support/mux.js')
 const { arena } = require('../support/healthy.js')
 
 const MiB = 1024 * 1024
@@ -203,3 +203,22 @@ test('brackets inside strings do not count as depth', async (t) => {
   assert.equal(await attack(frame(0, 2, text), { finish: true, onStream: ({ meta }) => metas.push(meta) }), undefined)
   assert.deepEqual(metas, [['[[[[{{{{"\\"[[']])
 })
+
+for (const protocol of ['auto', 'legacy']) {
+  for (const event of ['end', 'close']) {
+    test(`metas that a program first looks at in '${event}' do not add up (${protocol})`, async (t) => {
+      const { con, client } = await connectPair(t, { server: { protocol, maxMetaTotal: 8192 }, client: { protocol } })
+      const seen = []
+      con.on('stream', (stream) => stream.resume().once(event, () => seen.push(stream.meta.length)))
+      for (let number = 0; number < 20; number++) {
+        const stream = await client.StreamPool.createStream('m'.repeat(2000))
+        const closed = nextEvent(stream, 'close')
+        stream.end()
+        await closed
+      }
+      await eventually(() => seen.length === 20, 'all of them')
+      assert.deepEqual(seen, Array(20).fill(2000))
+      assert.equal(con.destroyed, false)
+    })
+  }
+}

@@ -6,7 +6,7 @@
 const test = require('node:test')
 const assert = require('node:assert/strict')
 const { text } = require('node:stream/consumers')
-const { PassThrough } = require('node:stream')
+const { PassThrough, pipeline } = require('node:stream')
 const { connectPair, openPair } = require('../support/mux.js')
 const { nextEvent, within, eventually } = require('../support/events.js')
 
@@ -17,6 +17,9 @@ const CLASSICS = {
   'end listener': (stream) => { stream.on('end', () => {}) },
   'error listener': (stream) => { stream.on('data', () => {}).on('error', () => {}) },
   pipe: (stream) => { stream.pipe(new PassThrough().resume()) },
+  'pipeline()': (stream) => { pipeline(stream, new PassThrough().resume(), () => {}) },
+  'resume()': (stream) => { stream.resume() },
+  'setTimeout(), and an event of its own': (stream) => { stream.setTimeout(200).on('data', () => {}).on('mine', () => {}) },
   nothing: () => {}
 }
 
@@ -43,7 +46,7 @@ async function withOneHeld (t) {
   await client.connection.ping()
   const pair = await openPair(client, con)
   const { creator, acceptor } = pair
-  acceptor.on('data', () => {})
+  acceptor.once('data', () => {})
   const answer = text(creator)
   answer.catch(() => {}) // of some tests it fails
   const asked = nextEvent(acceptor, 'end')

@@ -114,7 +114,7 @@ impl Default for Config {
             // The original had no limit and survives 300,000 characters; 4 MiB leaves an order of magnitude and
             // still bounds what 256 simultaneous openers can make us hold to one text at a time.
             max_meta_size: 4 << 20,
-            // 64 KiB for each of 256 streams. Parsed, a hostile text takes 30 times its length.
+            // 64 KiB for each of 256 streams. Parsed, a hostile text takes 22 times its length.
             max_meta_total: 16 << 20,
             max_end_value_size: 4 << 20,
             // JSON.parse itself is iterative; what walks the value afterwards often is not.
