@@ -250,7 +250,7 @@ class MuxStream extends Writer {
    */
   _onConnectionEnd (reason, isOver) {
     if (this.destroyed) return
-    if ((this._bits & UNHEARD) !== 0 && this._early !== null) return this._endUnheard(reason)
+    if ((this._bits & UNHEARD) !== 0) return this._endUnheard(reason)
     if (!this._peerEnded && this._in !== NO_READS) {
       // Of a stream of ours programs need not know that it can be answered.
       const isAwaited = this._halves !== BOTH || (this._number & 1) === 1 || this._in !== UNCLAIMED || !this._isUnread()
@@ -267,7 +267,7 @@ class MuxStream extends Writer {
     else if (this._in !== CLAIMED || this.readableEnded) this._close()
   }
 
-  // It waits for a 'stream' listener, with data: that may still come.
+  // It waits for a 'stream' listener, which may still come.
   _endUnheard (reason) {
     if (this._cut !== null) return
     this._cut = reason

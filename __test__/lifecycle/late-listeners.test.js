@@ -30,6 +30,25 @@ for (const protocol of PROTOCOLS) {
       assert.equal(con.stats().discardedStreams, 0)
     })
 
+  test(`a 'stream' listener behind the end of the connection learns of streams that only had a meta (${protocol})`,
+    async (t) => {
+      const { con, client } = await connectPair(t, both({ protocol }))
+      await client.StreamPool.createStream('open')
+      const ended = await client.StreamPool.createStream('ended')
+      ended.end()
+      client.end()
+      await nextEvent(con, 'close')
+      const metas = []
+      const closed = []
+      con.on('stream', (stream) => {
+        metas.push(stream.meta)
+        closed.push(nextEvent(stream, 'close'))
+      })
+      await eventually(() => metas.length === 2, 'both')
+      assert.deepEqual(metas, ['open', 'ended'])
+      await Promise.all(closed)
+    })
+
   test(`what no 'stream' listener comes for behind the end of the connection is counted (${protocol})`, async (t) => {
     const { con, client } = await connectPair(t, both({ protocol }))
     const stream = await client.StreamPool.createStream(1)
