@@ -5,6 +5,7 @@
 // This file may not: know a connection, or what a chunk is charged with.
 
 const { StringDecoder } = require('node:string_decoder')
+const { areLeftovers } = require('./pipelines')
 
 /**
  * Decodes what is buffered in object mode, chunk by chunk, and what comes from now on. A chunk that is no more than
@@ -87,14 +88,13 @@ function ownListeners (stream) {
   return stream.listenerCount('close') === 0 ? 0 : stream.listeners('close').filter((listener) => own.has(listener)).length
 }
 
-/**
- * Whether somebody waits for the stream to finish or to close. pipeline() waits for the end of what it reads, and then leaves
- * an 'error' listener behind on its source, two to 'finish' and three to 'close'.
- */
+/** Whether somebody waits for the stream to finish or to close. */
 function isAwaited (stream) {
-  const pipelines = stream.listeners('error').filter(({ name }) => name === 'onError').length
-  return stream.listenerCount('finish') + stream.listenerCount('prefinish') > 2 * pipelines ||
-    stream.listenerCount('close') > 3 * pipelines + ownListeners(stream)
+  if (stream.listenerCount('prefinish') > 0) return true
+  return ['finish', 'close'].some((event) => {
+    const listeners = stream.listeners(event).filter((listener) => !own.has(listener))
+    return listeners.length > 0 && !areLeftovers(stream, event, listeners, stream._pipes)
+  })
 }
 
 // How many sources are piped into the stream.

@@ -208,7 +208,6 @@ function serverOptions (first, host) {
   const path = filePath(options)
   // Without a port the system chooses one, as net.Server.listen() does.
   const number = path === undefined ? port(options, 0) : undefined
-  const isClustered = sharesPort(number)
   const maxConnections = options.maxConnections
   if (maxConnections !== undefined && (typeof maxConnections !== 'number' || !(maxConnections >= 0))) {
     throw invalid('options.maxConnections', 'a number from 0 on', maxConnections)
@@ -219,8 +218,7 @@ function serverOptions (first, host) {
     host: string(options, 'host') || undefined,
     backlog: integer(options, 'backlog', 0, MAX_UINT31, BACKLOG),
     ipv6Only: boolean(options, 'ipv6Only', false),
-    reusePort: boolean(options, 'reusePort', isClustered),
-    isClustered: isClustered && options.reusePort === undefined,
+    reusePort: boolean(options, 'reusePort', sharesPort(number)),
     readableAll: boolean(options, 'readableAll', false),
     writableAll: boolean(options, 'writableAll', false),
     maxConnections: maxConnections === undefined ? Infinity : maxConnections,

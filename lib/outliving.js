@@ -3,8 +3,8 @@
 // Streams that native code is done with while the program is not: they have something to be read, or their last events
 // are due. When the connection ends they must learn of it as all others do.
 //
-// Most of them close within a turn. What is left stays reachable through here if somebody waits for its end; the program
-// keeps the others, or nobody does, and with the first listener they come back here.
+// Most of them close within a turn. What is left stays reachable through here if somebody waits for its end. The others it
+// does not keep, and those that the program has never asked for it does not even know: with the first listener they come back.
 //
 // This file may not: know what a connection is, or end a stream.
 
@@ -14,7 +14,8 @@ class Outliving {
   constructor () {
     this._fresh = new Set() // of this turn
     this._kept = new Set() // streams that somebody waits for
-    this._others = [] // WeakRefs
+    this._others = [] // WeakRefs of those that the program has asked for
+    this._isAmong = new WeakSet() // whether there is one
     this._sweepAt = SWEEP_AT
   }
 
@@ -31,7 +32,10 @@ class Outliving {
   _keep (stream) {
     if (this._kept.size + this._others.length >= this._sweepAt) this._sweep()
     if (stream._isWaitedFor()) this._kept.add(stream)
-    else this._others.push(new WeakRef(stream))
+    else if (stream._isClaimed() && !this._isAmong.has(stream)) {
+      this._isAmong.add(stream)
+      this._others.push(new WeakRef(stream))
+    }
   }
 
   _sweep () {

@@ -4,6 +4,7 @@
 //
 // This file may not: know streams, or throw for what a peer does.
 
+const cluster = require('node:cluster')
 const dns = require('node:dns')
 const { EventEmitter } = require('node:events')
 const net = require('node:net')
@@ -131,17 +132,15 @@ function listen (server, where) {
 }
 
 function tryListen (server, where) {
-  const { backlog, ipv6Only, reusePort, isClustered, readableAll, writableAll, connection } = server._options
-  const place = isClustered ? `${where.address} ${where.port}` : undefined
+  const { backlog, ipv6Only, reusePort, readableAll, writableAll, connection } = server._options
+  const place = reusePort && cluster.isWorker ? `${where.address} ${where.port}` : undefined
   if (shared.has(place)) return listenError(-os.constants.errno.EADDRINUSE, where.address, where.port)
   const number = engine.native.listen({
     ...where, backlog, ipv6Only, reusePort, readableAll, writableAll, connection: nativeSettings(connection)
   })
   if (number < 0) return listenError(number, where.path === undefined ? where.address : where.path, where.port)
-  if (isClustered) {
-    server._place = place
-    shared.add(place)
-  }
+  server._place = place
+  if (place !== undefined) shared.add(place)
   server._number = number
   server.listening = true
   engine.registerServer(number, server)

@@ -14,7 +14,7 @@ const { BOTH, UNCLAIMED, CLAIMED, DROPPING, NO_READS, noStream } = require('./st
 const { keep } = require('./unreachable')
 const { warnOnce } = require('./warnings')
 
-const { CLOSED, END_EMITTED, WEAK } = halfOpen
+const { CLOSED, END_EMITTED, HEEDED, WEAK } = halfOpen
 
 // Taken out once: looking them up in the module for each message is a tenth of the time.
 const { cut, op } = engine
@@ -224,6 +224,8 @@ class Reader extends Duplex {
   on (event, listener) {
     if (this._in === UNCLAIMED) this._interest(event)
     if ((this._bits & (WEAK | CLOSED)) !== 0) this._listened()
+    if (event === 'data' || event === 'end' || event === 'readable') this._bits |= HEEDED
+    if (event === 'data' && listener?.name === 'ondata') this._pipes++ // as Node's pipe() names it
     return super.on(event, listener)
   }
 

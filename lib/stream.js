@@ -77,6 +77,7 @@ class MuxStream extends Writer {
     this._serving = 0 // promises of listeners that serve it
     this._cut = null // why it ends, while it waits for a 'stream' listener
     this._unaccepted = null // the timer of an acknowledgement that waits for them
+    this._pipes = 0 // calls of pipe()
     this._isReading = false // within read(), which emits 'data'
     this._ownEmit = undefined // what the program put in place of emit()
   }
@@ -241,6 +242,8 @@ class MuxStream extends Writer {
     return isFree
   }
 
+  _isClaimed () { return this._in !== UNCLAIMED }
+
   // Whether somebody waits for its end, or will be told of it at all.
   _isWaitedFor () { return (this._bits & UNHEARD) !== 0 || isWatched(this) || this.listenerCount('end') > 0 }
 
@@ -250,7 +253,7 @@ class MuxStream extends Writer {
    */
   _onConnectionEnd (reason, isOver) {
     if (this.destroyed) return
-    if ((this._bits & UNHEARD) !== 0) return this._endUnheard(reason)
+    if ((this._bits & UNHEARD) !== 0 && this._connection._failure === null) return this._endUnheard(reason, isOver)
     if (!this._peerEnded && this._in !== NO_READS) {
       // Of a stream of ours programs need not know that it can be answered.
       const isAwaited = this._halves !== BOTH || (this._number & 1) === 1 || this._in !== UNCLAIMED || !this._isUnread()
@@ -267,14 +270,16 @@ class MuxStream extends Writer {
     else if (this._in !== CLAIMED || this.readableEnded) this._close()
   }
 
-  // It waits for a 'stream' listener, which may still come.
-  _endUnheard (reason) {
-    if (this._cut !== null) return
+  // It waits for a 'stream' listener, which may still come; what has much to keep is not kept for that.
+  _endUnheard (reason, isOver) {
     this._cut = reason
-    context.root.runInAsyncScope(setTimeout, undefined, dropUnheard, PATIENCE, this).unref()
+    if (!isOver) return
+    const bytes = this._early === null ? 0 : this._early.bytes
+    if (bytes > this._connection._settings.unclaimedLimit) dropUnheard(this)
+    else context.root.runInAsyncScope(setTimeout, undefined, dropUnheard, PATIENCE, this).unref()
   }
 
-  /** A listener came behind the end of the connection. */
+  /** A 'stream' listener has come, perhaps behind the end of the connection. */
   _endHeard () { if (this._cut !== null) setImmediate(endHeard, this) }
 
   // The peer had ended it, and nobody has asked for it yet.
@@ -285,6 +290,7 @@ class MuxStream extends Writer {
   }
 
   _cutOff (reason) {
+    if ((this._bits & UNHEARD) !== 0) this._discard(0)
     this._quiet = true
     context.run(this._context, this.destroy, this, reason)
   }
@@ -334,7 +340,7 @@ class MuxStream extends Writer {
 }
 
 // Listeners have asked for what it has, if they want it.
-function endHeard (stream) { stream._onConnectionEnd(stream._cut, true) }
+function endHeard (stream) { stream._onConnectionEnd(stream._cut, stream._connection.destroyed) }
 
 function dropUnheard (stream) {
   if (stream.destroyed || (stream._bits & UNHEARD) === 0) return

@@ -5,6 +5,8 @@
 //
 // This file may not: know what a stream carries, or emit anything but through its connection.
 
+const { Duplex } = require('node:stream')
+const { types } = require('node:util')
 const { serve, UNHEARD } = require('./half-open')
 
 /** Keeps a stream for a listener, or lets it go if too many wait. */
@@ -25,25 +27,31 @@ function listenerAdded (connection) {
 }
 
 function announceAll (connection) {
-  const waiting = connection._unheard
-  if (waiting === null) return
-  while (waiting.length > 0) {
-    if (!connection._owner._hearsStreams(connection)) return
-    const stream = waiting.shift()
-    stream._bits &= ~UNHEARD
-    if (stream.destroyed) continue
+  while (connection._unheard !== null && connection._owner._hearsStreams(connection)) {
+    const stream = connection._unheard.shift()
+    if (connection._unheard.length === 0) connection._unheard = null
     // A listener that throws: the others are announced in the next tick.
-    if (waiting.length > 0) process.nextTick(announceAll, connection)
-    connection._announce(stream)
-    stream._endHeard()
+    else process.nextTick(announceAll, connection)
+    if (stream === undefined || stream.destroyed) continue
+    stream._bits &= ~UNHEARD
+    try {
+      connection._announce(stream)
+    } finally {
+      stream._endHeard()
+    }
   }
-  connection._unheard = null
 }
 
 function isLive (stream) { return !stream.destroyed }
 
-/** What takes the place of a 'stream' listener: if that returns a promise, the stream is in use until it settles. */
+// What an asynchronous listener of 'stream' returned: until that settles, it uses the stream.
+function served (stream, result) {
+  return stream instanceof Duplex ? serve(stream, result) : result
+}
+
+/** What takes the place of a 'stream' listener. */
 function serving (listener) {
+  if (!types.isAsyncFunction(listener)) return listener
   const wrapper = function (stream, ...rest) {
     return served(stream, Reflect.apply(listener, this, [stream, ...rest]))
   }
@@ -51,9 +59,12 @@ function serving (listener) {
   return wrapper
 }
 
-/** What takes the place of a 'stream' listener that is called once, likewise. */
+/** What takes the place of one that is called once. */
 function servingOnce (emitter, listener) {
+  let wasCalled = false
   const wrapper = function (stream, ...rest) {
+    if (wasCalled) return undefined
+    wasCalled = true
     emitter.removeListener('stream', wrapper)
     return served(stream, Reflect.apply(listener, this, [stream, ...rest]))
   }
@@ -61,38 +72,26 @@ function servingOnce (emitter, listener) {
   return wrapper
 }
 
-function served (stream, result) {
-  return isPromise(result) ? serve(stream, result) : result
-}
-
-function isPromise (value) {
-  return typeof value === 'object' && value !== null && typeof value.then === 'function'
-}
-
 // What Connection and MuxClient do beside EventEmitter. `connectionOf` gives the connection of an emitter.
 function installOn (prototype, EventEmitter, connectionOf) {
-  const add = (method) => function (event, listener) {
+  const { on, prependListener, once, prependOnceListener } = EventEmitter.prototype
+  const add = (method, replace) => function (event, listener) {
     if (event !== 'stream' || typeof listener !== 'function') return Reflect.apply(method, this, [event, listener])
-    Reflect.apply(method, this, [event, serving(listener)])
+    Reflect.apply(method, this, [event, replace(this, listener)])
     const connection = connectionOf(this)
     if (connection !== undefined) listenerAdded(connection)
     return this
   }
-  const once = (name) => {
-    const method = EventEmitter.prototype[name]
-    return function (event, listener) {
-      if (event === 'stream' && typeof listener === 'function') {
-        return name === 'once' ? this.on(event, servingOnce(this, listener))
-          : this.prependListener(event, servingOnce(this, listener))
-      }
-      return Reflect.apply(method, this, [event, listener])
-    }
+  // Node's own once() adds by way of on().
+  const addOnce = (method, adding) => function (event, listener) {
+    if (event !== 'stream' || !types.isAsyncFunction(listener)) return Reflect.apply(method, this, [event, listener])
+    return Reflect.apply(adding, this, [event, listener])
   }
   const methods = {
-    on: add(EventEmitter.prototype.on),
-    prependListener: add(EventEmitter.prototype.prependListener),
-    once: once('once'),
-    prependOnceListener: once('prependOnceListener')
+    on: add(on, (emitter, listener) => serving(listener)),
+    prependListener: add(prependListener, (emitter, listener) => serving(listener)),
+    once: addOnce(once, add(on, servingOnce)),
+    prependOnceListener: addOnce(prependOnceListener, add(prependListener, servingOnce))
   }
   methods.addListener = methods.on
   for (const [name, value] of Object.entries(methods)) {

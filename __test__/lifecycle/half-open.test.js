@@ -176,6 +176,15 @@ test('who answers in data listeners need not end, as with a socket', async (t) =
   await closed
 })
 
+test('a stream whose data was thrown away, and that nobody listens to, ends after a while', async (t) => {
+  const { con, client } = await connectPair(t)
+  const { creator, acceptor } = await openPair(client, con)
+  acceptor.resume()
+  const ended = nextEvent(creator.resume(), 'end')
+  creator.end()
+  await ended
+})
+
 test('an answer that comes when nobody reads is lost aloud, and is no uncaught error', async (t) => {
   const warned = nextEvent(process, 'warning')
   const { con, client } = await connectPair(t)

@@ -8,7 +8,7 @@ const assert = require('node:assert/strict')
 const { once } = require('node:events')
 const { finished } = require('node:stream/promises')
 const { connectPair, openPair } = require('../support/mux.js')
-const { collect, eventually, nextEvent, turn, within } = require('../support/events.js')
+const { collect, eventually, nextEvent, turn, uncaught, within } = require('../support/events.js')
 
 const PROTOCOLS = ['auto', 'legacy']
 const both = (options) => ({ server: options, client: options })
@@ -82,14 +82,14 @@ const WAITERS = {
   "'close'": async (stream) => { await once(stream, 'close') },
   'finished()': async (stream) => { await finished(stream) },
   'another stream': async (stream, con) => { if (stream.meta === 0) await once(con, 'stream') },
-  'its end, in a function that only returns the promise': (stream) => once(stream, 'end')
+  'its end, without a word of its own': async (stream) => once(stream, 'end')
 }
 
 for (const [what, waiter] of Object.entries(WAITERS)) {
   test(`an asynchronous listener that waits for ${what} is no deadlock`, async (t) => {
     const { con, client } = await connectPair(t)
     await client.ping()
-    con.on('stream', (stream) => waiter(stream, con))
+    con.on('stream', async (stream) => waiter(stream, con))
     const streams = []
     for (let number = 0; number < 2; number++) {
       streams.push(await within(client.StreamPool.createStream(number), 'the acknowledgement'))
@@ -99,17 +99,75 @@ for (const [what, waiter] of Object.entries(WAITERS)) {
   })
 }
 
-test('refuse() after an await works in any function that returns a promise', async (t) => {
+test('refuse() after an await works in a listener that is called once, too', async (t) => {
   const { con, client } = await connectPair(t)
   await client.ping()
   const judge = async (stream) => {
     await turn()
     stream.refuse(5)
   }
-  con.once('stream', (stream) => judge(stream))
-  await assert.rejects(client.StreamPool.createStream(1), { code: 'ERR_MUX_STREAM_REFUSED', refuseCode: 5 })
-  con.on('stream', (stream) => judge(stream))
-  await assert.rejects(client.StreamPool.createStream(2), { code: 'ERR_MUX_STREAM_REFUSED', refuseCode: 5 })
+  for (const method of ['once', 'prependOnceListener', 'on']) {
+    con[method]('stream', judge)
+    await assert.rejects(client.StreamPool.createStream(1), { code: 'ERR_MUX_STREAM_REFUSED', refuseCode: 5 })
+    con.off('stream', judge)
+    assert.equal(con.listenerCount('stream'), 0)
+  }
+})
+
+for (const listener of [() => {}, async () => {}]) {
+  test(`'stream' listeners are those of any emitter (${listener.constructor.name})`, async (t) => {
+    const { con, client } = await connectPair(t)
+    for (const emitter of [con, client]) {
+      for (const method of ['on', 'once', 'addListener', 'prependListener', 'prependOnceListener']) {
+        const told = []
+        emitter.once('newListener', (event, added) => told.push(added))
+        emitter[method]('stream', listener)
+        assert.deepEqual([...told, ...emitter.listeners('stream')], [listener, listener])
+        assert.equal(emitter.listenerCount('stream', listener), 1)
+        emitter.removeListener('stream', listener)
+        assert.equal(emitter.listenerCount('stream'), 0)
+      }
+    }
+    const controller = new AbortController()
+    const waiting = once(con, 'stream', { signal: controller.signal })
+    controller.abort()
+    await assert.rejects(waiting, { name: 'AbortError' })
+    assert.equal(con.listenerCount('stream'), 0)
+  })
+}
+
+test('a listener that throws for the last stream that waited does not make the connection deaf', async (t) => {
+  const { con, client } = await connectPair(t)
+  await client.StreamPool.createStream('early')
+  const thrown = uncaught()
+  t.after(thrown.stop)
+  const metas = []
+  con.on('stream', (stream) => {
+    metas.push(stream.meta)
+    if (stream.meta === 'early') throw new Error('mine')
+  })
+  await eventually(() => thrown.length === 1, 'the exception')
+  assert.equal(thrown[0].message, 'mine')
+  await client.StreamPool.createStream('late')
+  await eventually(() => metas.length === 2, 'the other one')
+})
+
+test('streams wait as long as a connection lives whose peer has ended its half', async (t) => {
+  const { con, client } = await connectPair(t, both({ allowHalfOpen: true }))
+  await client.ping()
+  const stream = await client.StreamPool.createStream(1)
+  const answer = collect(stream)
+  stream.end(Buffer.from('question'))
+  client.end()
+  await nextEvent(con, 'end')
+  await turn()
+  con.on('stream', (stream) => {
+    stream.resume()
+    stream.write(Buffer.from('part1 '))
+    setImmediate(() => stream.end(Buffer.from('part2')))
+  })
+  assert.equal(String(Buffer.concat((await answer).chunks)), 'part1 part2')
+  con.end()
 })
 
 // What a stream of the peer's can be when native code is done with it and the program has not asked for its end.

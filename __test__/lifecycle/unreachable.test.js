@@ -6,7 +6,8 @@
 const test = require('node:test')
 const assert = require('node:assert/strict')
 const { text } = require('node:stream/consumers')
-const { PassThrough, pipeline } = require('node:stream')
+const { PassThrough, finished, pipeline } = require('node:stream')
+const { isAwaited } = require('../../lib/node-buffer.js')
 const { connectPair, openPair } = require('../support/mux.js')
 const { nextEvent, within, eventually } = require('../support/events.js')
 
@@ -40,6 +41,15 @@ test('a creator that reads sees its end, and leaks no place, beside programs of 
   return Promise.all(Object.entries(CLASSICS).map(([what, classic]) => t.test(what, (t) => endsAll(t, classic))))
 })
 
+// One that nobody holds is behind all others.
+async function untilCollected (con, client) {
+  con.on('stream', (stream) => { stream.on('data', () => {}) })
+  const other = await client.StreamPool.createStream(2)
+  const ended = text(other)
+  other.end()
+  await within(ended, 'the end of the other', 60_000)
+}
+
 // A connection whose weakly known streams have been collected, but for one that the program holds.
 async function withOneHeld (t) {
   const { con, client } = await connectPair(t, { server: { maxIncomingStreams: 2 } })
@@ -52,12 +62,7 @@ async function withOneHeld (t) {
   const asked = nextEvent(acceptor, 'end')
   creator.end(Buffer.from('question'))
   await asked
-  // One that nobody holds is behind it.
-  con.on('stream', (stream) => { stream.on('data', () => {}) })
-  const other = await client.StreamPool.createStream(2)
-  const ended = text(other)
-  other.end()
-  await within(ended, 'the end of the other', 60_000)
+  await untilCollected(con, client)
   return { ...pair, answer, con, client }
 }
 
@@ -86,4 +91,50 @@ test('a half that somebody begins to wait for is told of its end', async (t) => 
   creator.stopSending(7)
   assert.equal((await failed)[0].code, 'ERR_MUX_STREAM_STOPPED')
   await closed
+})
+
+// What a program waits for beside what looks like it waits for nothing.
+const WAITERS = {
+  "'close', beside an onError of its own": (stream, done) => {
+    stream.on('data', () => {}).on('error', function onError () {}).on('close', done)
+  },
+  "'close', beside a pipeline into a function": (stream, done) => {
+    stream.on('close', done)
+    pipeline(stream, async (source) => { for await (const chunk of source) assert.ok(chunk) }, () => {})
+  },
+  'finished(), beside a pipeline into a function': (stream, done) => {
+    pipeline(stream, async (source) => { for await (const chunk of source) assert.ok(chunk) }, () => {})
+    finished(stream, done)
+  },
+  'finished(), beside a pipeline': (stream, done) => {
+    pipeline(stream, new PassThrough().resume(), () => {})
+    finished(stream, done)
+  }
+}
+
+test('a half whose end the program waits for is kept', { concurrency: true }, (t) => {
+  return Promise.all(Object.entries(WAITERS).map(([what, wait]) => t.test(what, async (t) => {
+    const { con, client } = await connectPair(t, { server: { maxIncomingStreams: 2 } })
+    client.on('error', () => {})
+    await client.connection.ping()
+    let told = 0
+    con.once('stream', (stream) => wait(stream, () => told++))
+    const creator = await client.StreamPool.createStream(1)
+    creator.on('data', () => {}).on('error', () => {})
+    creator.end(Buffer.from('one way'))
+    await nextEvent(creator, 'finish')
+    await untilCollected(con, client)
+    assert.equal(creator.destroyed, false)
+    client.destroy()
+    await eventually(() => told === 1, 'the word of its end')
+  })))
+})
+
+test('the listeners of a pipeline are known on this Node', async (t) => {
+  const { con, client } = await connectPair(t)
+  const { acceptor } = await openPair(client, con)
+  pipeline(acceptor, new PassThrough().resume(), () => {})
+  assert.equal(isAwaited(acceptor), false)
+  finished(acceptor, () => {})
+  assert.equal(isAwaited(acceptor), true)
 })

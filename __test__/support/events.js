@@ -104,4 +104,20 @@ async function settled (read, { quiet = 400, ms = DEADLINE } = {}) {
   return last
 }
 
-module.exports = { within, nextEvent, events, collect, collectBytes, take, takeBytes, pause, turn, eventually, settled }
+// The next uncaught exceptions, instead of the end of the process. Reads as a list; `stop` puts things back.
+function uncaught () {
+  const list = []
+  const before = process.listeners('uncaughtException')
+  process.removeAllListeners('uncaughtException')
+  const listener = (error) => list.push(error)
+  process.on('uncaughtException', listener)
+  list.stop = () => {
+    process.removeListener('uncaughtException', listener)
+    for (const each of before) process.on('uncaughtException', each)
+  }
+  return list
+}
+
+module.exports = {
+  within, nextEvent, events, collect, collectBytes, take, takeBytes, pause, turn, eventually, settled, uncaught
+}

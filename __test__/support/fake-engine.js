@@ -4,6 +4,7 @@
 // flushed. Required before anything of lib/ that loads the addon.
 
 const Module = require('node:module')
+const { uncaught } = require('./events.js')
 
 const HEAD = 12
 const WORDS = 5
@@ -143,20 +144,6 @@ function connected (options = {}) {
   fake.wake()
   fake.take()
   return { client, con: client.connection, fake, number }
-}
-
-// The next uncaught exceptions, instead of the end of the process. Reads as a list; `stop` puts things back.
-function uncaught () {
-  const list = []
-  const before = process.listeners('uncaughtException')
-  process.removeAllListeners('uncaughtException')
-  const listener = (error) => list.push(error)
-  process.on('uncaughtException', listener)
-  list.stop = () => {
-    process.removeListener('uncaughtException', listener)
-    for (const each of before) process.on('uncaughtException', each)
-  }
-  return list
 }
 
 module.exports = { ADDRESSES, Engine, connected, uncaught }
