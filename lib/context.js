@@ -86,4 +86,11 @@ function once (emitter, event, fn) {
 // Requiring this file is the earliest moment we have: what runs on behalf of nobody runs in the context of that.
 const root = new AsyncResource('MUX')
 
-module.exports = { bind, capture, emit, once, root, run }
+/**
+ * A timer that keeps no process alive and belongs to nobody: the context of whoever comes by would leak into the events.
+ */
+function later (ms, fn, argument) {
+  return root.runInAsyncScope(setTimeout, undefined, fn, ms, argument).unref()
+}
+
+module.exports = { bind, capture, emit, later, once, root, run }

@@ -34,16 +34,17 @@ const USED = 64 // an accepted stream, and the program has written to it
 const END_EMITTED = 128 // 'end' was emitted
 const CLOSED = 256 // native code is done with it
 const RESTED = 512 // its unused half has waited for the program for a while
-const HEEDED = 2048 // listened to for what comes, or for its end, at any time
 const WEAK = 1024 // the connection knows it only weakly: unreachable.js
+const HEEDED = 2048 // listened to for what comes, or for its end, at any time
+
+// How long something is kept for a program that may be looking something up: a half that nobody has used while nobody ever
+// listened (who only threw the data away has most likely nothing to say), and, behind the end of the connection, what nobody
+// has asked for.
+const PATIENCE = 2000 // ms
 
 function isUsed (stream) { return (stream._bits & USED) !== 0 }
 
 function isOpen (stream) { return stream._out >= WRITING && !stream.destroyed }
-
-// How long a half stays open that nobody has used while nobody ever listened: a program that only threw the data away has most
-// likely nothing to say, but it may be looking something up.
-const PATIENCE = 2000 // ms
 
 // Whether something that can react to the stream is attached to it.
 function isListenedTo (stream) {
@@ -98,10 +99,7 @@ function consider (stream) {
   if ((stream._bits & PEER_END_SEEN) === 0 || !isOpen(stream)) return
   if (isDue(stream)) return void process.nextTick(endIfDue, stream)
   stream._connection._halfWaits()
-  if (wasThrownAway(stream)) {
-    // Outside of any context: that of whoever comes by would leak into the events.
-    context.root.runInAsyncScope(setTimeout, undefined, lostPatience, PATIENCE, stream).unref()
-  }
+  if (wasThrownAway(stream)) context.later(PATIENCE, lostPatience, stream)
 }
 
 function wasThrownAway (stream) {
@@ -198,6 +196,6 @@ function tellUnread () {
 }
 
 module.exports = {
-  CLOSED, CUT, ECHO, END_EMITTED, HEEDED, RESTED, UNHEARD, USED, WEAK,
+  CLOSED, CUT, ECHO, END_EMITTED, HEEDED, PATIENCE, RESTED, UNHEARD, USED, WEAK,
   awaitsProgram, consider, onUnread, openerFinished, peerEndSeen, serve, tooLate
 }

@@ -37,7 +37,7 @@ class IdleTimer {
   _arm (left) {
     const ms = Math.ceil(Math.min(left, this._ms / LOOKS))
     // Outside any context: that of whoever caused the traffic would leak into the event.
-    this._timer = context.root.runInAsyncScope(setTimeout, undefined, onIdle, ms, this).unref()
+    this._timer = context.later(ms, onIdle, this)
   }
 }
 

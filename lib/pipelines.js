@@ -9,9 +9,9 @@ const { PassThrough, pipeline } = require('node:stream')
 
 const EVENTS = ['error', 'finish', 'close']
 
-// How often each code is there, by event; and the 'error' listener that is there once for a pipeline, and never otherwise.
-const sample = leftovers()
-const mark = [...sample.error].find(([, count]) => count === 1)?.[0]
+// How often each code is there, by event, and `mark`, the 'error' listener that is there once for a pipeline, and never
+// otherwise. Taken when it is first asked for.
+let sample = null
 
 function leftovers () {
   const source = new PassThrough()
@@ -20,6 +20,7 @@ function leftovers () {
   const found = Object.fromEntries(EVENTS.map((event) => [event, byCode(source.listeners(event))]))
   source.destroy()
   sink.destroy()
+  found.mark = [...found.error].find(([, count]) => count === 1)?.[0]
   return found
 }
 
@@ -37,7 +38,8 @@ function byCode (listeners) {
  * leaves one finished() more than one into a function.
  */
 function areLeftovers (stream, event, listeners, pipes) {
-  const pipelines = byCode(stream.listeners('error')).get(mark) ?? 0
+  sample ??= leftovers()
+  const pipelines = byCode(stream.listeners('error')).get(sample.mark) ?? 0
   for (const [code, count] of byCode(listeners)) {
     const ofOne = sample[event].get(code) ?? 0
     if (count > (ofOne > 1 ? pipelines + Math.min(pipelines, pipes) : ofOne * pipelines)) return false

@@ -293,12 +293,12 @@ class Reader extends Duplex {
 
   // Perhaps nobody waited for its end before: from here on it is to be told of it.
   _listened () {
-    if ((this._bits & WEAK) !== 0) keep(this)
+    keep(this)
     if ((this._bits & CLOSED) !== 0 && !this.destroyed) this._connection._outlives(this)
   }
 
   _claim () {
-    if ((this._bits & WEAK) !== 0) keep(this)
+    keep(this)
     this._in = CLAIMED
     this._accept()
     const early = this._early

@@ -21,9 +21,9 @@ class StreamTable {
 
   get live () { return this.localLive + this.remoteLive }
 
-  at (handle) {
-    return (handle & 1) === 0 ? this.local[handle >>> 1] : this.remote[handle >>> 1]
-  }
+  at (handle) { return this._side(handle)[handle >>> 1] }
+
+  _side (handle) { return (handle & 1) === 0 ? this.local : this.remote }
 
   /** @returns {number} the handle of a new stream of ours. */
   take (entry) {
@@ -34,25 +34,20 @@ class StreamTable {
   }
 
   set (handle, entry) {
-    if ((handle & 1) === 0) {
-      this.local[handle >>> 1] = entry
-    } else {
-      this.remote[handle >>> 1] = entry
-      this.remoteLive++
-    }
+    this.replace(handle, entry)
+    if ((handle & 1) === 1) this.remoteLive++
   }
 
   /** Puts another entry in the place of one. */
   replace (handle, entry) {
-    const table = (handle & 1) === 0 ? this.local : this.remote
-    table[handle >>> 1] = entry
+    this._side(handle)[handle >>> 1] = entry
   }
 
   /** Frees the handle. @returns what was behind it. */
   remove (handle) {
     const slot = handle >>> 1
     const own = (handle & 1) === 0
-    const table = own ? this.local : this.remote
+    const table = this._side(handle)
     const entry = table[slot]
     table[slot] = undefined
     if (own && entry !== undefined) this.free.push(slot)

@@ -20,7 +20,7 @@ const { data: sendData, op } = engine
 
 const EMPTY = Buffer.alloc(0)
 
-const { CUT, ECHO, USED, WEAK } = halfOpen
+const { CUT, ECHO, USED } = halfOpen
 
 // Of _drain: write() has said false since the last 'drain'; the connection has the stream on its list of those to tell.
 const OWED = 1
@@ -71,7 +71,7 @@ class Writer extends Reader {
       return true
     }
     if ((this._bits & USED) === 0 && (this._number & 1) === 1) {
-      if ((this._bits & WEAK) !== 0) keep(this)
+      keep(this)
       this._accept()
       this._bits |= USED | ECHO
       if (this._out === ANSWERING) this._out = WRITING
@@ -153,7 +153,7 @@ class Writer extends Reader {
       if (done !== undefined) process.nextTick(done)
       return this
     }
-    if ((this._bits & WEAK) !== 0) keep(this)
+    keep(this)
     const isPlain = value === undefined || value === null
     if (this._out >= WRITING) {
       // A half that was never used has nothing to lose, and nothing to wait for.

@@ -33,13 +33,10 @@ const CREATED_BYTES = { ...CREATED, readableObjectMode: false }
 // What the peer of a stream that was destroyed with an error is told, where the error does not say: any code but 0.
 const FAILED = 1
 
-const { CLOSED, UNHEARD, WEAK } = halfOpen
+const { CLOSED, PATIENCE, UNHEARD } = halfOpen
 
 // How long an asynchronous listener may think about refusing a stream before its opener learns that the stream is open.
 const DECISION = 1000 // ms
-
-// How long what nobody has asked for stays behind the end of the connection: whoever is looking something up may still come.
-const PATIENCE = 2000 // ms
 
 class MuxStream extends Writer {
   /** @param {boolean} isWhole whether the wire has both directions on a stream */
@@ -84,7 +81,7 @@ class MuxStream extends Writer {
 
   get meta () {
     if (this._isText) {
-      if ((this._bits & WEAK) !== 0) keep(this)
+      keep(this)
       this._isText = false
       this._meta = parseMeta(this, this._meta)
     }
@@ -151,12 +148,12 @@ class MuxStream extends Writer {
     if (connection._canSend()) engine.put(op.ACCEPT, connection._number, this._number, 0)
   }
 
-  /** The 'stream' event is over. A listener that returned a promise may still refuse the stream. */
+  /** The 'stream' event is over. An asynchronous listener may still refuse the stream. */
   _onAnnounced () {
     const mayRefuse = this._serving > 0 && this._halves === BOTH && !this._awaitsOpener()
     if (!mayRefuse) this._accept()
     // Whatever else the listener waits for may be up to the opener, too.
-    else if (!this._acked) this._unaccepted = context.root.runInAsyncScope(setTimeout, undefined, accept, DECISION, this).unref()
+    else if (!this._acked) this._unaccepted = context.later(DECISION, accept, this)
     if (this._halves === READS && this._in === NO_READS && !this._peerEnded) {
       this._connection._command(op.DISCARD, this._number, 0)
     }
@@ -270,13 +267,13 @@ class MuxStream extends Writer {
     else if (this._in !== CLAIMED || this.readableEnded) this._close()
   }
 
-  // It waits for a 'stream' listener, which may still come; what has much to keep is not kept for that.
+  // A 'stream' listener may still come for it. A stream with much to keep does not wait for one.
   _endUnheard (reason, isOver) {
     this._cut = reason
     if (!isOver) return
     const bytes = this._early === null ? 0 : this._early.bytes
     if (bytes > this._connection._settings.unclaimedLimit) dropUnheard(this)
-    else context.root.runInAsyncScope(setTimeout, undefined, dropUnheard, PATIENCE, this).unref()
+    else context.later(PATIENCE, dropUnheard, this)
   }
 
   /** A 'stream' listener has come, perhaps behind the end of the connection. */
@@ -286,7 +283,7 @@ class MuxStream extends Writer {
   _endLeft () {
     if (this.listenerCount('end') > 0) return void setImmediate(dropLeft, this)
     if (this._isUnread()) return this._close()
-    context.root.runInAsyncScope(setTimeout, undefined, dropLeft, PATIENCE, this).unref()
+    context.later(PATIENCE, dropLeft, this)
   }
 
   _cutOff (reason) {
@@ -296,7 +293,7 @@ class MuxStream extends Writer {
   }
 
   _destroy (error, done) {
-    if ((this._bits & WEAK) !== 0) keep(this)
+    keep(this)
     if (this._halves === BOTH) this._endBoth(error)
     else this._endHalf()
     this._in = NO_READS

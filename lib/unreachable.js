@@ -82,7 +82,7 @@ const registry = new FinalizationRegistry((entry) => entry._end())
 /** A half of the connection waits for its program. */
 function watch (connection) {
   if (connection._sweep !== null) return
-  connection._sweep = context.root.runInAsyncScope(setTimeout, undefined, sweep, PERIOD, connection).unref()
+  connection._sweep = context.later(PERIOD, sweep, connection)
 }
 
 function sweep (connection) {
@@ -91,14 +91,13 @@ function sweep (connection) {
   const { remote } = connection._streams
   let waiting = 0
   let weak = 0
-  for (let slot = 0; slot < remote.length; slot++) {
-    const entry = remote[slot]
+  for (const entry of remote) {
     if (entry instanceof Unreachable) weak++
     else if (entry !== undefined && halfOpen.awaitsProgram(entry)) {
       waiting++
       if ((entry._bits & RESTED) === 0) entry._bits |= RESTED
       else if (!isAwaited(entry)) {
-        weaken(entry, remote, slot)
+        weaken(entry)
         weak++
       }
     }
@@ -107,15 +106,16 @@ function sweep (connection) {
   if (waiting + weak > 0) watch(connection)
 }
 
-function weaken (stream, table, slot) {
+function weaken (stream) {
   const entry = new Unreachable(stream)
-  table[slot] = entry
+  stream._connection._streams.replace(stream._number, entry)
   stream._bits |= WEAK
   registry.register(stream, entry, entry)
 }
 
 /** The program has the stream, and does something with it. */
 function keep (stream) {
+  if ((stream._bits & WEAK) === 0) return
   stream._bits &= ~(WEAK | RESTED)
   const entry = stream._connection._stream(stream._number)
   if (!(entry instanceof Unreachable) || entry.stream !== stream) return
