@@ -17,8 +17,8 @@ const GAP: usize = 64;
 /// meanwhile waits behind it, whoever's turn it would be.
 const CALL: usize = 256 << 10;
 
-/// The same for a connection that is alone, as much as the application does before it lets other I/O run. Its answers leave
-/// after each call, and more calls would make as many more sends of them.
+/// Work handed over in one call for a connection that is alone, as much as the application does before it lets other I/O run.
+/// Its answers leave after each call, and more calls would make as many more sends of them.
 const CALL_ALONE: usize = 1 << 20;
 
 /// What the application has taken from the queue and not been handed yet.

@@ -80,8 +80,8 @@ pub async fn end(
         Some(Farewell::WhenKnown(mut session, rest)) => {
             let waiting = wait_for_peer(&socket, readiness, &mut session);
             match tokio::time::timeout(LINGER, waiting).await {
-                Ok(Ok(readiness)) => (Some(readiness), rest_of(&mut session, rest)),
-                // It never said, or nothing that can be answered.
+                Ok(Ok(readiness)) => (Some(readiness), rest_of(&mut session, rest, &mut Nobody)),
+                // The peer never said what it speaks, or speaks nothing that has a close.
                 _ => return,
             }
         }
@@ -96,10 +96,10 @@ pub async fn end(
     let _ = tokio::time::timeout(LINGER, linger(&socket, readiness, rest, ended)).await;
 }
 
-/// What is still to be sent when the application is gone.
+/// What a connection still has to send when its application is gone.
 enum Farewell {
     Rest(VecDeque<Transmit>),
-    /// The same, and a code, once it is known whether the peer can be told one.
+    /// Bytes, and behind them a code, once it is known whether the peer can be told one.
     WhenKnown(Box<Session>, VecDeque<Transmit>),
 }
 
@@ -111,8 +111,12 @@ impl Sink for Nobody {
 }
 
 /// Everything that a session has to send, behind `rest`.
-fn rest_of(session: &mut Session, mut rest: VecDeque<Transmit>) -> VecDeque<Transmit> {
-    rest.extend(std::iter::from_fn(|| session.take_rest(&mut Nobody)));
+fn rest_of<S: Sink>(
+    session: &mut Session,
+    mut rest: VecDeque<Transmit>,
+    sink: &mut S,
+) -> VecDeque<Transmit> {
+    rest.extend(std::iter::from_fn(|| session.take_rest(sink)));
     rest
 }
 
@@ -202,7 +206,7 @@ fn say_farewell(
         return (failure, None);
     } else if !write_ended && !inner.in_flight.is_empty() {
         rest.push_back(std::mem::take(&mut inner.in_flight));
-        rest.extend(std::iter::from_fn(|| inner.session.take_rest(collector)));
+        rest = rest_of(&mut inner.session, rest, collector);
     }
     (failure, Some(Farewell::Rest(rest)))
 }

@@ -258,7 +258,7 @@ async fn accept(
             Ok(socket) => {
                 failing = false;
                 if let Some(socket) = socket {
-                    start(engine, server, socket, (&announced, &quotas), options);
+                    start(engine, server, socket, &announced, &quotas, options);
                 }
             }
             Err(_) if closing.is_set.load(Ordering::SeqCst) => return,
@@ -281,7 +281,8 @@ fn start(
     engine: &Arc<Engine>,
     server: u32,
     socket: Transport,
-    (announced, quotas): (&Arc<Flow>, &Arc<Mutex<Quotas>>),
+    announced: &Arc<Flow>,
+    quotas: &Arc<Mutex<Quotas>>,
     options: &ConnectionOptions,
 ) {
     // It fails only for a socket that is gone already, which the first read tells.
