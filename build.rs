@@ -1,6 +1,9 @@
-//! Sets the linker up for an addon. Without the `binding` feature there is nothing to set up.
+//! Makes Rust of `lib/boundary.json` for `src/driver/boundary.rs`, and sets the linker up for an addon. `proto` alone
+//! needs neither.
 
 fn main() {
+    #[cfg(feature = "driver")]
+    boundary::write();
     #[cfg(feature = "binding")]
     {
         napi_build::setup();
@@ -8,5 +11,298 @@ fn main() {
         if std::env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux") {
             println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
         }
+    }
+}
+
+/// The table of what crosses the boundary, and the Rust that is made of it.
+#[cfg(feature = "driver")]
+mod boundary {
+    use serde::Deserialize;
+    use std::path::Path;
+
+    const TABLE: &str = "lib/boundary.json";
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Table {
+        sizes: Vec<Constant>,
+        words: Vec<Constant>,
+        commands: Vec<Command>,
+        records: Vec<Record>,
+        summary: Vec<Name>,
+        wires: Vec<Name>,
+        peers: Vec<Name>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Constant {
+        name: String,
+        value: u32,
+        doc: String,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Name {
+        name: String,
+        doc: String,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Command {
+        number: u8,
+        name: String,
+        stream: Option<Stream>,
+        argument: Option<String>,
+        payload: Option<Payload>,
+        #[serde(default)]
+        overtakes: bool,
+        #[serde(default)]
+        acknowledges: bool,
+        doc: String,
+    }
+
+    /// Records are put together by hand: of the table only their numbers become Rust.
+    #[derive(Deserialize)]
+    struct Record {
+        number: u8,
+        name: String,
+        doc: String,
+    }
+
+    #[derive(Deserialize)]
+    enum Stream {
+        #[serde(rename = "one")]
+        One,
+        #[serde(rename = "one or all")]
+        OneOrAll,
+    }
+
+    #[derive(Deserialize)]
+    enum Payload {
+        #[serde(rename = "bytes")]
+        Bytes,
+        #[serde(rename = "json")]
+        Json,
+        #[serde(rename = "code")]
+        Code,
+        #[serde(rename = "code and text")]
+        CodeAndText,
+    }
+
+    impl Command {
+        /// `END_VALUE` as the name of a variant: `EndValue`.
+        fn variant(&self) -> String {
+            let words = self.name.split('_');
+            words
+                .map(|word| word[..1].to_owned() + &word[1..].to_lowercase())
+                .collect()
+        }
+
+        /// What the variant holds: each value's type, and how it is found.
+        fn fields(&self) -> Vec<(&str, &str)> {
+            assert!(
+                self.argument.is_none() || self.payload.is_none(),
+                "{}: the third word of a command is a number or a payload's length",
+                self.name
+            );
+            let mut fields = Vec::new();
+            fields.extend(self.stream.as_ref().map(|stream| match stream {
+                Stream::One => ("Handle", "stream"),
+                Stream::OneOrAll => ("Option<Handle>", "one_or_all(stream)"),
+            }));
+            fields.extend(self.argument.as_ref().map(|_| ("u32", "argument")));
+            match self.payload {
+                Some(Payload::Bytes | Payload::Json) => fields.push(("&'a [u8]", "payload")),
+                Some(Payload::Code) => fields.push(("u64", "code(payload)?.0")),
+                Some(Payload::CodeAndText) => fields.extend([
+                    ("u64", "code(payload)?.0"),
+                    ("&'a str", "text(code(payload)?.1)"),
+                ]),
+                None => {}
+            }
+            fields
+        }
+
+        /// A variant, or an expression that makes one.
+        fn with(&self, values: impl Fn(&(&str, &str)) -> String) -> String {
+            let values: Vec<_> = self.fields().iter().map(values).collect();
+            match values.is_empty() {
+                true => self.variant(),
+                false => format!("{}({})", self.variant(), values.join(", ")),
+            }
+        }
+    }
+
+    pub fn write() {
+        println!("cargo:rerun-if-changed={TABLE}");
+        println!("cargo:rerun-if-changed=build.rs");
+        let table = std::fs::read(TABLE).expect("the package holds lib/boundary.json");
+        let table: Table =
+            serde_json::from_slice(&table).unwrap_or_else(|error| panic!("{TABLE}: {error}"));
+        let parts = [
+            format!("// Made of {TABLE} by build.rs.\n"),
+            constants("usize", &table.sizes),
+            constants("u32", &table.words),
+            numbers(&table),
+            summary(&table.summary),
+            command(&table.commands),
+            decoder(&table.commands),
+        ];
+        let folder = std::env::var_os("OUT_DIR").expect("cargo says where");
+        let file = Path::new(&folder).join("boundary.rs");
+        std::fs::write(file, parts.join("\n")).expect("the folder is ours");
+    }
+
+    /// Text of one line for each of `rows`, or several.
+    fn each<T>(rows: &[T], line: impl Fn(&T) -> String) -> String {
+        rows.iter().map(line).collect()
+    }
+
+    fn constants(kind: &str, rows: &[Constant]) -> String {
+        each(rows, |Constant { name, value, doc }| {
+            format!("/// {doc}\npub const {name}: {kind} = {value};\n")
+        })
+    }
+
+    /// The modules of numbers that have a name each.
+    fn numbers(table: &Table) -> String {
+        let module = |doc: &str, name: &str, rows: Vec<(&str, u32, &str)>| {
+            let rows = each(&rows, |(name, value, doc)| {
+                format!("    /// {doc}\n    pub const {name}: u32 = {value};\n")
+            });
+            format!("/// {doc}\npub mod {name} {{\n{rows}}}\n")
+        };
+        let commands = table.commands.iter();
+        let records = table.records.iter();
+        let wires = table.wires.iter().enumerate();
+        let peers = table.peers.iter().enumerate();
+        [
+            module(
+                "The numbers of the commands.",
+                "op",
+                commands
+                    .map(|it| (&*it.name, it.number.into(), &*it.doc))
+                    .collect(),
+            ),
+            module(
+                "The kinds of records.",
+                "kind",
+                records
+                    .map(|it| (&*it.name, it.number.into(), &*it.doc))
+                    .collect(),
+            ),
+            module(
+                "The bits that say which wires are in use.",
+                "wires",
+                wires
+                    .map(|(bit, it)| (&*it.name, 1 << bit, &*it.doc))
+                    .collect(),
+            ),
+            module(
+                "What the peer is.",
+                "peers",
+                peers
+                    .map(|(number, it)| (&*it.name, number as u32, &*it.doc))
+                    .collect(),
+            ),
+        ]
+        .join("\n")
+    }
+
+    fn summary(words: &[Name]) -> String {
+        let fields = each(words, |Name { name, doc }| {
+            format!("    /// {doc}\n    pub {}: u32,\n", name.to_lowercase())
+        });
+        let values = each(words, |Name { name, .. }| {
+            format!("            self.{},\n", name.to_lowercase())
+        });
+        let count = words.len();
+        format!(
+            "/// The words behind the records that sum up a drain.
+pub struct Summary {{
+{fields}}}
+
+impl Summary {{
+    /// How many words they are.
+    pub const WORDS: usize = {count};
+
+    /// The words in their order.
+    pub fn words(&self) -> [u32; Self::WORDS] {{
+        [
+{values}        ]
+    }}
+}}
+"
+        )
+    }
+
+    fn command(commands: &[Command]) -> String {
+        let variants = each(commands, |command| {
+            let variant = command.with(|(kind, _)| (*kind).into());
+            format!("    /// {}\n    {variant},\n", command.doc)
+        });
+        let any = |is: fn(&&Command) -> bool| {
+            let names = commands.iter().filter(is);
+            let names = names.map(|command| format!("Self::{}", command.with(|_| "_".into())));
+            names.collect::<Vec<_>>().join("\n                | ")
+        };
+        let acknowledging = any(|command| command.acknowledges);
+        let overtaking = any(|command| command.overtakes);
+        format!(
+            "/// One command to one connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command<'a> {{
+{variants}}}
+
+impl Command<'_> {{
+    /// Whether it answers an open of the peer's.
+    pub fn is_acknowledgement(&self) -> bool {{
+        matches!(
+            self,
+            {acknowledging}
+        )
+    }}
+
+    /// Whether it must keep its place among what is sent. The others concern reading, or go ahead of what is queued, and
+    /// must not wait for a peer that does not read: both would wait for ever.
+    pub fn is_ordered(&self) -> bool {{
+        !matches!(
+            self,
+            {overtaking}
+        )
+    }}
+}}
+"
+        )
+    }
+
+    fn decoder(commands: &[Command]) -> String {
+        let with_payload = commands.iter().filter(|command| command.payload.is_some());
+        let with_payload: Vec<_> = with_payload
+            .map(|command| format!("op::{}", command.name))
+            .collect();
+        let with_payload = with_payload.join(" | ");
+        let arms = each(commands, |command| {
+            let found = command.with(|(_, found)| (*found).into());
+            format!("        op::{} => Command::{found},\n", command.name)
+        });
+        format!(
+            "/// Whether the third word of a command is the length of a payload.
+pub fn has_payload(number: u32) -> bool {{
+    matches!(number, {with_payload})
+}}
+
+/// What a command says that does not send data. By itself, since nearly all do, and are found the faster.
+#[inline(never)]
+pub fn not_data(number: u32, stream: Handle, argument: u32, payload: &[u8]) -> Option<Command<'_>> {{
+    Some(match number {{
+{arms}        _ => return None,
+    }})
+}}
+"
+        )
     }
 }

@@ -7,6 +7,7 @@ const assert = require('node:assert/strict')
 const dns = require('node:dns')
 const { inherits } = require('node:util')
 const { ADDRESSES, Engine, connected } = require('./support/fake-engine.js')
+const { kind, op } = require('../lib/boundary.js')
 const { MuxClient } = require('../lib/client.js')
 const { nextEvent, turn } = require('./support/events.js')
 
@@ -135,7 +136,7 @@ test('streams are announced on the connection and on the client, and wait where 
   const { client, con, fake, number } = connected()
   const heard = []
   const announce = (handle) => {
-    fake.push(3, number, handle, '1', handle)
+    fake.push(kind.STREAM, number, handle, '1', handle)
     fake.wake()
   }
   announce(1)
@@ -149,7 +150,7 @@ test('streams are announced on the connection and on the client, and wait where 
   await turn()
   assert.deepEqual(heard, ['connection', 'client', 'connection', 'client', 'connection', 'client'])
   assert.equal(con.stats().discardedStreams, 0)
-  assert.equal(fake.take(5).length, 3)
+  assert.equal(fake.take(op.ACCEPT).length, 3)
 })
 
 test('a signal destroys the client with an AbortError', async () => {
@@ -173,8 +174,8 @@ test('a client that connected lets its signal go at the close', async () => {
   assert.equal(listening, 1)
   const fake = Engine.last
   const number = fake.next++
-  fake.push(17, number, 0, ADDRESSES)
-  fake.push(20, number, 0, '{}')
+  fake.push(kind.CONNECTED, number, 0, ADDRESSES)
+  fake.push(kind.CONN_CLOSE, number, 0, '{}')
   fake.wake()
   await nextEvent(client, 'close')
   assert.equal(listening, 0)

@@ -7,11 +7,13 @@ const assert = require('node:assert/strict')
 const { AsyncLocalStorage } = require('node:async_hooks')
 const { ADDRESSES, Engine, connected } = require('./support/fake-engine.js')
 const { acceptor, connection, creator, kind, log } = require('./support/qmux.js')
+const { wires } = require('../lib/boundary.js')
 const engine = require('../lib/engine.js')
 const { MuxClient } = require('../lib/client.js')
 const { nextEvent, turn } = require('./support/events.js')
 
 const { op } = engine
+const { SENDS, RECEIVES, FOREIGN } = wires
 
 async function turns (count = 4) {
   for (let index = 0; index < count; index++) await turn()
@@ -23,16 +25,16 @@ test.beforeEach(() => turns())
 
 test('protocol is qmux once both directions have switched, and stays so', () => {
   const { con, fake, number } = connected()
-  const wires = (bits) => {
+  const speaking = (bits) => {
     fake.push(kind.WIRES, number, 0, '', bits)
     fake.wake()
     return [con.protocol, con.stats().protocol, con.stats().peer]
   }
   assert.equal(con.protocol, 'legacy')
-  assert.deepEqual(wires(1), ['legacy', 'legacy', 'undecided'])
-  assert.deepEqual(wires(2), ['legacy', 'legacy', 'undecided'])
-  assert.deepEqual(wires(3), ['qmux', 'qmux', 'undecided'])
-  assert.deepEqual(wires(7), ['qmux', 'qmux', 'foreign'])
+  assert.deepEqual(speaking(SENDS), ['legacy', 'legacy', 'undecided'])
+  assert.deepEqual(speaking(RECEIVES), ['legacy', 'legacy', 'undecided'])
+  assert.deepEqual(speaking(SENDS | RECEIVES), ['qmux', 'qmux', 'undecided'])
+  assert.deepEqual(speaking(SENDS | RECEIVES | FOREIGN), ['qmux', 'qmux', 'foreign'])
   con.destroy()
   assert.equal(con.protocol, 'qmux')
 })
@@ -45,11 +47,11 @@ test('protocol: qmux is that from the start', () => {
 })
 
 test('a stream has both halves as soon as this end sends QMux', () => {
-  for (const [wires, halves] of [[0, 1], [2, 1], [1, 3], [3, 3]]) {
+  for (const [bits, halves] of [[0, 1], [RECEIVES, 1], [SENDS, 3], [SENDS | RECEIVES, 3]]) {
     const { client, fake, number } = connected()
     let stream
     client.on('stream', (announced) => { stream = announced })
-    fake.push(kind.WIRES, number, 0, '', wires)
+    fake.push(kind.WIRES, number, 0, '', bits)
     fake.push(kind.STREAM, number, 1, '1', 1)
     fake.wake()
     assert.equal(stream._halves, halves)
@@ -183,7 +185,7 @@ test('goaway() is said once, also before the connect', () => {
   const client = new MuxClient({ port: 1, host: '127.0.0.1' })
   client._connection.goaway()
   const fake = Engine.last
-  fake.push(17, fake.next++, 0, ADDRESSES)
+  fake.push(kind.CONNECTED, fake.next++, 0, ADDRESSES)
   fake.wake()
   assert.equal(fake.take(op.GOAWAY).length, 1)
 })
@@ -206,8 +208,8 @@ test('ping() waits until the wire is known', async () => {
   engine.flush()
   assert.deepEqual(fake.take(op.PING), [])
   fake.push(kind.PEER, number, 0, '', 1)
-  fake.push(kind.WIRES, number, 0, '', 1)
-  fake.push(kind.WIRES, number, 0, '', 3)
+  fake.push(kind.WIRES, number, 0, '', SENDS)
+  fake.push(kind.WIRES, number, 0, '', SENDS | RECEIVES)
   fake.wake()
   const [{ argument }] = fake.take(op.PING)
   fake.push(kind.PONG, number, 1000, '', argument)
@@ -219,7 +221,7 @@ test('ping() before the connect of protocol qmux goes with it', () => {
   const client = new MuxClient({ port: 1, host: '127.0.0.1', protocol: 'qmux' })
   const fake = Engine.last
   client._connection.ping().catch(() => {})
-  fake.push(17, fake.next++, 0, ADDRESSES)
+  fake.push(kind.CONNECTED, fake.next++, 0, ADDRESSES)
   fake.wake()
   assert.equal(fake.take(op.PING).length, 1)
 })

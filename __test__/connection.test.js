@@ -5,6 +5,7 @@
 const test = require('node:test')
 const assert = require('node:assert/strict')
 const { ADDRESSES, Engine, connected } = require('./support/fake-engine.js')
+const { kind, peers } = require('../lib/boundary.js')
 const engine = require('../lib/engine.js')
 const { MuxClient } = require('../lib/client.js')
 const { turn } = require('./support/events.js')
@@ -22,7 +23,7 @@ test('addresses are there from the connect on, and stay after the close', () => 
   const addresses = () => [con.localAddress, con.localPort, con.remoteAddress, con.remotePort, con.remoteFamily]
   assert.deepEqual(addresses(), ['127.0.0.1', 1, '127.0.0.2', 2, 'IPv4'])
   assert.deepEqual(con.address(), { address: '127.0.0.1', family: 'IPv4', port: 1 })
-  fake.push(20, number, 0, '{}')
+  fake.push(kind.CONN_CLOSE, number, 0, '{}')
   fake.wake()
   assert.deepEqual(addresses(), ['127.0.0.1', 1, '127.0.0.2', 2, 'IPv4'])
 })
@@ -34,7 +35,7 @@ test('readyState follows the connection\'s life', () => {
   const number = fake.next++
   assert.deepEqual([con.readyState, con.connecting, con.pending], ['opening', true, true])
   assert.deepEqual(con.address(), {})
-  fake.push(17, number, 0, ADDRESSES)
+  fake.push(kind.CONNECTED, number, 0, ADDRESSES)
   fake.wake()
   assert.deepEqual([con.readyState, con.connecting], ['open', false])
   con.end()
@@ -45,7 +46,7 @@ test('readyState follows the connection\'s life', () => {
 
 test('bytes are counted after what is encoded was flushed, and stats tell the same', () => {
   const { con, fake } = connected()
-  fake.counts = [100, 250, 50, 2]
+  fake.counts = { read: 100, written: 250, queued: 50, peer: peers.NEW }
   con.StreamPool.createStream(1)
   assert.equal(con.bytesWritten, 250)
   assert.equal(fake.take(op.OPEN).length, 1)
@@ -80,7 +81,7 @@ test('end() half-closes once, behind what was written, and calls back at finish'
   const commands = sent(fake)
   assert.deepEqual(commands.map((command) => command.op), [op.OPEN, op.CONN_END, op.MARK])
   assert.equal(calls, 0)
-  fake.push(8, number, 0, '', commands[2].argument)
+  fake.push(kind.MARK, number, 0, '', commands[2].argument)
   fake.wake()
   assert.equal(calls, 1)
 })
@@ -91,7 +92,7 @@ test('end() before the connect waits for it, behind what was opened', () => {
   const number = fake.next++
   client.StreamPool.createStream(1)
   client.end()
-  fake.push(17, number, 0, ADDRESSES)
+  fake.push(kind.CONNECTED, number, 0, ADDRESSES)
   fake.wake()
   assert.deepEqual(fake.take().map((command) => command.op), [op.OPEN, op.CONN_END, op.MARK])
 })
@@ -119,7 +120,7 @@ test('socket options set before the connect go with it, later ones at once', () 
   assert.deepEqual(options.addresses, [{ address: '127.0.0.9', port: 1 }])
   const { noDelay, keepAlive, keepAliveDelay } = options.connection
   assert.deepEqual([noDelay, keepAlive, keepAliveDelay], [false, true, 1500])
-  fake.push(17, number, 0, ADDRESSES)
+  fake.push(kind.CONNECTED, number, 0, ADDRESSES)
   fake.wake()
   fake.calls.length = 0
   client.connection.setNoDelay().setKeepAlive()
@@ -137,17 +138,17 @@ test('reset is passed on', () => {
 test('what is known of the peer stays known', () => {
   for (const [aux, peer] of [[0, 'old'], [1, 'new']]) {
     const { con, fake, number } = connected()
-    fake.counts = [0, 0, 0, 0]
+    fake.counts = { read: 0, written: 0, queued: 0, peer: peers.UNDECIDED }
     assert.equal(con.stats().peer, 'undecided')
-    fake.push(9, number, 0, '', aux)
+    fake.push(kind.PEER, number, 0, '', aux)
     fake.wake()
     assert.equal(con.stats().peer, peer)
     con.destroy()
     assert.equal(con.stats().peer, peer)
   }
   const { con, fake } = connected()
-  fake.counts = [0, 0, 0, 2]
+  fake.counts = { read: 0, written: 0, queued: 0, peer: peers.NEW }
   assert.equal(con.stats().peer, 'new')
-  fake.counts = [0, 0, 0, 0]
+  fake.counts = { read: 0, written: 0, queued: 0, peer: peers.UNDECIDED }
   assert.equal(con.stats().peer, 'new')
 })

@@ -5,6 +5,7 @@
 const test = require('node:test')
 const assert = require('node:assert/strict')
 const { Engine, uncaught } = require('./support/fake-engine.js')
+const { kind } = require('../lib/boundary.js')
 const engine = require('../lib/engine.js')
 const { turn } = require('./support/events.js')
 
@@ -117,17 +118,17 @@ test('a buffer that fills up in mid-turn is flushed, and what is queued is told 
 
 test('records arrive in order, data beside others', () => {
   const { number, seen } = listener()
-  fake.push(1, number, 3, 'one')
-  fake.push(1, number, 3, 'two')
-  fake.push(6, number, 3)
-  fake.push(1, number, 3, '')
+  fake.push(kind.DATA, number, 3, 'one')
+  fake.push(kind.DATA, number, 3, 'two')
+  fake.push(kind.CLOSED, number, 3)
+  fake.push(kind.DATA, number, 3, '')
   fake.wake()
   assert.deepEqual(seen, ['one', 'two', '6:3', ''])
 })
 
 test('a record too large for the rest of the slab gets one of its own', () => {
   const { number, seen } = listener()
-  for (const length of [10, 100_000, 65536, 3, 2_000_000]) fake.push(1, number, 3, Buffer.alloc(length, 97))
+  for (const length of [10, 100_000, 65536, 3, 2_000_000]) fake.push(kind.DATA, number, 3, Buffer.alloc(length, 97))
   fake.wake()
   assert.deepEqual(seen.map(({ length }) => length), [10, 100_000, 65536, 3, 2_000_000])
 })
@@ -144,10 +145,10 @@ test('what a listener throws is uncaught, the rest of its batch follows in the n
       }
     })
   })
-  for (let index = 0; index < 10; index++) fake.push(1, number, 3, String(index))
+  for (let index = 0; index < 10; index++) fake.push(kind.DATA, number, 3, String(index))
   assert.throws(() => fake.wake(), /no 0/)
   // What comes meanwhile waits for its turn.
-  fake.push(1, number, 3, '10')
+  fake.push(kind.DATA, number, 3, '10')
   fake.wake()
   assert.deepEqual(seen, ['0'])
   for (let count = 0; count < 8; count++) await turn()
@@ -163,19 +164,19 @@ test('what was encoded before a throw is flushed all the same', () => {
       throw new Error('after the answer')
     }
   })
-  fake.push(3, number, 3)
+  fake.push(kind.STREAM, number, 3)
   assert.throws(() => fake.wake(), /after the answer/)
   assert.equal(fake.take(op.ACCEPT).length, 1)
 })
 
 test('a callback ends after a mebibyte of work, and other I/O has its turn before the next', async () => {
   const { number, seen } = listener()
-  for (let index = 0; index < 40; index++) fake.push(1, number, 3, Buffer.alloc(65536, 97))
+  for (let index = 0; index < 40; index++) fake.push(kind.DATA, number, 3, Buffer.alloc(65536, 97))
   fake.wake()
   const first = seen.length
   assert.ok(first >= 16 && first < 40, `${first} of 40`)
   // A signal meanwhile is not lost, and does not jump the queue.
-  fake.push(1, number, 3, 'last')
+  fake.push(kind.DATA, number, 3, 'last')
   fake.wake()
   assert.equal(seen.length, first)
   for (let count = 0; count < 4; count++) await turn()
@@ -185,7 +186,7 @@ test('a callback ends after a mebibyte of work, and other I/O has its turn befor
 
 test('native code knows what a record costs, and other I/O has its turn after so much', async () => {
   const { number, seen } = listener()
-  for (let index = 0; index < 3; index++) fake.push(1, number, 3, 'dear')
+  for (let index = 0; index < 3; index++) fake.push(kind.DATA, number, 3, 'dear')
   fake.workOf = 1024 * 1024
   fake.recordsAtOnce = 1
   fake.wake()
@@ -209,7 +210,7 @@ test('a call of the system for each connection that is answered counts as work, 
     })
   })
   fake.recordsAtOnce = 1
-  for (let count = 0; count < 2; count++) fake.push(1, number, 3, 'ask')
+  for (let count = 0; count < 2; count++) fake.push(kind.DATA, number, 3, 'ask')
   fake.wake()
   assert.equal(calls, 1)
   await turn()
@@ -221,7 +222,7 @@ test('what is sent counts as work, too', async () => {
   const { number, seen } = listener()
   for (let count = 0; count < 20; count++) engine.data(number, 2, Buffer.alloc(60_000))
   engine.flush()
-  for (let count = 0; count < 2; count++) fake.push(1, number, 3, Buffer.alloc(65536, 97))
+  for (let count = 0; count < 2; count++) fake.push(kind.DATA, number, 3, Buffer.alloc(65536, 97))
   fake.wake()
   assert.equal(seen.length, 1)
   await turn()
@@ -239,7 +240,7 @@ test('answers leave after each batch', () => {
       }
     })
   })
-  for (let index = 0; index < 4; index++) fake.push(1, number, 3, Buffer.alloc(60_000))
+  for (let index = 0; index < 4; index++) fake.push(kind.DATA, number, 3, Buffer.alloc(60_000))
   fake.wake()
   assert.deepEqual([...new Set(flushes)].length, 4)
   fake.take()
@@ -252,7 +253,7 @@ test('bytes that were handed out are never written again', () => {
   })
   for (let round = 0; round < 300; round++) {
     const length = 1 + round * 7 % 900
-    for (let index = 0; index < 5; index++) fake.push(1, number, 3, Buffer.alloc(length, round * 5 + index))
+    for (let index = 0; index < 5; index++) fake.push(kind.DATA, number, 3, Buffer.alloc(length, round * 5 + index))
     fake.wake()
   }
   chunks.forEach((chunk, index) => assert.ok(chunk.every((byte) => byte === index % 256), `chunk ${index}`))
@@ -264,7 +265,7 @@ test('tiny batches share a slab', () => {
     _stream: () => ({ _data: (offset, length) => chunks.push(engine.cut(offset, length)) })
   })
   for (let round = 0; round < 100; round++) {
-    fake.push(1, number, 3, 'x')
+    fake.push(kind.DATA, number, 3, 'x')
     fake.wake()
   }
   assert.ok(new Set(chunks.map(({ buffer }) => buffer)).size <= 2)
@@ -276,8 +277,8 @@ test('one message held of each mebibyte received pins no more than 64 KiB', asyn
     _stream: () => ({ _data: (offset, length) => seen.push(length === 64 && engine.cut(offset, length)) })
   })
   for (let index = 0; index < 20; index++) {
-    for (let count = 0; count < 16; count++) fake.push(1, number, 3, Buffer.alloc(65536))
-    fake.push(1, number, 3, Buffer.alloc(64, index))
+    for (let count = 0; count < 16; count++) fake.push(kind.DATA, number, 3, Buffer.alloc(65536))
+    fake.push(kind.DATA, number, 3, Buffer.alloc(64, index))
     fake.wake()
     for (let count = 0; count < 4; count++) await turn()
   }
@@ -293,7 +294,7 @@ test('shared memory cannot be transferred away', () => {
   const { number } = listener({
     _stream: () => ({ _data (offset, length) { chunk = engine.cut(offset, length) } })
   })
-  fake.push(1, number, 3, 'keep')
+  fake.push(kind.DATA, number, 3, 'keep')
   fake.wake()
   try {
     port1.postMessage(chunk, [chunk.buffer])
@@ -305,10 +306,10 @@ test('shared memory cannot be transferred away', () => {
 
 test('an unknown connection is ignored, its end frees its number, one accepted for no server is closed', () => {
   fake.calls.length = 0
-  fake.push(1, 999, 3, 'nobody')
-  fake.push(6, 999, 3)
-  fake.push(20, 999)
-  fake.push(16, 998, 77, '{}')
+  fake.push(kind.DATA, 999, 3, 'nobody')
+  fake.push(kind.CLOSED, 999, 3)
+  fake.push(kind.CONN_CLOSE, 999)
+  fake.push(kind.CONNECTION, 998, 77, '{}')
   fake.wake()
   assert.deepEqual(fake.calls, [['release', 999], ['destroy', 998, false]])
 })
@@ -355,7 +356,7 @@ test('a full batch that left nothing is not asked about again', async () => {
     drains++
     return drain.apply(this, args)
   }
-  for (let count = 0; count < 4096; count++) fake.push(1, number, 0, '')
+  for (let count = 0; count < 4096; count++) fake.push(kind.DATA, number, 0, '')
   fake.wake()
   // Were it to ask again, it might do so in a later turn.
   for (let count = 0; count < 3; count++) await turn()
@@ -367,7 +368,7 @@ test('data counts as traffic of its connection, once per batch', () => {
   let traffic = 0
   const { number } = listener({ _idle: { refresh: () => traffic++ } })
   for (let batch = 1; batch <= 2; batch++) {
-    for (let count = 0; count < 10; count++) fake.push(1, number, 0, 'x')
+    for (let count = 0; count < 10; count++) fake.push(kind.DATA, number, 0, 'x')
     fake.wake()
     assert.equal(traffic, batch)
   }
@@ -377,7 +378,7 @@ test('slabs are lent when long reads ask for them, and replaced once their recor
   const chunks = []
   const connection = listener({ _stream: () => ({ _data: (offset, length) => chunks.push(engine.cut(offset, length)) }) })
   fake.isShort = true
-  fake.push(1, connection.number, 2, 'copied')
+  fake.push(kind.DATA, connection.number, 2, 'copied')
   fake.wake()
   assert.equal(fake.lent.size, 24)
   const first = fake.lent.get(3)
@@ -385,7 +386,7 @@ test('slabs are lent when long reads ask for them, and replaced once their recor
   fake.wake()
   assert.equal(fake.lent.get(3), first, 'more of it is to come')
   fake.inLent = { number: 3, conn: connection.number, stream: 2, payloads: ['one', 'two'], isLast: true }
-  fake.push(1, connection.number, 2, 'copied again')
+  fake.push(kind.DATA, connection.number, 2, 'copied again')
   fake.wake()
   assert.notEqual(fake.lent.get(3), first, 'never lent again')
   assert.equal(fake.lent.size, 24)

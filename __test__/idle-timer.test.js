@@ -5,6 +5,7 @@
 const test = require('node:test')
 const assert = require('node:assert/strict')
 const { connected } = require('./support/fake-engine.js')
+const { kind, peers } = require('../lib/boundary.js')
 const { clock } = require('./support/clock.js')
 const engine = require('../lib/engine.js')
 const { nextEvent } = require('./support/events.js')
@@ -40,13 +41,13 @@ test('the listener given is called once, and is gone when 0 switches the timer o
 test('bytes that moved since count as traffic, though nothing else was seen of them', async () => {
   const { con, fake } = connected()
   const alive = setInterval(() => {}, 1000)
-  fake.counts = [0, 1000, 1000, 0]
+  fake.counts = { read: 0, written: 1000, queued: 1000, peer: peers.UNDECIDED }
   let looks = 0
   const stats = fake.stats
   fake.stats = () => {
     looks++
     // The queue drains through the first three looks.
-    fake.counts = [0, 1000, Math.max(0, 1000 - 300 * looks), 0]
+    fake.counts = { read: 0, written: 1000, queued: Math.max(0, 1000 - 300 * looks), peer: peers.UNDECIDED }
     return stats.call(fake)
   }
   con.setTimeout(3)
@@ -62,7 +63,7 @@ test('records and flushes refresh the timer', () => {
   con.setTimeout(60_000)
   let refreshed = 0
   con._idle.refresh = () => refreshed++
-  fake.push(9, number, 0, '', 1)
+  fake.push(kind.PEER, number, 0, '', 1)
   fake.wake()
   assert.equal(refreshed, 1)
   con.StreamPool.createStream(1)
@@ -74,15 +75,15 @@ test('records and flushes refresh the timer', () => {
 test('timeout comes so long after the last traffic, data included, and no later', (t) => {
   const { con, client, fake, number } = connected()
   client.on('stream', (stream) => stream.resume())
-  fake.push(3, number, 1, '1', 0)
+  fake.push(kind.STREAM, number, 1, '1', 0)
   fake.wake()
   const { advance, now } = clock(t)
   const fired = []
   con.on('timeout', () => fired.push(now()))
   con.setTimeout(200)
   advance(150)
-  fake.counts = [50, 20, 0, 0]
-  fake.push(1, number, 1, 'data')
+  fake.counts = { read: 50, written: 20, queued: 0, peer: peers.UNDECIDED }
+  fake.push(kind.DATA, number, 1, 'data')
   fake.wake()
   advance(199)
   assert.deepEqual(fired, [])
@@ -90,7 +91,7 @@ test('timeout comes so long after the last traffic, data included, and no later'
   assert.deepEqual(fired, [350])
   // It is over until there is traffic again.
   advance(1000)
-  fake.push(1, number, 1, 'data')
+  fake.push(kind.DATA, number, 1, 'data')
   fake.wake()
   advance(1000)
   assert.deepEqual(fired, [350, 1550])
@@ -99,13 +100,13 @@ test('timeout comes so long after the last traffic, data included, and no later'
 
 test('what moved and was not told of is late by a quarter at most', (t) => {
   const { con, fake } = connected()
-  fake.counts = [0, 0, 0, 0] // not those of another test
+  fake.counts = { read: 0, written: 0, queued: 0, peer: peers.UNDECIDED } // not those of another test
   const { advance, now } = clock(t)
   const fired = []
   con.on('timeout', () => fired.push(now()))
   con.setTimeout(200)
   advance(110)
-  fake.counts = [50, 20, 0, 0]
+  fake.counts = { read: 50, written: 20, queued: 0, peer: peers.UNDECIDED }
   advance(2000)
   assert.deepEqual(fired, [350])
   con.setTimeout(0)
@@ -114,7 +115,7 @@ test('what moved and was not told of is late by a quarter at most', (t) => {
 test('the timer ends with the connection', () => {
   const { con, fake, number } = connected()
   con.setTimeout(60_000)
-  fake.push(20, number, 0, '{}')
+  fake.push(kind.CONN_CLOSE, number, 0, '{}')
   fake.wake()
   return nextEvent(con, 'close').then(() => assert.equal(con._idle, null))
 })

@@ -5,16 +5,12 @@
 const test = require('node:test')
 const assert = require('node:assert/strict')
 const { connected, uncaught } = require('./support/fake-engine.js')
+const { kind } = require('../lib/boundary.js')
 const engine = require('../lib/engine.js')
 const { nextEvent, turn } = require('./support/events.js')
 
 const { op } = engine
-const STREAM = 3
-const END = 5
-const CLOSED = 6
-const CONN_END = 18
-const CONN_ERROR = 19
-const CONN_CLOSE = 20
+const { STREAM, END, CLOSED, CONN_END, CONN_ERROR, CONN_CLOSE } = kind
 
 test.beforeEach(async () => {
   for (let count = 0; count < 3; count++) await turn()
@@ -42,7 +38,7 @@ test('an open connection holds the loop, unref lets it go once all is sent, and 
   con.unref()
   assert.deepEqual(calls(), [])
   const settle = () => {
-    for (const { argument } of sent(op.MARK)) fake.push(8, number, 0, '', argument)
+    for (const { argument } of sent(op.MARK)) fake.push(kind.MARK, number, 0, '', argument)
     fake.wake()
   }
   settle()

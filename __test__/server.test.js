@@ -6,14 +6,11 @@ const test = require('node:test')
 const assert = require('node:assert/strict')
 const { inherits } = require('node:util')
 const { ADDRESSES, Engine } = require('./support/fake-engine.js')
+const { kind } = require('../lib/boundary.js')
 const { MuxServer } = require('../lib/server.js')
 const { nextEvent, turn, within } = require('./support/events.js')
 
-const CONNECTION = 16
-const CONN_ERROR = 19
-const CONN_CLOSE = 20
-const SERVER_CLOSED = 25
-const SERVER_ERROR = 26
+const { CONNECTION, CONN_ERROR, CONN_CLOSE, SERVER_CLOSED, SERVER_ERROR } = kind
 
 let fake
 let next = 0

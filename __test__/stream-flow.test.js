@@ -334,7 +334,7 @@ test('an end behind a block is sent and finishes when it has left', async () => 
   await turns()
   assert.deepEqual(seen, [])
   record(kind.UNBLOCKED)
-  tell(kind.MARKED, 0, '', mark.argument)
+  tell(kind.MARK, 0, '', mark.argument)
   await turns()
   assert.deepEqual(seen, ['finish'])
   assert.deepEqual(said(), [])

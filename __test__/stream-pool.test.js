@@ -6,15 +6,14 @@ const test = require('node:test')
 const assert = require('node:assert/strict')
 const { AsyncLocalStorage } = require('node:async_hooks')
 const { ADDRESSES, Engine, connected } = require('./support/fake-engine.js')
+const { kind } = require('../lib/boundary.js')
 const engine = require('../lib/engine.js')
 const { MuxClient } = require('../lib/client.js')
 const { MuxStream } = require('../lib/stream.js')
 const { turn } = require('./support/events.js')
 
 const { op } = engine
-const OPENED = 4
-const CLOSED = 6
-const CONN_CLOSE = 20
+const { OPENED, CLOSED, CONN_CLOSE } = kind
 
 test.beforeEach(async () => {
   for (let count = 0; count < 3; count++) await turn()
@@ -117,7 +116,7 @@ test('opens made before the connect keep their text and go before what its liste
   client.on('connect', () => client.StreamPool.createStream('from the listener'))
   engine.flush()
   assert.deepEqual(fake.take(op.OPEN), [])
-  fake.push(17, number, 0, ADDRESSES)
+  fake.push(kind.CONNECTED, number, 0, ADDRESSES)
   fake.wake()
   const sent = fake.take(op.OPEN).map(({ payload }) => String(payload))
   assert.deepEqual(sent, ['{"state":"before"}', '"from the listener"'])
@@ -171,7 +170,7 @@ test('a signal that comes before the connect leaves nothing to send', async () =
   const waiting = client.StreamPool.createStream(1, { signal: controller.signal })
   controller.abort()
   await assert.rejects(waiting, { name: 'AbortError' })
-  fake.push(17, number, 0, ADDRESSES)
+  fake.push(kind.CONNECTED, number, 0, ADDRESSES)
   fake.wake()
   assert.deepEqual(fake.take(op.OPEN), [])
 })
@@ -205,7 +204,7 @@ test('callback and events run in the caller\'s async context', async () => {
   }))
   sent()
   opened(0, 1)
-  for (const { argument } of sent(op.MARK)) fake.push(8, number, 0, '', argument)
+  for (const { argument } of sent(op.MARK)) fake.push(kind.MARK, number, 0, '', argument)
   fake.wake()
   await turn()
   assert.deepEqual(seen, [['callback', 'caller'], ['written', 'writer'], ['finish', 'caller'], ['close', 'caller']])

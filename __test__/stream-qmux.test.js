@@ -54,7 +54,7 @@ test('a write callback waits for the mark of its own stream', async () => {
   stream.write('a', (error) => called.push(error))
   const [, mark] = sent()
   assert.equal(mark.stream, handle)
-  tell(kind.MARKED, 0, '', mark.argument)
+  tell(kind.MARK, 0, '', mark.argument)
   assert.deepEqual(called, [undefined])
 })
 

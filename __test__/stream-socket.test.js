@@ -5,6 +5,7 @@
 const test = require('node:test')
 const assert = require('node:assert/strict')
 const { acceptor, creator } = require('./support/qmux.js')
+const { peers } = require('../lib/boundary.js')
 const { clock } = require('./support/clock.js')
 
 // Notes when 'timeout' is emitted.
@@ -55,12 +56,12 @@ test('timeout comes so long after the last write or the last data, by a quarter 
 test('what leaves the connection counts while the stream waits for a drain', (t) => {
   const { stream, fake, con } = creator()
   const { advance, fired } = watch(t, stream)
-  fake.counts = [0, 0, 0, 0]
+  fake.counts = { read: 0, written: 0, queued: 0, peer: peers.UNDECIDED }
   con._queued = con._highWater
   assert.equal(stream.write('x'), false)
   stream.setTimeout(200)
   advance(150)
-  fake.counts = [0, 50, 0, 0]
+  fake.counts = { read: 0, written: 50, queued: 0, peer: peers.UNDECIDED }
   advance(190)
   assert.deepEqual(fired, [])
   advance(200)

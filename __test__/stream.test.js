@@ -7,16 +7,13 @@ const assert = require('node:assert/strict')
 const { Duplex, Readable, Writable } = require('node:stream')
 const { pipeline } = require('node:stream/promises')
 const { connected, uncaught } = require('./support/fake-engine.js')
+const { kind } = require('../lib/boundary.js')
 const engine = require('../lib/engine.js')
 const { MuxStream } = require('../lib/stream.js')
 const { nextEvent, turn } = require('./support/events.js')
 
 const { op } = engine
-const DATA = 1
-const STREAM = 3
-const OPENED = 4
-const END = 5
-const MARK = 8
+const { DATA, STREAM, OPENED, END, MARK } = kind
 
 test.beforeEach(async () => {
   for (let count = 0; count < 3; count++) await turn()
@@ -119,7 +116,7 @@ test('a drain that the flush cannot give comes with the record', async () => {
   await turn()
   assert.equal(drains, 0)
   fake.queued.set(number, 400)
-  fake.push(7, number)
+  fake.push(kind.DRAIN, number)
   fake.wake()
   assert.equal(drains, 1)
 })

@@ -5,6 +5,7 @@
 // This file may not: handle records, or send stream data (receiver.js and the streams do).
 
 const { EventEmitter } = require('node:events')
+const { peers } = require('./boundary')
 const context = require('./context')
 const engine = require('./engine')
 const { callerError } = require('./errors')
@@ -18,7 +19,7 @@ const { installOn } = require('./unheard')
 
 const { op } = engine
 
-const PEERS = ['undecided', 'old', 'new']
+const PEERS = Object.keys(peers).map((name) => name.toLowerCase()) // by number
 
 // A reason goes into one frame, and into somebody's log.
 const MAX_REASON = 1024
@@ -35,10 +36,10 @@ class Connection extends Receiver {
   get protocol () { return this._isSwitched() ? 'qmux' : 'legacy' }
 
   /** Bytes received on the connection itself, framing included. */
-  get bytesRead () { return this._bytes()[0] }
+  get bytesRead () { return this._bytes().read }
 
   /** Bytes sent or queued on the connection itself, framing included. */
-  get bytesWritten () { return this._bytes()[1] }
+  get bytesWritten () { return this._bytes().written }
 
   get pending () { return this.connecting }
 
@@ -55,7 +56,7 @@ class Connection extends Receiver {
 
   /** A plain object with the counts of this connection. */
   stats () {
-    const [bytesRead, bytesWritten, queuedBytes] = this._bytes()
+    const { read: bytesRead, written: bytesWritten, queued: queuedBytes } = this._bytes()
     return {
       bytesRead,
       bytesWritten,

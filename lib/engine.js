@@ -7,21 +7,18 @@
 
 const { markAsUntransferable } = require('node:worker_threads')
 const { Engine } = require('./binding')
+const {
+  COMMAND_HEADER: HEAD, NUMBER_BITS, NUMBER_MASK, RECORD_WORDS, SUMMARY_WORDS, WHOLE, kind: kinds, op, summary
+} = require('./boundary')
 const { root } = require('./context')
-const op = require('./op')
 const { MAX_JSON } = require('./options')
 
 const FastBuffer = Buffer[Symbol.species]
 
 const { DATA } = op
+const { DATA: DATA_RECORD, CONNECTION, CONN_CLOSE, SERVER_CLOSED: FIRST_OF_SERVERS } = kinds
+const { USED, NEEDED, MORE, LENT: LENT_NUMBER, LAST, SHORT, WORK } = summary
 
-const RECORD_DATA = 1
-const FIRST_SERVER_RECORD = 25
-const CONN_MASK = 0xffffff
-
-const WHOLE = 0xffffffff // in place of a handle: the connection
-
-const HEAD = 12 // bytes of a command before its payload
 const MAX_DATA = 65536 // payload of one DATA command: the boundary's limit
 const LONG = 8192 // a copy of so many bytes costs more than a native call
 // A flush from inside write() comes after this much: what is written and read again soon after is still in the
@@ -31,8 +28,7 @@ const FLUSH_AT = 256 * 1024
 const CAPACITY = MAX_JSON + FLUSH_AT
 
 const MAX_RECORDS = 4096
-const RECORD_WORDS = 5
-const HEADER = RECORD_WORDS * MAX_RECORDS // of 7 words
+const SUMMARY = RECORD_WORDS * MAX_RECORDS // behind the records: the words that sum up a drain
 
 // The longest piece of data there is. A program may hold one small message of each MiB it receives: 1,000 of them then
 // pin 1,000 slabs of this size. Larger ones (up to 1 MiB) were no faster, with messages of 64 bytes or of 64 KiB.
@@ -102,7 +98,7 @@ function start () {
   if (native !== null) return
   commands = untransferable(Buffer.allocUnsafeSlow(CAPACITY))
   words = new Uint32Array(commands.buffer)
-  records = untransferable(new Uint32Array(HEADER + 7))
+  records = untransferable(new Uint32Array(SUMMARY + SUMMARY_WORDS))
   // A pair for each command of the shortest kind that fits before a flush.
   results = untransferable(new Uint32Array(2 * (Math.ceil(FLUSH_AT / HEAD) + 2)))
   // Outside the caller's async context: the first caller's storage would leak into everybody's events.
@@ -173,7 +169,7 @@ function reserve (length) {
 
 function put (op, connection, handle, argument) {
   const w = reserve(HEAD) >>> 2
-  words[w] = op << 24 | connection
+  words[w] = op << NUMBER_BITS | connection
   words[w + 1] = handle
   words[w + 2] = argument
 }
@@ -200,7 +196,7 @@ function long (connection, handle, bytes) {
 function piece (connection, handle, bytes, length) {
   const start = reserve(HEAD + (length + 3 & ~3))
   const w = start >>> 2
-  words[w] = DATA << 24 | connection
+  words[w] = DATA << NUMBER_BITS | connection
   words[w + 1] = handle
   words[w + 2] = length
   // A call into the runtime costs more than a few bytes do.
@@ -222,7 +218,7 @@ function string (connection, handle, value, encoding) {
   const start = reserve(HEAD + (most + 3 & ~3))
   const length = commands.write(value, start + HEAD, most, encoding)
   const w = start >>> 2
-  words[w] = DATA << 24 | connection
+  words[w] = DATA << NUMBER_BITS | connection
   words[w + 1] = handle
   words[w + 2] = length
   at = start + HEAD + (length + 3 & ~3)
@@ -234,7 +230,7 @@ function text (op, connection, handle, json) {
   const length = Buffer.byteLength(json)
   const start = reserve(HEAD + (length + 3 & ~3))
   const w = start >>> 2
-  words[w] = op << 24 | connection
+  words[w] = op << NUMBER_BITS | connection
   words[w + 1] = handle
   words[w + 2] = length
   commands.write(json, start + HEAD, length, 'utf8')
@@ -246,7 +242,7 @@ function coded (op, connection, handle, code, reason = '') {
   const length = 8 + Buffer.byteLength(reason)
   const start = reserve(HEAD + (length + 3 & ~3))
   const w = start >>> 2
-  words[w] = op << 24 | connection
+  words[w] = op << NUMBER_BITS | connection
   words[w + 1] = handle
   words[w + 2] = length
   words[w + 3] = code % 2 ** 32
@@ -350,19 +346,19 @@ function fetch () {
     if (room < needed || room < MIN_ROOM || slab.length === 0) newSlab(Math.max(SLAB, needed))
     cursor = 0
     count = native.drain(slab, slab.length - room)
-    const used = records[HEADER]
-    needed = records[HEADER + 1]
-    emptied = records[HEADER + 2] === 0
-    work += records[HEADER + 6]
-    const number = records[HEADER + 3] - 1
+    const used = records[SUMMARY + USED]
+    needed = records[SUMMARY + NEEDED]
+    emptied = records[SUMMARY + MORE] === 0
+    work += records[SUMMARY + WORK]
+    const number = records[SUMMARY + LENT_NUMBER] - 1
     if (number < 0) room = Math.max(0, room - (used + 7 & ~7))
     source = number < 0 ? slab : lent[number]
     memory = source.buffer
     lastWord = 0
     lastStream = null // nothing here keeps a stream alive
     // What is in a lent slab belongs to the application from now on.
-    if (records[HEADER + 4] === 1) lend(number)
-    if (records[HEADER + 5] === 1) {
+    if (records[SUMMARY + LAST] === 1) lend(number)
+    if (records[SUMMARY + SHORT] === 1) {
       while (lent.length < LENT) lend(lent.length)
     }
     if (count > 0) return true
@@ -377,16 +373,16 @@ function deliver (i) {
     lastStream._data(records[i + 2], records[i + 3])
     return
   }
-  const number = word & CONN_MASK
-  const kind = word >>> 24
-  if (kind >= FIRST_SERVER_RECORD) {
+  const number = word & NUMBER_MASK
+  const kind = word >>> NUMBER_BITS
+  if (kind >= FIRST_OF_SERVERS) {
     const server = servers[number]
     lastWord = 0
     if (server !== undefined) server._record(kind, records[i + 2], records[i + 3])
     return
   }
   const connection = connections[number]
-  if (kind === RECORD_DATA) {
+  if (kind === DATA_RECORD) {
     if (connection === undefined) return
     if (connection._idle) connection._idle.refresh()
     const stream = connection._stream(handle)
@@ -401,12 +397,12 @@ function deliver (i) {
   lastWord = 0
   if (connection !== undefined) {
     connection._record(kind, handle, records[i + 2], records[i + 3], records[i + 4])
-  } else if (kind === 16) {
+  } else if (kind === CONNECTION) {
     // A new connection: its server makes it.
     const server = servers[handle]
     if (server !== undefined) server._connection(number, records[i + 2], records[i + 3])
     else native.destroy(number, false)
-  } else if (kind === 20) {
+  } else if (kind === CONN_CLOSE) {
     native.release(number)
   }
 }
@@ -445,7 +441,6 @@ function unref () {
 
 module.exports = {
   op,
-  HEAD,
   WHOLE,
   coded,
   cut,

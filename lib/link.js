@@ -6,6 +6,7 @@
 // (receiver.js does), or offer anything to programs (connection.js does).
 
 const { EventEmitter } = require('node:events')
+const { REMOTE, peers, wires } = require('./boundary')
 const context = require('./context')
 const engine = require('./engine')
 const { callerError } = require('./errors')
@@ -18,19 +19,13 @@ const unreachable = require('./unreachable')
 
 const { op } = engine
 
-// Of WIRES: what is spoken in which direction, and with whom.
-const SENDS = 1
-const RECEIVES = 2
-const FOREIGN = 4
-const HEARS_UNREAD = 8
+const { SENDS, RECEIVES, FOREIGN, HEARS_UNREAD } = wires
 const SWITCHED = SENDS | RECEIVES
 
 // The legacy wire has one byte for the id of a stream.
 const LEGACY_STREAMS = 256
 
-// The peer's kinds, as native code counts them.
-const OLD = 1
-const NEW = 2
+const { UNDECIDED, OLD, NEW } = peers
 
 class Link extends EventEmitter {
   /** @param owner the MuxServer or MuxClient that made it */
@@ -76,7 +71,7 @@ class Link extends EventEmitter {
     this._busy = false // unref'd, yet something is still to be sent
     this._idle = null // the timer of setTimeout()
     this._paused = false
-    this._peer = 0 // 0: undecided, 1: old, 2: new
+    this._peer = UNDECIDED
     this._wires = settings.protocol === 'qmux' ? SWITCHED : 0
     this._pings = null
     this._goesAway = false // goaway() was called
@@ -281,7 +276,7 @@ class Link extends EventEmitter {
   _sendsQmux () { return (this._wires & SENDS) !== 0 }
 
   /** Whether this end sends QMux records, or may yet turn out to. */
-  _maySendQmux () { return this._sendsQmux() || (this._peer === 0 && this._settings.protocol !== 'legacy') }
+  _maySendQmux () { return this._sendsQmux() || (this._peer === UNDECIDED && this._settings.protocol !== 'legacy') }
 
   _isSwitched () { return (this._wires & SWITCHED) === SWITCHED }
 
@@ -359,7 +354,7 @@ class Link extends EventEmitter {
   _free (handle) {
     if (!this._open) return
     this._streams.remove(handle)
-    if ((handle & 1) === 1) this._command(op.FORGET, handle, 0)
+    if ((handle & REMOTE) !== 0) this._command(op.FORGET, handle, 0)
   }
 
   /** A round trip to the peer. @returns {Promise<number>} ms */
@@ -389,27 +384,27 @@ class Link extends EventEmitter {
   // ---- counts ----
 
   _bytes () {
-    if (!this._open) return [this._read, this._written, 0]
-    engine.flush()
+    if (this._open) engine.flush()
     const counts = this._counts()
     // What is known of the peer stays known.
-    if (this._peer === 0) this._peer = counts[3]
+    if (this._peer === UNDECIDED) this._peer = counts.peer
     return counts
   }
 
   _counts () {
-    return (this._open && engine.native.stats(this._number)) || [this._read, this._written, 0, this._peer]
+    const counts = this._open ? engine.native.stats(this._number) : null
+    return counts ?? { read: this._read, written: this._written, queued: 0, peer: this._peer }
   }
 
   _remember () {
-    const [read, written] = this._bytes()
+    const { read, written } = this._bytes()
     this._read = read
     this._written = written
   }
 
   // Bytes that really moved, either way. Flushes nothing: it is asked in the midst of a flush, too.
   _moved () {
-    const [read, written, queued] = this._counts()
+    const { read, written, queued } = this._counts()
     return read + written - queued
   }
 }

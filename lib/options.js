@@ -6,6 +6,7 @@
 
 const cluster = require('node:cluster')
 const net = require('node:net')
+const { INCREMENTAL, URGENCY } = require('./boundary')
 const { callerError } = require('./errors')
 
 const KIB = 1024
@@ -269,7 +270,8 @@ function clientOptions (first, host) {
 function priority (value) {
   if (typeof value !== 'object' || value === null) throw invalid('priority', 'an object', value)
   // In the middle of 0 (first) to 7, and in turns with its equals: that is fair, and what was always done.
-  return integer(value, 'urgency', 0, 7, 3) | boolean(value, 'incremental', true) << 3
+  const urgency = integer(value, 'urgency', 0, URGENCY, 3)
+  return boolean(value, 'incremental', true) ? urgency | INCREMENTAL : urgency
 }
 
 /** The options of createStream(). */

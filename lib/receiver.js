@@ -4,6 +4,7 @@
 //
 // This file may not: keep state of its own, or send what a record does not ask for.
 
+const { kind: kinds } = require('./boundary')
 const context = require('./context')
 const engine = require('./engine')
 const { callerError, connectionError, MuxProtocolError, streamError } = require('./errors')
@@ -14,29 +15,10 @@ const unheard = require('./unheard')
 
 const { op } = engine
 
-// Kinds of records; the numbers are the boundary's.
-const JSON_DATA = 2
-const STREAM = 3
-const OPENED = 4
-const END = 5
-const CLOSED = 6
-const DRAIN = 7
-const MARKED = 8
-const PEER = 9
-const RESET = 10
-const STOPPED = 11
-const REFUSED = 12
-const GOAWAY = 13
-const BLOCKED = 14
-const UNBLOCKED = 15
-const CONNECTED = 17
-const CONN_END = 18
-const CONN_ERROR = 19
-const CONN_CLOSE = 20
-const PONG = 21
-const WIRES = 22
-const CREDIT = 23
-const UNREAD = 24
+const {
+  JSON: JSON_DATA, STREAM, OPENED, END, CLOSED, DRAIN, MARK, PEER, RESET, STOPPED, REFUSED, GOAWAY, BLOCKED, UNBLOCKED,
+  CONNECTED, CONN_END, CONN_ERROR, CONN_CLOSE, PONG, WIRES, CREDIT, UNREAD
+} = kinds
 
 class Receiver extends Link {
   _record (kind, handle, offset, length, aux) {
@@ -48,7 +30,7 @@ class Receiver extends Link {
       case CLOSED: return this._onStreamClosed(handle)
       // In its place among what tells of held bytes: what came before and is not held is consumed.
       case CREDIT: return this._command(op.CREDIT, handle, 0)
-      case MARKED: return this._marks.reach(aux)
+      case MARK: return this._marks.reach(aux)
       case DRAIN:
         // Since this was said more may have been written, and sent.
         engine.flush()

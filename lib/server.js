@@ -10,6 +10,7 @@ const { EventEmitter } = require('node:events')
 const net = require('node:net')
 const os = require('node:os')
 const { inherits } = require('node:util')
+const { kind: kinds } = require('./boundary')
 const { Connection } = require('./connection')
 const context = require('./context')
 const engine = require('./engine')
@@ -18,8 +19,7 @@ const { describeServer, inspectable } = require('./inspect')
 const { callback, nativeSettings, serverOptions } = require('./options')
 const { capture, onRejection } = require('./rejections')
 
-const SERVER_CLOSED = 25
-const SERVER_ERROR = 26
+const { SERVER_CLOSED, SERVER_ERROR } = kinds
 
 // What this worker of a cluster listens on together with the others. The system would let it share that with itself, too.
 const shared = new Set()

@@ -8,6 +8,8 @@
 //
 // This file may not: send commands, emit events, or enforce the limit.
 
+const { REMOTE } = require('./boundary')
+
 class StreamTable {
   constructor () {
     this.local = []
@@ -23,7 +25,7 @@ class StreamTable {
 
   at (handle) { return this._side(handle)[handle >>> 1] }
 
-  _side (handle) { return (handle & 1) === 0 ? this.local : this.remote }
+  _side (handle) { return (handle & REMOTE) === 0 ? this.local : this.remote }
 
   /** @returns {number} the handle of a new stream of ours. */
   take (entry) {
@@ -35,7 +37,7 @@ class StreamTable {
 
   set (handle, entry) {
     this.replace(handle, entry)
-    if ((handle & 1) === 1) this.remoteLive++
+    if ((handle & REMOTE) !== 0) this.remoteLive++
   }
 
   /** Puts another entry in the place of one. */
@@ -46,7 +48,7 @@ class StreamTable {
   /** Frees the handle. @returns what was behind it. */
   remove (handle) {
     const slot = handle >>> 1
-    const own = (handle & 1) === 0
+    const own = (handle & REMOTE) === 0
     const table = this._side(handle)
     const entry = table[slot]
     table[slot] = undefined
@@ -56,7 +58,7 @@ class StreamTable {
 
   /** One live stream less. */
   countDown (handle) {
-    if ((handle & 1) === 0) this.localLive--
+    if ((handle & REMOTE) === 0) this.localLive--
     else this.remoteLive--
   }
 

@@ -13,7 +13,7 @@ export const tag = platformTag()
 export const binary = path.join(root, binaryName(tag))
 
 const stampFile = path.join(root, 'target', 'addon-stamp.json')
-const inputs = ['Cargo.toml', 'Cargo.lock', 'build.rs', 'rust-toolchain.toml', '.cargo', 'src']
+const inputs = ['Cargo.toml', 'Cargo.lock', 'build.rs', 'lib/boundary.json', 'rust-toolchain.toml', '.cargo', 'src']
 const flags = ['RUSTFLAGS', 'CARGO_ENCODED_RUSTFLAGS']
 
 // `cargo build` would make both crate types at once, and then drops LTO without a word.

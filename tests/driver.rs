@@ -8,11 +8,12 @@ use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
+use tcp_stream_muxer::driver::boundary::{RECORD_WORDS, WHOLE, first_word, kind, op, split_word};
 use tcp_stream_muxer::driver::delivery::Delivery;
-use tcp_stream_muxer::driver::events::{Collector, kind};
+use tcp_stream_muxer::driver::events::Collector;
 use tcp_stream_muxer::driver::{
-    ConnectOptions, ConnectionOptions, Engine, EventQueue, ListenOptions, QuietSet, RECORD_WORDS,
-    ServerAddress, Stop,
+    ConnectOptions, ConnectionOptions, Engine, EventQueue, ListenOptions, QuietSet, ServerAddress,
+    Stop,
 };
 use tcp_stream_muxer::proto::{Config, Protocol};
 
@@ -60,22 +61,6 @@ const LOOK: Duration = Duration::from_micros(100);
 
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-const OPEN: u32 = 1;
-const DATA: u32 = 2;
-const END: u32 = 3;
-const ACCEPT: u32 = 5;
-const HOLD: u32 = 6;
-const RELEASE: u32 = 7;
-const FORGET: u32 = 8;
-const MARK: u32 = 9;
-const FINISH: u32 = 10;
-const CREDIT: u32 = 16;
-const PING: u32 = 17;
-const CLOSE: u32 = 18;
-
-/// In place of a stream: the whole connection.
-const ALL: u32 = u32::MAX;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Record {
@@ -174,8 +159,8 @@ impl Application {
     }
 
     /// Encodes a command as `lib/engine.js` does.
-    fn put(&mut self, op: u32, connection: u32, stream: u32, argument: u32, payload: &[u8]) {
-        for word in [op << 24 | connection, stream, argument] {
+    fn put(&mut self, number: u32, connection: u32, stream: u32, argument: u32, payload: &[u8]) {
+        for word in [first_word(number, connection), stream, argument] {
             self.buffer.extend(word.to_le_bytes());
         }
         self.buffer.extend(payload);
@@ -211,7 +196,7 @@ impl Application {
                 return Some(record);
             }
             let waiting = std::mem::take(&mut self.buffer);
-            self.put(CREDIT, record.connection, record.stream, 0, &[]);
+            self.put(op::CREDIT, record.connection, record.stream, 0, &[]);
             self.flush();
             self.buffer = waiting;
         }
@@ -235,9 +220,10 @@ impl Application {
                     .fill(&self.engine.events, &mut slab, 0, &mut words);
                 for record in words.chunks_exact(RECORD_WORDS).take(filled.records) {
                     let (at, length) = (record[2] as usize, record[3] as usize);
+                    let (kind, connection) = split_word(record[0]);
                     self.ready.push_back(Record {
-                        kind: record[0] >> 24,
-                        connection: record[0] & 0x00ff_ffff,
+                        kind,
+                        connection,
                         stream: record[1],
                         bytes: slab[at..at + length].to_vec(),
                         aux: record[4],
@@ -276,12 +262,12 @@ fn joined_by(options: &ConnectionOptions) -> (Application, u32, Application, u32
     let (mut server, mut client) = (Application::new(), Application::new());
     let port = server.listen(options.clone());
     let near = client.connect_with(&[(Ipv4Addr::LOCALHOST.into(), port)], options.clone());
-    client.put(OPEN, near, 0, 2, b"{}");
+    client.put(op::OPEN, near, 0, 2, b"{}");
     client.flush();
     let far = server.wait_for(kind::CONNECTION).connection;
     let stream = server.wait_for(kind::STREAM).stream;
     assert_eq!(stream, 1);
-    server.put(ACCEPT, far, stream, 0, &[]);
+    server.put(op::ACCEPT, far, stream, 0, &[]);
     server.flush();
     client.wait_for(kind::OPENED);
     (server, far, client, near)
@@ -299,11 +285,11 @@ fn what_is_written_arrives_once_and_in_order_and_then_both_close() {
                     messages += 1;
                 }
                 kind::CLOSED => {
-                    server.put(FORGET, far, record.stream, 0, &[]);
+                    server.put(op::FORGET, far, record.stream, 0, &[]);
                     server.flush();
                 }
                 kind::CONN_END => {
-                    server.put(FINISH, far, 0, 0, &[]);
+                    server.put(op::CONN_END, far, 0, 0, &[]);
                     server.flush();
                 }
                 kind::CONN_ERROR => panic!("{}", record.text()),
@@ -316,15 +302,15 @@ fn what_is_written_arrives_once_and_in_order_and_then_both_close() {
     for number in 0..20_000u32 {
         let length = [1, 64, 0, 1000, 65_536, 17][number as usize % 6] % (1 + number % 70_000);
         let payload: Vec<u8> = (0..length).map(|at| (at ^ number) as u8).collect();
-        client.put(DATA, near, 0, length, &payload);
+        client.put(op::DATA, near, 0, length, &payload);
         expected.extend(payload);
         if number % 50 == 0 && client.flush() > 4 << 20 {
             client.wait_for(kind::DRAIN);
         }
     }
-    client.put(END, near, 0, 0, &[]);
-    client.put(MARK, near, ALL, 77, &[]);
-    client.put(FINISH, near, 0, 0, &[]);
+    client.put(op::END, near, 0, 0, &[]);
+    client.put(op::MARK, near, WHOLE, 77, &[]);
+    client.put(op::CONN_END, near, 0, 0, &[]);
     client.flush();
     assert_eq!(client.wait_for(kind::MARK).aux, 77);
     assert_eq!(client.wait_for(kind::CONN_CLOSE).aux, 0);
@@ -336,22 +322,22 @@ fn what_is_written_arrives_once_and_in_order_and_then_both_close() {
 
 fn small_messages_go_both_ways_at_once() {
     let (mut server, far, mut client, near) = joined();
-    server.put(OPEN, far, 0, 1, b"1");
+    server.put(op::OPEN, far, 0, 1, b"1");
     server.flush();
     assert_eq!(client.wait_for(kind::STREAM).stream, 1);
-    client.put(ACCEPT, near, 1, 0, &[]);
+    client.put(op::ACCEPT, near, 1, 0, &[]);
     client.flush();
     server.wait_for(kind::OPENED);
     let echo = std::thread::spawn(move || {
         for _ in 0..5000 {
             let record = server.wait_for(kind::DATA);
-            server.put(DATA, far, 0, record.bytes.len() as u32, &record.bytes);
+            server.put(op::DATA, far, 0, record.bytes.len() as u32, &record.bytes);
             server.flush();
         }
         server
     });
     for number in 0..5000u32 {
-        client.put(DATA, near, 0, 4, &number.to_le_bytes());
+        client.put(op::DATA, near, 0, 4, &number.to_le_bytes());
         client.flush();
         if number % 3 == 0 {
             continue;
@@ -368,7 +354,7 @@ fn small_messages_go_both_ways_at_once() {
     );
     server.engine.close();
     client.wait_for(kind::CONN_END);
-    client.put(FINISH, near, 0, 0, &[]);
+    client.put(op::CONN_END, near, 0, 0, &[]);
     client.flush();
     assert_eq!(client.wait_for(kind::CONN_CLOSE).connection, near);
     assert_eq!(server.wait_for(kind::CONN_CLOSE).aux, 0);
@@ -376,12 +362,12 @@ fn small_messages_go_both_ways_at_once() {
 
 fn what_is_held_stops_the_reading_within_a_bound() {
     let (mut server, far, mut client, near) = joined_by(&legacy());
-    server.put(HOLD, far, 0, 1 << 30, &[]);
+    server.put(op::HOLD, far, 0, 1 << 30, &[]);
     server.flush();
     let payload = vec![7; 65_536];
     let mut queued = 0;
     for _ in 0..1000 {
-        client.put(DATA, near, 0, 65_536, &payload);
+        client.put(op::DATA, near, 0, 65_536, &payload);
         queued = client.flush();
     }
     // What the sockets' buffers do not take waits at the sender: 64 MiB in all.
@@ -391,7 +377,7 @@ fn what_is_held_stops_the_reading_within_a_bound() {
         read += record.bytes.len();
     }
     assert!(read < 2 << 20, "{read}");
-    server.put(RELEASE, far, 0, 1 << 30, &[]);
+    server.put(op::RELEASE, far, 0, 1 << 30, &[]);
     server.flush();
     while read < 1000 * 65_536 {
         read += server.wait_for(kind::DATA).bytes.len();
@@ -417,7 +403,7 @@ fn a_protocol_error_ends_its_connection_alone() {
     assert_eq!((closed.connection, closed.aux), (error.connection, 1));
     assert_ne!(closed.connection, far);
     let _ = stranger.read(&mut [0; 10]);
-    client.put(DATA, near, 0, 5, b"hello");
+    client.put(op::DATA, near, 0, 5, b"hello");
     client.flush();
     assert_eq!(server.wait_for(kind::DATA).bytes, b"hello");
 }
@@ -447,8 +433,8 @@ fn a_peer_that_opens_and_never_reads_is_not_read_for_ever() {
             continue;
         };
         match record.kind {
-            kind::STREAM => server.put(ACCEPT, connection, record.stream, 0, &[]),
-            kind::CLOSED => server.put(FORGET, connection, record.stream, 0, &[]),
+            kind::STREAM => server.put(op::ACCEPT, connection, record.stream, 0, &[]),
+            kind::CLOSED => server.put(op::FORGET, connection, record.stream, 0, &[]),
             _ => continue,
         }
         if server.ready.is_empty() {
@@ -484,7 +470,7 @@ fn a_reset_by_the_peer_is_a_system_error() {
 
 fn a_reset_is_noticed_while_nothing_is_read_or_written() {
     let (mut server, far, client, near) = joined();
-    server.put(HOLD, far, 0, 1 << 30, &[]);
+    server.put(op::HOLD, far, 0, 1 << 30, &[]);
     server.flush();
     client
         .engine
@@ -531,7 +517,7 @@ fn closing_while_another_sends_loses_nobody_elses_bytes() {
     });
     let mut sent = 0u32;
     while !churn.is_finished() {
-        client.put(DATA, near, 0, 4, &sent.to_le_bytes());
+        client.put(op::DATA, near, 0, 4, &sent.to_le_bytes());
         client.flush();
         sent += 1;
     }
@@ -549,7 +535,7 @@ fn connections_are_told_apart_in_one_buffer_of_commands() {
         .collect();
     for (number, &connection) in near.iter().enumerate() {
         let meta = format!("{number}");
-        client.put(OPEN, connection, 0, meta.len() as u32, meta.as_bytes());
+        client.put(op::OPEN, connection, 0, meta.len() as u32, meta.as_bytes());
     }
     client.flush();
     let mut metas = BTreeMap::new();
@@ -580,7 +566,7 @@ fn order_is_kept_however_often_reading_changes_hands() {
                 expected.push(next);
             }
             for part in expected.chunks(60_000) {
-                client.put(DATA, near, 0, part.len() as u32, part);
+                client.put(op::DATA, near, 0, part.len() as u32, part);
             }
             client.flush();
             let mut got = Vec::with_capacity(length);
@@ -630,12 +616,12 @@ fn what_is_paced_leaves_by_the_clock_alone() {
     let near = client.connect(&[(Ipv4Addr::LOCALHOST.into(), port)]);
     let (mut silent, _) = listener.accept().expect("accepts");
     client.wait_for(kind::CONNECTED);
-    client.put(OPEN, near, 0, 2, b"{}");
+    client.put(op::OPEN, near, 0, 2, b"{}");
     for _ in 0..100 {
-        client.put(DATA, near, 0, 4000, &[7; 4000]);
+        client.put(op::DATA, near, 0, 4000, &[7; 4000]);
     }
-    client.put(MARK, near, ALL, 1, &[]);
-    client.put(FINISH, near, 0, 0, &[]);
+    client.put(op::MARK, near, WHOLE, 1, &[]);
+    client.put(op::CONN_END, near, 0, 0, &[]);
     client.flush();
     let mut got = Vec::new();
     silent.set_read_timeout(Some(PATIENCE)).expect("a timeout");

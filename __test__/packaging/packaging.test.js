@@ -59,7 +59,7 @@ describe('the packed packages', () => {
 
   it('hold what a user needs, and no binary in the main one', () => {
     const { names } = main
-    const needed = ['index.js', 'index.d.ts', 'lib/binding.js', 'README.md', 'LICENSE', 'CHANGELOG.md', 'docs/API.md']
+    const needed = ['index.js', 'index.d.ts', 'lib/binding.js', 'lib/boundary.json', 'README.md', 'LICENSE', 'CHANGELOG.md', 'docs/API.md']
     for (const name of needed) {
       assert.ok(names.includes(name), `${name} is missing`)
     }

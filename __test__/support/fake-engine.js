@@ -4,17 +4,17 @@
 // flushed. Required before anything of lib/ that loads the addon.
 
 const Module = require('node:module')
+const boundary = require('../../lib/boundary.js')
+const { commands } = require('../../lib/boundary.json')
 const { uncaught } = require('./events.js')
 
-const HEAD = 12
-const WORDS = 5
-const BLOCKED = 14
-const WITH_PAYLOAD = new Set([1, 2, 4, 14, 15, 18, 19])
+const { COMMAND_HEADER, NUMBER_BITS, NUMBER_MASK, RECORD_WORDS, SUMMARY_WORDS, kind, op, summary } = boundary
+const WITH_PAYLOAD = new Set(commands.filter(({ payload }) => payload !== undefined).map(({ number }) => number))
 
 class Engine {
   constructor (commands, records, results, wake) {
     Object.assign(this, { commands, records, results, wake })
-    this.header = records.length - 7
+    this.summary = records.length - SUMMARY_WORDS
     this.queue = []
     this.sent = [] // commands: { op, conn, stream, argument, payload }
     this.blocks = new Map() // connection: how many records of blocked streams there were
@@ -25,7 +25,7 @@ class Engine {
     this.lent = new Map() // number: slab
     this.isShort = false // asks for slabs at the next drain
     this.inLent = null // { number, conn, stream, payloads, isLast }: what the next drain finds in a lent slab
-    this.counts = [10, 20, 0, 0]
+    this.counts = { read: 10, written: 20, queued: 0, peer: boundary.peers.UNDECIDED }
     this.workOf = 64 // what a record counts for beside its payload
     this.recordsAtOnce = Infinity // in a drain
     this.next = 0 // what connect() and listen() return
@@ -38,13 +38,13 @@ class Engine {
     const touched = new Set()
     for (let at = 0; at < length;) {
       const w = at >>> 2
-      const op = words[w] >>> 24
-      const conn = words[w] & 0xffffff
+      const op = words[w] >>> NUMBER_BITS
+      const conn = words[w] & NUMBER_MASK
       const argument = words[w + 2]
-      const payload = WITH_PAYLOAD.has(op) ? Buffer.from(this.commands.subarray(at + HEAD, at + HEAD + argument)) : null
+      const payload = WITH_PAYLOAD.has(op) ? Buffer.from(this.commands.subarray(at + COMMAND_HEADER, at + COMMAND_HEADER + argument)) : null
       this.sent.push({ op, conn, stream: words[w + 1], argument, payload })
       touched.add(conn)
-      at += HEAD + (payload === null ? 0 : argument + 3 & ~3)
+      at += COMMAND_HEADER + (payload === null ? 0 : argument + 3 & ~3)
     }
     let count = 0
     for (const conn of touched) this.results.set([conn, this.queued.get(conn) ?? 0], 2 * count++)
@@ -53,22 +53,22 @@ class Engine {
 
   // One long message, as a command in its place among the others.
   write (conn, stream, payload) {
-    this.sent.push({ op: 2, conn, stream, argument: payload.length, payload: Buffer.from(payload) })
+    this.sent.push({ op: op.DATA, conn, stream, argument: payload.length, payload: Buffer.from(payload) })
     return this.queued.get(conn) ?? 0
   }
 
   lend (number, slab) { this.lent.set(number, slab) }
 
   drain (slab, offset) {
-    this.records.fill(0, this.header)
-    if (this.isShort) this.records[this.header + 5] = 1
+    this.records.fill(0, this.summary)
+    if (this.isShort) this.records[this.summary + summary.SHORT] = 1
     this.isShort = false
     if (this.inLent !== null) return this.drainLent()
     this.slabs.add(slab.buffer)
     let used = 0
     let count = 0
     let needed = 0
-    const most = Math.min(this.recordsAtOnce, this.header / WORDS)
+    const most = Math.min(this.recordsAtOnce, this.summary / RECORD_WORDS)
     while (this.queue.length > 0 && count < most) {
       const { kind, conn, stream, payload, aux } = this.queue[0]
       if (payload.length > slab.length - offset - used) {
@@ -76,12 +76,11 @@ class Engine {
         break
       }
       slab.set(payload, offset + used)
-      this.records.set([kind << 24 | conn, stream, offset + used, payload.length, aux], WORDS * count++)
+      this.records.set([kind << NUMBER_BITS | conn, stream, offset + used, payload.length, aux], RECORD_WORDS * count++)
       used += payload.length
       this.queue.shift()
     }
-    this.records.set([used, needed, this.queue.length > 0 ? 1 : 0], this.header)
-    this.records[this.header + 6] = used + this.workOf * count
+    this.sum({ USED: used, NEEDED: needed, MORE: this.queue.length > 0 ? 1 : 0, WORK: used + this.workOf * count })
     return count
   }
 
@@ -91,16 +90,21 @@ class Engine {
     let used = 0
     payloads.forEach((payload, index) => {
       used += this.lent.get(number).write(payload, used)
-      this.records.set([1 << 24 | conn, stream, used - payload.length, payload.length, 0], WORDS * index)
+      const word = kind.DATA << NUMBER_BITS | conn
+      this.records.set([word, stream, used - payload.length, payload.length, 0], RECORD_WORDS * index)
     })
-    this.records.set([used, 0, this.queue.length > 0 ? 1 : 0, number + 1, isLast ? 1 : 0], this.header)
+    this.sum({ USED: used, MORE: this.queue.length > 0 ? 1 : 0, LENT: number + 1, LAST: isLast ? 1 : 0 })
     return payloads.length
   }
 
+  sum (words) {
+    for (const [name, value] of Object.entries(words)) this.records[this.summary + summary[name]] = value
+  }
+
   // Queues a record; nobody is woken.
-  push (kind, conn, stream = 0, payload = '', aux = 0) {
-    if (kind === BLOCKED) this.blocks.set(conn, this.blockedEvents(conn) + 1)
-    this.queue.push({ kind, conn, stream, payload: Buffer.from(payload), aux })
+  push (code, conn, stream = 0, payload = '', aux = 0) {
+    if (code === kind.BLOCKED) this.blocks.set(conn, this.blockedEvents(conn) + 1)
+    this.queue.push({ kind: code, conn, stream, payload: Buffer.from(payload), aux })
   }
 
   // The commands since the last call, of one kind if `op` is given.
@@ -140,7 +144,7 @@ function connected (options = {}) {
   const client = new MuxClient({ port: 1, host: '127.0.0.1', ...options })
   const fake = Engine.last
   const number = fake.next++
-  fake.push(17, number, 0, ADDRESSES)
+  fake.push(kind.CONNECTED, number, 0, ADDRESSES)
   fake.wake()
   fake.take()
   return { client, con: client.connection, fake, number }

@@ -3,34 +3,10 @@
 // Streams and connections on QMux against the fake native side.
 
 const { connected } = require('./fake-engine.js')
+const { kind, wires } = require('../../lib/boundary.js')
 const engine = require('../../lib/engine.js')
 
 const { op } = engine
-
-// Kinds of records.
-const kind = {
-  DATA: 1,
-  STREAM: 3,
-  OPENED: 4,
-  END: 5,
-  CLOSED: 6,
-  DRAIN: 7,
-  MARKED: 8,
-  PEER: 9,
-  RESET: 10,
-  STOPPED: 11,
-  REFUSED: 12,
-  GOAWAY: 13,
-  BLOCKED: 14,
-  UNBLOCKED: 15,
-  CONN_END: 18,
-  CONN_ERROR: 19,
-  CONN_CLOSE: 20,
-  PONG: 21,
-  WIRES: 22,
-  CREDIT: 23,
-  UNREAD: 24
-}
 
 const NAMES = Object.fromEntries(Object.entries(op).map(([name, code]) => [code, name]))
 
@@ -52,7 +28,7 @@ function connection (options) {
     fake.push(...args.splice(0, 1), number, ...args)
     fake.wake()
   }
-  tell(kind.WIRES, 0, '', 3)
+  tell(kind.WIRES, 0, '', wires.SENDS | wires.RECEIVES)
   return {
     ...side,
     tell,
@@ -62,7 +38,7 @@ function connection (options) {
       engine.flush()
       const commands = fake.take()
       for (const { op: code, argument } of commands) {
-        if (code === op.MARK) fake.push(kind.MARKED, number, 0, '', argument)
+        if (code === op.MARK) fake.push(kind.MARK, number, 0, '', argument)
       }
       fake.wake()
       return commands.filter(({ op: code }) => code !== op.MARK).map(say)

@@ -15,12 +15,13 @@ import { floors } from './floors.mjs'
 
 const require = createRequire(import.meta.url)
 const { MuxServer, MuxClient } = require('../..')
+const { COMMAND_HEADER } = require('../../lib/boundary.js')
 const engine = require('../../lib/engine.js')
 
 const now = () => performance.now()
 const NS = 1e6 // per millisecond
 
-// A burst is what one flush takes: FLUSH_AT of lib/engine.js, of commands with a head of HEAD bytes each.
+// A burst is what one flush takes: FLUSH_AT of lib/engine.js, of commands with a header each.
 const BURST = 256 * 1024
 
 // Longest message that is one 'data' wherever a read ends.
@@ -135,7 +136,7 @@ function awaitArrival (from, to) {
 async function measure (ends, probe, size, bursts) {
   const { stream, received, from, to } = ends
   const bytes = Buffer.alloc(size, 7)
-  const count = Math.floor(BURST / (engine.HEAD + (size + 3 & ~3)))
+  const count = Math.floor(BURST / (COMMAND_HEADER + (size + 3 & ~3)))
   const series = Object.fromEntries(PARTS.map((part) => [part, []]))
   let arrived = 0
   let whole

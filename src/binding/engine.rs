@@ -11,22 +11,18 @@ use super::slab::{Gate, Slab};
 use super::uv::Uv;
 #[cfg(target_os = "linux")]
 use crate::driver::QuietSet;
+use crate::driver::boundary::{Summary, peer_number};
 use crate::driver::delivery::Delivery;
 use crate::driver::events::Collector;
 use crate::driver::lending::Lent;
 use crate::driver::{Connection, Engine as Driver, EventQueue, Stop};
-use crate::proto::{Handle, PeerKind};
+use crate::proto::Handle;
 use napi::bindgen_prelude::{Function, Uint8Array, Uint8ArraySlice, Uint32Array};
 use napi::{Env, Result};
 use napi_derive::napi;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Words behind the records that tell of a drain: bytes used, bytes needed, whether there is more, the number of the lent
-/// slab that the records are in plus one, whether this was the last of that, whether slabs should be lent, the work that
-/// the records are.
-const HEADER: usize = 7;
 
 /// Change in the native queues' size at which V8 is told: often enough for its heuristics, too seldom to cost.
 const EXTERNAL_STEP: i64 = 1 << 20;
@@ -50,6 +46,19 @@ pub struct Engine {
     collector: Collector,
     external: i64,
     gate: Gate,
+}
+
+/// What a connection has counted.
+#[napi(object, object_from_js = false)]
+pub struct Stats {
+    /// Bytes read.
+    pub read: f64,
+    /// Bytes written, those queued included.
+    pub written: f64,
+    /// Bytes queued.
+    pub queued: f64,
+    /// What the peer is.
+    pub peer: u32,
 }
 
 /// A system error as the negative number that libuv uses.
@@ -155,10 +164,10 @@ impl Engine {
     pub fn drain(&mut self, env: Env, mut slab: Uint8ArraySlice<'_>, offset: u32) -> Result<u32> {
         // SAFETY: JavaScript touches this memory on this thread only, hence not during this call.
         let words = unsafe { self.records.as_mut() };
-        let Some(split) = words.len().checked_sub(HEADER) else {
+        let Some(split) = words.len().checked_sub(Summary::WORDS) else {
             return Ok(0);
         };
-        let (records, header) = words.split_at_mut(split);
+        let (records, behind) = words.split_at_mut(split);
         // SAFETY: fresh memory that JavaScript has handed nothing out of from `offset` on.
         let Some(slab) = unsafe { slab.as_mut() }.get_mut(offset as usize..) else {
             return Ok(0);
@@ -167,15 +176,16 @@ impl Engine {
             .delivery
             .fill(&self.driver.events, slab, offset, records);
         let (lent, is_last) = filled.lent.map_or((0, false), |lent| (lent.0 + 1, lent.1));
-        header.copy_from_slice(&[
-            filled.used as u32,
-            filled.needed as u32,
-            filled.more.into(),
+        let summary = Summary {
+            used: filled.used as u32,
+            needed: filled.needed as u32,
+            more: filled.more.into(),
             lent,
-            is_last.into(),
-            self.driver.events.take_lent_short().into(),
-            u32::try_from(filled.work).unwrap_or(u32::MAX),
-        ]);
+            last: is_last.into(),
+            short: self.driver.events.take_lent_short().into(),
+            work: u32::try_from(filled.work).unwrap_or(u32::MAX),
+        };
+        behind.copy_from_slice(&summary.words());
         self.report_external(&env)?;
         Ok(filled.records as u32)
     }
@@ -259,23 +269,16 @@ impl Engine {
         })
     }
 
-    /// Bytes read, written (those queued included) and queued, what the peer is (0 undecided, 1 old, 2 new), and which
-    /// wires are in use, as the record `WIRES` says it.
+    /// What a connection has counted.
     #[napi(catch_unwind)]
-    pub fn stats(&self, connection: u32) -> Option<Vec<f64>> {
+    pub fn stats(&self, connection: u32) -> Option<Stats> {
         let totals = self.driver.connection(connection)?.totals();
-        let peer = match totals.peer {
-            PeerKind::Undecided => 0.0,
-            PeerKind::Old => 1.0,
-            PeerKind::New => 2.0,
-        };
-        Some(vec![
-            totals.read as f64,
-            totals.written as f64,
-            totals.queued as f64,
-            peer,
-            totals.wires.into(),
-        ])
+        Some(Stats {
+            read: totals.read as f64,
+            written: totals.written as f64,
+            queued: totals.queued as f64,
+            peer: peer_number(totals.peer),
+        })
     }
 
     /// Bytes that a connection has queued.

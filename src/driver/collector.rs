@@ -2,38 +2,9 @@
 //!
 //! May not know what an event means to the application.
 
+use super::boundary::{first_word, kind, split_word, stream_word, wire_bits};
 use super::events::{COPIED, Charge, Record};
-use crate::proto::{Event, Handle, Payload, PeerKind, Sink, Wires};
-
-/// Kinds of records; `lib/engine.js` has the same table.
-pub mod kind {
-    pub const DATA: u32 = 1;
-    pub const JSON: u32 = 2;
-    pub const STREAM: u32 = 3;
-    pub const OPENED: u32 = 4;
-    pub const END: u32 = 5;
-    pub const CLOSED: u32 = 6;
-    pub const DRAIN: u32 = 7;
-    pub const MARK: u32 = 8;
-    pub const PEER: u32 = 9;
-    pub const RESET: u32 = 10;
-    pub const STOPPED: u32 = 11;
-    pub const REFUSED: u32 = 12;
-    pub const GOAWAY: u32 = 13;
-    pub const BLOCKED: u32 = 14;
-    pub const UNBLOCKED: u32 = 15;
-    pub const CONNECTION: u32 = 16;
-    pub const CONNECTED: u32 = 17;
-    pub const CONN_END: u32 = 18;
-    pub const CONN_ERROR: u32 = 19;
-    pub const CONN_CLOSE: u32 = 20;
-    pub const PONG: u32 = 21;
-    pub const WIRES: u32 = 22;
-    pub const CREDIT: u32 = 23;
-    pub const UNREAD: u32 = 24;
-    pub const SERVER_CLOSED: u32 = 25;
-    pub const SERVER_ERROR: u32 = 26;
-}
+use crate::proto::{Event, Handle, Payload, PeerKind, Sink};
 
 /// What a record of data costs beside its payload. Work is counted in bytes, of which JavaScript takes some 2 in a
 /// nanosecond when they come in messages of 64: those cost it 56 ns each (docs/ARCHITECTURE.md), and count for 128.
@@ -53,7 +24,7 @@ const PARSED: usize = 15;
 /// is, and when the application's thread lets other I/O run.
 pub fn work(record: &Record) -> usize {
     let parsed = PARSED * record[3] as usize;
-    match record[0] >> 24 {
+    match split_word(record[0]).0 {
         kind::STREAM => OBJECT + parsed,
         kind::JSON => RECORD + parsed,
         kind::RESET | kind::STOPPED | kind::REFUSED => OBJECT,
@@ -64,20 +35,6 @@ pub fn work(record: &Record) -> usize {
 
 /// Marks an offset into `extra`, until the batch is put together.
 pub const EXTRA: u32 = 1 << 31;
-
-/// Which wires are in use, as the application reads it: 1 we send QMux, 2 we receive it, 4 the peer is foreign, 8 it says
-/// when nobody there reads an answer.
-pub fn wire_bits(wires: Wires) -> u8 {
-    u8::from(wires.sending)
-        | u8::from(wires.receiving) << 1
-        | u8::from(wires.foreign) << 2
-        | u8::from(wires.hears_unread) << 3
-}
-
-/// A handle as it crosses the boundary, or what stands for the whole connection.
-fn stream_or_all(stream: Option<Handle>) -> u32 {
-    stream.map_or(u32::MAX, |stream| stream.0)
-}
 
 /// Collects one connection's events.
 #[derive(Debug, Default)]
@@ -118,7 +75,7 @@ impl Collector {
     /// Takes the last event back, if it is a part of a message on `stream` up to `end`. Gives where that starts.
     pub fn take_back(&mut self, stream: Handle, end: usize) -> Option<usize> {
         let &[word, of, start, length, _] = self.records.last()?;
-        let is_it = word >> 24 == kind::DATA && of == stream.0 && start & EXTRA == 0;
+        let is_it = split_word(word).0 == kind::DATA && of == stream.0 && start & EXTRA == 0;
         let start = start as usize;
         if !is_it || start + length as usize != end {
             return None;
@@ -137,7 +94,7 @@ impl Collector {
         let start = EXTRA | self.extra.len() as u32;
         self.extra.extend_from_slice(text.as_bytes());
         self.records.push([
-            kind << 24 | self.connection,
+            first_word(kind, self.connection),
             stream,
             start,
             text.len() as u32,
@@ -148,7 +105,7 @@ impl Collector {
     /// Adds a record without one.
     pub fn plain(&mut self, kind: u32, stream: u32, aux: u32) {
         self.records
-            .push([kind << 24 | self.connection, stream, 0, 0, aux]);
+            .push([first_word(kind, self.connection), stream, 0, 0, aux]);
     }
 
     /// Takes what another has collected of the same connection, behind what is here. None of it may be of a read.
@@ -187,15 +144,15 @@ impl Sink for Collector {
             Event::Closed(stream) => (kind::CLOSED, stream.0, 0),
             Event::Mark(id) => (kind::MARK, 0, id),
             Event::Peer(peer) => (kind::PEER, 0, (peer == PeerKind::New).into()),
-            Event::Wires(wires) => (kind::WIRES, 0, wire_bits(wires).into()),
+            Event::Wires(wires) => (kind::WIRES, 0, wire_bits(wires)),
             Event::Reset(stream) => (kind::RESET, stream.0, 0),
             Event::Stopped(stream) => (kind::STOPPED, stream.0, 0),
             Event::Refused(stream) => (kind::REFUSED, stream.0, 0),
-            Event::GoAway(stream) => (kind::GOAWAY, stream_or_all(stream), 0),
+            Event::GoAway(stream) => (kind::GOAWAY, stream_word(stream), 0),
             Event::Unread(stream) => (kind::UNREAD, stream.0, 0),
             Event::Blocked(stream) => (kind::BLOCKED, stream.0, 0),
             Event::Unblocked(stream) => (kind::UNBLOCKED, stream.0, 0),
-            Event::Credit(stream) => (kind::CREDIT, stream_or_all(stream), 0),
+            Event::Credit(stream) => (kind::CREDIT, stream_word(stream), 0),
             Event::Pong { id, rtt } => {
                 let micros = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX);
                 (kind::PONG, micros, id)
@@ -218,7 +175,7 @@ impl Sink for Collector {
             length += (to - from) as usize;
         }
         self.records.push([
-            kind << 24 | self.connection,
+            first_word(kind, self.connection),
             stream,
             start,
             length as u32,
@@ -230,6 +187,8 @@ impl Sink for Collector {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::driver::boundary::WHOLE;
+    use crate::proto::Wires;
     use std::time::Duration;
 
     #[test]
@@ -243,7 +202,7 @@ mod tests {
         first.append(&mut second);
         assert!(second.is_empty());
         assert_eq!(first.extra, b"12345");
-        let word = |kind: u32| kind << 24 | 5;
+        let word = |kind: u32| first_word(kind, 5);
         assert_eq!(
             first.records,
             [
@@ -273,8 +232,8 @@ mod tests {
         collector.join(stream, 22);
         data(&mut collector, 0..7);
         data(&mut collector, 7..9);
-        let word = kind::DATA << 24 | 5;
-        let blocked = [kind::BLOCKED << 24 | 5, 4, 0, 0, 0];
+        let word = first_word(kind::DATA, 5);
+        let blocked = [first_word(kind::BLOCKED, 5), 4, 0, 0, 0];
         let (first, joined) = ([word, 3, 10, 10, 0], [word, 3, 22, 15, 0]);
         let next = [word, 3, 37, 2, 0];
         assert_eq!(collector.records, [first, blocked, joined, next]);
@@ -324,13 +283,14 @@ mod tests {
             .records
             .iter()
             .map(|&[word, stream, at, length, aux]| {
-                assert_eq!(word & 0x00ff_ffff, 5);
+                let (kind, number) = split_word(word);
+                assert_eq!(number, 5);
                 let at = (at & !EXTRA) as usize;
                 let text = &collector.extra[at..at + length as usize];
-                (word >> 24, stream, String::from_utf8_lossy(text), aux)
+                (kind, stream, String::from_utf8_lossy(text), aux)
             })
             .collect();
-        let all = u32::MAX;
+        let all = WHOLE;
         let expected = [
             (kind::WIRES, 0, "", 13),
             (kind::RESET, 3, "7", 0),
@@ -344,7 +304,7 @@ mod tests {
             (kind::CREDIT, 1, "", 0),
             (kind::CREDIT, all, "", 0),
             (kind::PONG, 1500, "", 9),
-            (kind::PONG, all, "", 10),
+            (kind::PONG, u32::MAX, "", 10),
         ];
         assert_eq!(
             seen,

@@ -2,9 +2,9 @@
 //!
 //! May not look names up: JavaScript has.
 
+use super::boundary::kind;
 use super::connection::{Connection, ConnectionOptions, Stop};
 use super::errno::{errno, timed_out};
-use super::events::kind;
 use super::transport::Transport;
 use super::{ending, task, thread};
 use serde_json::{Value, json};

@@ -14,7 +14,6 @@
 //! May not wait on the application's thread, nor make a system call with the lock held but for a short send.
 
 use super::backlog::Backlog;
-use super::collector::wire_bits;
 use super::command;
 use super::drained::Drained;
 use super::events::{Collector, EventQueue, Flow};
@@ -75,8 +74,6 @@ pub struct Totals {
     pub queued: u64,
     /// What is known of the peer.
     pub peer: PeerKind,
-    /// Which wires are in use, as `WIRES` tells it.
-    pub wires: u8,
 }
 
 /// One connection.
@@ -103,7 +100,7 @@ pub struct Connection {
     /// How often the application was told that a stream is blocked.
     pub(super) blocked_events: AtomicU32,
     stop: AtomicU8,
-    /// What is known of the peer and, times 4, of the wires, for those who do not hold the lock.
+    /// What is known of the peer, for those who do not hold the lock.
     known: AtomicU8,
     /// There was traffic, or may have been, since spare memory was given back: the task looks again.
     pub(super) is_in_use: AtomicBool,
@@ -436,18 +433,17 @@ impl Connection {
             read: self.bytes_read.load(Ordering::Relaxed),
             written: written + queued,
             queued,
-            peer: match known & 3 {
+            peer: match known {
                 peer if peer == PeerKind::New as u8 => PeerKind::New,
                 peer if peer == PeerKind::Old as u8 => PeerKind::Old,
                 _ => PeerKind::Undecided,
             },
-            wires: known >> 2,
         }
     }
 
     /// Keeps what the session has learnt of the peer where it can be read without the lock.
     fn keep_known(&self, inner: &Inner) {
-        let known = inner.session.peer() as u8 | wire_bits(inner.session.wires()) << 2;
+        let known = inner.session.peer() as u8;
         self.known.store(known, Ordering::Relaxed);
     }
 

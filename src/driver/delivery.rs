@@ -5,8 +5,9 @@
 //!
 //! May not wait, nor write to memory that was handed out.
 
+use super::boundary::RECORD_WORDS;
 use super::collector::work;
-use super::events::{Batch, EventQueue, RECORD_WORDS, Record};
+use super::events::{Batch, EventQueue, Record};
 use super::lanes::Lanes;
 use std::collections::VecDeque;
 

@@ -13,9 +13,10 @@
 //! be another's by then.
 
 use super::backlog::Backlog;
+use super::boundary::kind;
 use super::connection::{Connection, SLICES, Stop};
 use super::errno::errno;
-use super::events::{Collector, kind};
+use super::events::Collector;
 use super::inner::Failure;
 use super::quiet::is_transient;
 use super::thread::with_collector;

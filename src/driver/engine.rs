@@ -2,6 +2,7 @@
 //!
 //! May not touch a socket or a session itself.
 
+use super::boundary::NUMBER_BITS;
 use super::connect::{self, ConnectOptions};
 use super::connection::{Connection, Stop};
 use super::events::{Collector, EventQueue, Flow};
@@ -17,8 +18,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-/// Numbers of connections and of servers have 24 bits in a record.
-const MAX_NUMBER: u32 = 1 << 24;
+/// What the numbers of connections and of servers stay below.
+const MAX_NUMBER: u32 = 1 << NUMBER_BITS;
 
 /// How long the process may wait at its exit for its tasks to leave the kernel: they do so at once, their sockets being
 /// non-blocking, unless the machine is stalled.

@@ -7,8 +7,9 @@
 //!
 //! May not know what an event means to the application.
 
-pub use super::collector::{Collector, kind};
+pub use super::collector::Collector;
 
+use super::boundary::RECORD_WORDS;
 use super::collector::{EXTRA, work};
 use super::lending::{Lent, ReadBuffer};
 use std::collections::VecDeque;
@@ -16,10 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::Notify;
 
-/// Words of a record.
-pub const RECORD_WORDS: usize = 5;
-
-/// `kind << 24 | connection`, stream, offset, length, aux.
+/// Which kind and whose, stream, offset, length, aux.
 pub type Record = [u32; RECORD_WORDS];
 
 /// Work, in bytes and records, that one connection may have waiting before it stops reading: enough to fill the time

@@ -3,7 +3,8 @@
 //! May not make a system call but to look at the send queue.
 
 use super::backlog::Backlog;
-use super::command::{self, Command};
+use super::boundary::{Command, INCREMENTAL, URGENCY};
+use super::command;
 use super::connection::Stop;
 use super::events::Collector;
 use super::joining::Joining;
@@ -194,18 +195,19 @@ impl Inner {
         match command {
             Command::Data(stream, payload) => self.session.data(stream, payload, sink),
             Command::Open(stream, meta) => self.session.open(stream, meta, sink),
-            Command::End(stream, value) => self.session.end(stream, value, sink),
+            Command::End(stream) => self.session.end(stream, None, sink),
+            Command::EndValue(stream, value) => self.session.end(stream, Some(value), sink),
             Command::Accept(stream) => self.session.accept(stream, sink),
             Command::Hold(stream, bytes) => self.session.hold(stream, bytes),
             Command::Release(stream, bytes) => self.session.release(stream, bytes, sink),
             Command::Forget(stream) => self.session.forget(stream),
             Command::Mark(stream, id) => self.session.mark(stream, id, sink),
-            Command::Finish => {
+            Command::ConnEnd => {
                 self.finish = true;
                 self.session.finish();
             }
-            Command::Pause => self.paused = true,
-            Command::Resume => self.paused = false,
+            Command::ConnPause => self.paused = true,
+            Command::ConnResume => self.paused = false,
             Command::Discard(stream) => self.session.discard(stream, sink),
             Command::Reset(stream, code) => self.session.reset(stream, code, sink),
             Command::Stop(stream, code) => self.session.stop(stream, code, sink),
@@ -213,10 +215,12 @@ impl Inner {
             Command::Ping(id) => self.session.ping(id, Instant::now()),
             Command::Close(code, reason) => self.close(code, reason),
             Command::Refuse(stream, code) => self.session.refuse(stream, code, sink),
-            Command::Priority(stream, urgency, incremental) => {
-                self.session.set_priority(stream, urgency, incremental);
+            Command::Priority(stream, bits) => {
+                let urgency = (bits & URGENCY) as u8;
+                self.session
+                    .set_priority(stream, urgency, bits & INCREMENTAL != 0);
             }
-            Command::GoAway => self.session.go_away(),
+            Command::Goaway => self.session.go_away(),
             Command::Unread(stream) => self.session.unread(stream, sink),
         }
     }

@@ -2,10 +2,11 @@
 //!
 //! May not read from or write to a connection.
 
+use super::boundary::kind;
 use super::connection::{Connection, ConnectionOptions};
 use super::engine::Engine;
 use super::errno::errno;
-use super::events::{Charge, Flow, MAX_UNDELIVERED, kind};
+use super::events::{Charge, Flow, MAX_UNDELIVERED};
 use super::quota::Quotas;
 use super::task;
 use super::transport::{Transport, describe};

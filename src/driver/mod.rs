@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod backlog;
+pub mod boundary;
 mod collector;
 pub mod command;
 mod connect;
@@ -37,7 +38,7 @@ pub use connect::ConnectOptions;
 pub use connection::{Connection, ConnectionOptions, Stop, Totals};
 pub use engine::Engine;
 pub use errno::errno;
-pub use events::{Batch, EventQueue, RECORD_WORDS, Record};
+pub use events::{Batch, EventQueue, Record};
 pub use listener::{ListenOptions, ServerAddress};
 pub use quiet_set::QuietSet;
 pub use transport::interface;

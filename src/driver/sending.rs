@@ -3,8 +3,9 @@
 //!
 //! May not wait, but for a moment at the process's exit.
 
+use super::boundary::kind;
 use super::connection::{Connection, SLICES};
-use super::events::{Collector, kind};
+use super::events::Collector;
 use super::inner::{Failure, Inner};
 use super::transport::Transport;
 use std::io::{self, IoSlice};

@@ -8,10 +8,11 @@
 //!
 //! May not hold the lock over a system call, nor run long without letting others have their turn.
 
+use super::boundary::kind;
 use super::connection::{Connection, SLICES, Stop};
 use super::ending;
 use super::errno::connection_reset;
-use super::events::{Collector, HANDED_OVER, READ, kind};
+use super::events::{Collector, HANDED_OVER, READ};
 use super::inner::{Failure, Inner};
 use super::lending::{READ_LENT, ReadBuffer};
 use super::thread::{Busy, caught, with_collector};

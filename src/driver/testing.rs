@@ -1,5 +1,6 @@
 //! What tests of connections need: a socket with a peer, and a connection without a task.
 
+use super::boundary::{first_word, op};
 use super::engine::Engine;
 use super::transport::Transport;
 use super::{Connection, ConnectionOptions, ListenOptions, ServerAddress};
@@ -44,7 +45,7 @@ pub fn connection(engine: &Engine) -> Arc<Connection> {
 
 /// The command to open a stream.
 pub fn open(connection: u32) -> Vec<u8> {
-    let words = [1 << 24 | connection, 0, 4];
+    let words = [first_word(op::OPEN, connection), 0, 4];
     let mut bytes: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
     bytes.extend(b"null");
     bytes

@@ -11,8 +11,8 @@ both_ways! {
 fn what_was_written_is_sent_before_a_close() {
     for _ in 0..50 {
         let (mut server, _, mut client, near) = joined();
-        client.put(DATA, near, 0, 60_000, &[7; 60_000]);
-        client.put(DATA, near, 0, 40_000, &[7; 40_000]);
+        client.put(op::DATA, near, 0, 60_000, &[7; 60_000]);
+        client.put(op::DATA, near, 0, 40_000, &[7; 40_000]);
         client.flush();
         client
             .engine
@@ -38,12 +38,12 @@ fn data_until_the_end(application: &mut Application) -> usize {
 
 fn a_close_with_a_code_is_an_orderly_end_behind_what_was_written() {
     let (mut server, _, mut client, near) = joined_by(&legacy());
-    client.put(DATA, near, 0, 30_000, &[7; 30_000]);
+    client.put(op::DATA, near, 0, 30_000, &[7; 30_000]);
     let mut payload = 5_u64.to_le_bytes().to_vec();
     payload.extend(b"enough");
-    client.put(CLOSE, near, 0, payload.len() as u32, &payload);
+    client.put(op::CLOSE, near, 0, payload.len() as u32, &payload);
     // Nothing follows a close.
-    client.put(DATA, near, 0, 5, b"hello");
+    client.put(op::DATA, near, 0, 5, b"hello");
     client.flush();
     loop {
         let record = client.next();
@@ -66,7 +66,7 @@ fn what_is_commanded_behind_the_end_counts_for_nothing() {
     server.wait_for(kind::CONN_CLOSE);
     client.wait_for(kind::CONN_CLOSE);
     for (application, connection) in [(&mut server, far), (&mut client, near)] {
-        application.put(DATA, connection, 0, 5, b"hello");
+        application.put(op::DATA, connection, 0, 5, b"hello");
         assert_eq!(application.flush(), 0);
         let open = application
             .engine

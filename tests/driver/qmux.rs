@@ -143,8 +143,8 @@ fn an_error_is_told_to_the_peer_and_the_socket_stays_until_it_finishes() {
 
 fn destroying_sends_what_was_written_and_a_close() {
     let (mut server, far, mut stranger) = with_stranger(qmux(0, 0));
-    server.put(OPEN, far, 0, 2, b"{}");
-    server.put(DATA, far, 0, 5000, &[7; 5000]);
+    server.put(op::OPEN, far, 0, 2, b"{}");
+    server.put(op::DATA, far, 0, 5000, &[7; 5000]);
     server.flush();
     server
         .engine
@@ -162,7 +162,7 @@ fn a_close_tells_code_and_reason() {
     let (mut server, far, mut stranger) = with_stranger(qmux(0, 0));
     let mut payload = 70_000_u64.to_le_bytes().to_vec();
     payload.extend(b"enough");
-    server.put(CLOSE, far, 0, payload.len() as u32, &payload);
+    server.put(op::CLOSE, far, 0, payload.len() as u32, &payload);
     server.flush();
     let (kinds, closed) = until_closed(&mut server);
     assert_eq!((kinds, closed.aux), (vec![], 0));
@@ -295,7 +295,7 @@ fn a_ping_is_answered() {
         while server.next_within(Duration::from_millis(500)).is_some() {}
         server
     });
-    client.put(PING, near, 0, 77, &[]);
+    client.put(op::PING, near, 0, 77, &[]);
     client.flush();
     let pong = client.wait_for(kind::PONG);
     assert_eq!((pong.connection, pong.aux), (near, 77));
@@ -306,10 +306,10 @@ fn a_ping_is_answered() {
 /// Two of ours with one stream between them, from client to server, that goes both ways.
 fn streaming() -> (Application, u32, Application, u32) {
     let (mut server, far, mut client, near) = both_qmux(0, 0);
-    client.put(OPEN, near, 0, 2, b"{}");
+    client.put(op::OPEN, near, 0, 2, b"{}");
     client.flush();
     assert_eq!(server.wait_for(kind::STREAM).stream, 1);
-    server.put(ACCEPT, far, 1, 0, &[]);
+    server.put(op::ACCEPT, far, 1, 0, &[]);
     server.flush();
     client.wait_for(kind::OPENED);
     (server, far, client, near)
@@ -317,25 +317,25 @@ fn streaming() -> (Application, u32, Application, u32) {
 
 fn what_is_received_behind_our_end_is_no_error() {
     let (mut server, far, mut client, near) = streaming();
-    client.put(END, near, 0, 0, &[]);
-    client.put(FINISH, near, 0, 0, &[]);
+    client.put(op::END, near, 0, 0, &[]);
+    client.put(op::CONN_END, near, 0, 0, &[]);
     client.flush();
     server.wait_for(kind::CONN_END);
     // As much as there is credit for, which would go back if that were possible.
     for _ in 0..50 {
-        server.put(DATA, far, 1, 5000, &[7; 5000]);
+        server.put(op::DATA, far, 1, 5000, &[7; 5000]);
     }
-    server.put(END, far, 1, 0, &[]);
+    server.put(op::END, far, 1, 0, &[]);
     server.flush();
     let mut got = 0;
     while got < 250_000 {
         got += client.wait_for(kind::DATA).bytes.len();
     }
-    client.put(PING, near, 0, 1, &[]);
+    client.put(op::PING, near, 0, 1, &[]);
     client.flush();
     server.wait_for(kind::CLOSED);
-    server.put(FORGET, far, 1, 0, &[]);
-    server.put(FINISH, far, 0, 0, &[]);
+    server.put(op::FORGET, far, 1, 0, &[]);
+    server.put(op::CONN_END, far, 0, 0, &[]);
     server.flush();
     for application in [&mut client, &mut server] {
         let (kinds, closed) = until_closed(application);
@@ -346,15 +346,15 @@ fn what_is_received_behind_our_end_is_no_error() {
 
 fn a_reader_that_is_slow_stops_its_stream_alone() {
     let (mut server, far, mut client, near) = streaming();
-    client.put(OPEN, near, 2, 2, b"{}");
+    client.put(op::OPEN, near, 2, 2, b"{}");
     client.flush();
     let second = server.wait_for(kind::STREAM).stream;
-    server.put(ACCEPT, far, second, 0, &[]);
+    server.put(op::ACCEPT, far, second, 0, &[]);
     server.flush();
     client.wait_for(kind::OPENED);
     let mut queued = 0;
     for _ in 0..100 {
-        client.put(DATA, near, 0, 50_000, &[7; 50_000]);
+        client.put(op::DATA, near, 0, 50_000, &[7; 50_000]);
         queued = client.flush();
     }
     client.wait_for(kind::BLOCKED);
@@ -370,20 +370,20 @@ fn a_reader_that_is_slow_stops_its_stream_alone() {
             continue;
         }
         assert_eq!(record.stream, 1);
-        server.put(HOLD, far, 1, record.bytes.len() as u32, &[]);
+        server.put(op::HOLD, far, 1, record.bytes.len() as u32, &[]);
         server.flush();
         held += record.bytes.len();
     }
     assert!((100_000..=256 << 10).contains(&held), "{held}");
     // The other stream goes on.
-    client.put(DATA, near, 2, 5, b"hello");
-    client.put(MARK, near, 2, 9, &[]);
+    client.put(op::DATA, near, 2, 5, b"hello");
+    client.put(op::MARK, near, 2, 9, &[]);
     client.flush();
     assert_eq!(client.wait_for(kind::MARK).aux, 9);
     let record = server.wait_for(kind::DATA);
     assert_eq!((record.stream, &record.bytes[..]), (second, &b"hello"[..]));
     // And so does this one, once it is read.
-    server.put(RELEASE, far, 1, held as u32, &[]);
+    server.put(op::RELEASE, far, 1, held as u32, &[]);
     server.flush();
     while held < 5_000_000 {
         held += server.wait_for(kind::DATA).bytes.len();

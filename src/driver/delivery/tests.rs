@@ -1,5 +1,6 @@
 use super::*;
-use crate::driver::events::{Collector, Flow, HANDED_OVER, MAX_UNDELIVERED, READ, kind};
+use crate::driver::boundary::{NUMBER_MASK, kind};
+use crate::driver::events::{Collector, Flow, HANDED_OVER, MAX_UNDELIVERED, READ};
 use crate::driver::lending::{BEHIND_LENT, Lent, Memory, READ_LENT, ReadBuffer};
 use crate::proto::{Event, Handle, Payload, Sink};
 use std::sync::Arc;
@@ -51,7 +52,7 @@ fn drain(events: &EventQueue, slab: usize, records: usize) -> Vec<Vec<u8>> {
         for record in words.chunks_exact(RECORD_WORDS).take(filled.records) {
             let at = record[2] as usize - 100;
             got.push(slab[at..at + record[3] as usize].to_vec());
-            assert_eq!(record[0] & 0x00ff_ffff, 5);
+            assert_eq!(record[0] & NUMBER_MASK, 5);
         }
         if !filled.more {
             return got;
@@ -232,7 +233,7 @@ fn a_quiet_connection_is_next_whatever_the_others_have_waiting_and_nobody_is_out
         }
         let filled = delivery.fill(&events, &mut slab, 0, &mut words);
         if calls % 100 == 10 {
-            assert_eq!(words[0] & 0xff_ffff, FLOODERS, "first of all at {calls}");
+            assert_eq!(words[0] & NUMBER_MASK, FLOODERS, "first of all at {calls}");
         }
         let records: Vec<_> = words
             .chunks_exact(RECORD_WORDS)
@@ -254,7 +255,7 @@ fn a_quiet_connection_is_next_whatever_the_others_have_waiting_and_nobody_is_out
         for record in &records {
             let at = record[2] as usize;
             let number = u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four"));
-            let connection = (record[0] & 0xff_ffff) as usize;
+            let connection = (record[0] & NUMBER_MASK) as usize;
             assert!(number == 0 || number > last[connection], "in order");
             last[connection] = number;
         }

@@ -1,8 +1,9 @@
 use super::Task;
+use crate::driver::boundary::{RECORD_WORDS, kind, split_word};
 use crate::driver::connection::Connection;
 use crate::driver::delivery::Delivery;
 use crate::driver::engine::Engine;
-use crate::driver::events::{Collector, EventQueue, RECORD_WORDS, kind};
+use crate::driver::events::{Collector, EventQueue};
 use crate::driver::testing::{listen, options, pair};
 use crate::proto::{Protocol, Session, Side};
 use crate::sys::readiness::Readiness;
@@ -44,10 +45,13 @@ impl Application {
                 .fill(&self.engine.events, &mut slab, 0, &mut words);
             if filled.records == 0 {
                 self.signals.recv_timeout(PATIENCE).expect("it comes");
-            } else if words[0] >> 24 == kind {
+                continue;
+            }
+            let (found, connection) = split_word(words[0]);
+            if found == kind {
                 let (at, length) = (words[2] as usize, words[3] as usize);
                 let text = String::from_utf8_lossy(&slab[at..at + length]);
-                return (words[0] & 0xff_ffff, text.into_owned());
+                return (connection, text.into_owned());
             }
         }
     }

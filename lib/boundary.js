@@ -1,0 +1,31 @@
+'use strict'
+
+// Names of what crosses the boundary to native code. They stand in boundary.json, of which build.rs makes
+// Rust, and which docs/BOUNDARY.md shows.
+//
+// This file may not: have a number of its own, or load anything else.
+
+const table = require('./boundary.json')
+
+const named = (rows, value) =>
+  Object.freeze(Object.fromEntries(rows.map((row, place) => [row.name, value(row, place)])))
+const number = (row) => row.number
+const place = (_, place) => place
+
+const layout = named([...table.sizes, ...table.words], (row) => row.value)
+
+module.exports = {
+  ...layout,
+  NUMBER_MASK: 2 ** layout.NUMBER_BITS - 1,
+  /** The numbers of the commands. */
+  op: named(table.commands, number),
+  /** The kinds of records. */
+  kind: named(table.records, number),
+  /** Places of the words behind the records that sum up a drain. */
+  summary: named(table.summary, place),
+  SUMMARY_WORDS: table.summary.length,
+  /** The bits that say which wires are in use. */
+  wires: named(table.wires, (_, place) => 1 << place),
+  /** What the peer is. */
+  peers: named(table.peers, place)
+}

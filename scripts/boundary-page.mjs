@@ -1,0 +1,92 @@
+// node scripts/boundary-page.mjs: writes docs/BOUNDARY.md, the tables of lib/boundary.json for reading.
+
+import fs from 'node:fs'
+import path from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { root } from './process.mjs'
+
+const PAGE = path.join(root, 'docs', 'BOUNDARY.md')
+const TABLE = path.join(root, 'lib', 'boundary.json')
+
+// What the second word is, and a payload.
+const STREAMS = { one: 'one', 'one or all': 'one, or `WHOLE`', server: 'a server', microseconds: 'microseconds' }
+const PAYLOADS = { bytes: 'bytes', json: 'JSON', code: 'code', 'code and text': 'code, text', decimal: 'decimal' }
+
+function lines (titles, rows) {
+  const line = (cells) => `| ${cells.join(' | ')} |`
+  return [line(titles), `|${titles.map(() => '---|').join('')}`, ...rows.map(line)].join('\n')
+}
+
+// A word of the table as a reader finds it; what a table leaves out is nothing.
+function shown (words, value) {
+  if (value === undefined) return ''
+  if (words[value] === undefined) throw new Error(`lib/boundary.json says "${value}": this script does not know it`)
+  return words[value]
+}
+
+function command ({ number, name, stream, argument = '', payload, overtakes, acknowledges, doc }) {
+  const order = overtakes ? 'overtakes' : acknowledges ? 'acknowledges' : ''
+  return [number, `\`${name}\``, shown(STREAMS, stream), argument, shown(PAYLOADS, payload), order, doc]
+}
+
+function record ({ number, name, stream, payload, aux = '', doc }) {
+  return [number, `\`${name}\``, shown(STREAMS, stream), shown(PAYLOADS, payload), aux, doc]
+}
+
+const named = (title, rows, value) =>
+  lines([title, 'name', 'what it says'], rows.map((row, place) => [value(row, place), `\`${row.name}\``, row.doc]))
+
+/** The page that a table makes. */
+export function page (table) {
+  return `# The boundary between JavaScript and Rust
+
+Made of \`lib/boundary.json\` by \`node scripts/boundary-page.mjs\`; a test compares the two. JavaScript reads the table by
+\`lib/boundary.js\`; \`build.rs\` makes constants, the type \`Command\` and its decoder of it for \`src/driver/boundary.rs\`.
+[ARCHITECTURE.md](ARCHITECTURE.md) says how commands and records travel.
+
+## Layout
+
+A command is three words, little-endian, and perhaps a payload, padded to a multiple of four bytes. The first word is which
+command it is and for which connection (\`number << NUMBER_BITS | connection\`), the second a stream's handle, the third an
+argument or the length of the payload. A code is 8 bytes, little-endian, or, in a record, its decimal digits.
+
+A record is five words: which record it is and of which connection, a stream's handle, where the payload starts in the slab,
+the payload's length, and \`aux\`. Records of a server have its number in place of a connection's:
+${table.records.filter(({ of }) => of === 'server').map(({ name }) => `\`${name}\``).join(', ')}.
+
+Cells that are empty below: the word is not looked at, there is no payload, nothing is special about the order.
+
+${named('value', [...table.sizes, ...table.words], ({ value }) => value)}
+
+## Commands
+
+Commands keep their order among what is sent. One that overtakes goes ahead of what waits: what concerns reading must not wait
+for a peer that does not read. One that acknowledges answers an open of the peer's; many that wait stop the reading.
+
+${lines(['number', 'command', 'stream', 'argument', 'payload', 'order', 'what it says'], table.commands.map(command))}
+
+## Records
+
+${lines(['number', 'record', 'stream', 'payload', 'aux', 'what it says'], table.records.map(record))}
+
+## Behind the records of a drain
+
+${named('place', table.summary, (_, place) => place)}
+
+## Wires
+
+The bits of \`WIRES\`:
+
+${named('bit', table.wires, (_, place) => 1 << place)}
+
+## Peers
+
+What \`stats()\` says of the peer:
+
+${named('number', table.peers, (_, place) => place)}
+`
+}
+
+if (process.argv[1] && pathToFileURL(fs.realpathSync(process.argv[1])).href === import.meta.url) {
+  fs.writeFileSync(PAGE, page(JSON.parse(fs.readFileSync(TABLE, 'utf8'))))
+}
