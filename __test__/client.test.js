@@ -68,6 +68,17 @@ test('an address is connected to without a lookup, and a path too', () => {
   assert.deepEqual([attempt().path, attempt().addresses], ['/a.sock', []])
 })
 
+test('the end to connect from is an address, a port of any, or not chosen', () => {
+  const local = (options) => {
+    new MuxClient({ port: 5, host: '::1', ...options })
+    return attempt().local
+  }
+  assert.deepEqual(local({ localAddress: '::1' }), { address: '::1', port: 0 })
+  assert.deepEqual(local({ localPort: 7 }), { address: '::', port: 7 })
+  assert.deepEqual(local({ localAddress: '127.0.0.1', localPort: 7 }), { address: '127.0.0.1', port: 7 })
+  for (const options of [{}, { localPort: 0 }, { localAddress: '' }]) assert.equal(local(options), undefined)
+})
+
 test('a name is looked up as net does it', () => {
   const { asked } = lookingUp([LOCAL])
   const hints = process.platform === 'win32' ? 0 : dns.ADDRCONFIG

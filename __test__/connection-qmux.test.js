@@ -42,7 +42,7 @@ test('protocol is qmux once both directions have switched, and stays so', () => 
 test('protocol: qmux is that from the start', () => {
   const client = new MuxClient({ port: 1, host: '127.0.0.1', protocol: 'qmux' })
   assert.equal(client._connection.protocol, 'qmux')
-  assert.equal(Engine.last.calls.at(-1)[1].connection.protocol, 'qmux')
+  assert.equal(Engine.last.calls.at(-1)[1].connection.protocol.protocol, 'qmux')
   Engine.last.next++
 })
 

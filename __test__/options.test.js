@@ -66,37 +66,22 @@ test('what is not allowed is refused before anything is opened', () => {
 })
 
 test('native code gets complete, plain data', () => {
-  const { connection } = serverOptions({ port: 1, writableHighWaterMark: 7, protocol: 'legacy', peer: 'new' })
-  const settings = nativeSettings(connection)
-  assert.deepEqual(settings, {
-    noDelay: true,
-    keepAlive: false,
-    keepAliveDelay: 0,
-    protocol: 'legacy',
-    peerNew: true,
-    lowWater: 3,
-    maxMetaSize: 4194304,
-    maxMetaTotal: 16777216,
-    maxEndValueSize: 4194304,
-    maxJsonDepth: 512,
-    holdLimit: 262144,
-    maxIncomingStreams: 256,
-    maxPendingStreams: 256,
-    streamWindow: 262144,
-    maxStreamWindow: 16777216,
-    connectionWindow: 1048576,
-    maxConnectionWindow: 67108864,
-    maxHeld: 67108864,
-    maxRecordSize: 65552,
-    idleTimeout: 0,
-    pingInterval: 30000,
-    pingTimeout: 30000,
-    handshakeTimeout: 10000,
-    maxResets: 1000,
-    maxPings: 100,
-    maxEmptyFrames: 100000,
-    maxUselessFrames: 1000
+  const { connection } = serverOptions({
+    port: 1, keepAliveInitialDelay: 5, readableHighWaterMark: 6, writableHighWaterMark: 7, protocol: 'legacy', peer: 'new'
   })
+  const settings = nativeSettings(connection)
+  const { keepAliveDelay, lowWater, protocol: { protocol, peerNew, holdLimit, qmux } } = settings
+  assert.deepEqual([keepAliveDelay, holdLimit, lowWater, protocol, peerNew], [5, 6, 3, 'legacy', true])
+  for (const [name, value] of [settings, settings.protocol, qmux].flatMap(Object.entries)) {
+    if (typeof value === 'object') continue
+    assert.ok(['number', 'boolean', 'string'].includes(typeof value), name)
+    // What has another name there has another meaning as well.
+    if (name in connection) assert.equal(value, connection[name], name)
+  }
+})
+
+test('half of a surrogate pair in a path is what net makes of it', () => {
+  assert.equal(clientOptions({ path: '/a\ud800.sock' }).path, '/a\ufffd.sock')
 })
 
 test('given one of a window and its maximum, the other follows', () => {

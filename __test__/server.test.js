@@ -39,7 +39,8 @@ function accept (number) {
   return connections - 1
 }
 
-const attempts = () => fake.calls.filter(([name]) => name === 'listen').map(([, options]) => options)
+const attempts = () => fake.calls.filter(([name]) => name === 'listen')
+  .map(([, { address, ...options }]) => ({ ...options, ...address }))
 
 test('without a host it listens on all addresses, at once, and says so in a later tick', async () => {
   const { server } = listening(12345)
@@ -53,9 +54,10 @@ test('where there is no IPv6 it listens on all IPv4 addresses', async () => {
   listening(1)
   const { listen } = fake
   for (const errno of [-97, -99, -22]) {
-    fake.listen = (options) => {
+    fake.listen = (text) => {
+      const options = JSON.parse(text)
       fake.calls.push(['listen', options])
-      return options.address === '::' ? errno : next++
+      return options.address.address === '::' ? errno : next++
     }
     const { server } = listening(1)
     assert.deepEqual(attempts().map(({ address }) => address), ['::', '0.0.0.0'])

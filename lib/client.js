@@ -170,13 +170,14 @@ function badAddress (entry = {}) {
 }
 
 function connect (connection, options, where) {
-  const number = engine.native.connect({
+  const { localAddress, localPort } = options
+  const number = engine.native.connect(JSON.stringify({
     ...where,
-    localAddress: options.localAddress,
-    localPort: options.localPort,
+    // A port alone is one of any address.
+    local: localAddress || localPort ? { address: localAddress ?? '::', port: localPort ?? 0 } : undefined,
     attemptTimeout: options.autoSelectFamilyAttemptTimeout,
     connection: nativeSettings(connection._settings)
-  })
+  }))
   if (number >= 0) {
     connection._start(number)
     return

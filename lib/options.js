@@ -140,7 +140,8 @@ function filePath (options) {
   if (value === '') throw invalid('options.path', 'a path', value)
   // The kernel would cut the name there, and bind or reach another file than was meant.
   if (value !== undefined && value.indexOf('\0', 1) > 0) throw invalid('options.path', 'free of null bytes', value)
-  return value
+  // As the kernel gets it from net: half of a surrogate pair is no text.
+  return value?.toWellFormed()
 }
 
 /** (port | path | options, host?) as one object. A string that is no number is a path, as in net. */
@@ -290,37 +291,41 @@ function wireCode (value) {
   throw invalid('code', `an integer from 0 to ${MAX_SAFE}`, value)
 }
 
-/** The part of a connection's settings that native code acts on. */
+/** The part of a connection's settings that native code acts on, by the names and in the groups of its own. */
 function nativeSettings (settings) {
   return {
     noDelay: settings.noDelay,
     keepAlive: settings.keepAlive,
     keepAliveDelay: settings.keepAliveInitialDelay,
-    protocol: settings.protocol,
-    peerNew: settings.peer === 'new',
     // Half: a writer woken there has the other half to fill while the kernel takes the rest.
     lowWater: Math.floor(settings.writableHighWaterMark / 2),
-    maxMetaSize: settings.maxMetaSize,
-    maxMetaTotal: settings.maxMetaTotal,
-    maxEndValueSize: settings.maxEndValueSize,
-    maxJsonDepth: settings.maxJsonDepth,
-    holdLimit: settings.readableHighWaterMark,
-    maxIncomingStreams: settings.maxIncomingStreams,
-    maxPendingStreams: settings.maxPendingStreams,
-    streamWindow: settings.streamWindow,
-    maxStreamWindow: settings.maxStreamWindow,
-    connectionWindow: settings.connectionWindow,
-    maxConnectionWindow: settings.maxConnectionWindow,
-    maxHeld: settings.maxHeld,
-    maxRecordSize: settings.maxRecordSize,
-    idleTimeout: settings.idleTimeout,
-    pingInterval: settings.pingInterval,
-    pingTimeout: settings.pingTimeout,
-    handshakeTimeout: settings.handshakeTimeout,
-    maxResets: settings.maxResets,
-    maxPings: settings.maxPings,
-    maxEmptyFrames: settings.maxEmptyFrames,
-    maxUselessFrames: settings.maxUselessFrames
+    protocol: {
+      protocol: settings.protocol,
+      peerNew: settings.peer === 'new',
+      handshakeTimeout: settings.handshakeTimeout,
+      maxMetaSize: settings.maxMetaSize,
+      maxMetaTotal: settings.maxMetaTotal,
+      maxEndValueSize: settings.maxEndValueSize,
+      maxJsonDepth: settings.maxJsonDepth,
+      holdLimit: settings.readableHighWaterMark,
+      qmux: {
+        streamWindow: settings.streamWindow,
+        maxStreamWindow: settings.maxStreamWindow,
+        connectionWindow: settings.connectionWindow,
+        maxConnectionWindow: settings.maxConnectionWindow,
+        maxHeld: settings.maxHeld,
+        maxIncomingStreams: settings.maxIncomingStreams,
+        maxPendingStreams: settings.maxPendingStreams,
+        maxRecordSize: settings.maxRecordSize,
+        idleTimeout: settings.idleTimeout,
+        pingInterval: settings.pingInterval,
+        pingTimeout: settings.pingTimeout,
+        maxResets: settings.maxResets,
+        maxPings: settings.maxPings,
+        maxEmptyFrames: settings.maxEmptyFrames,
+        maxUselessFrames: settings.maxUselessFrames
+      }
+    }
   }
 }
 

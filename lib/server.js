@@ -135,9 +135,17 @@ function tryListen (server, where) {
   const { backlog, ipv6Only, reusePort, readableAll, writableAll, connection } = server._options
   const place = reusePort && cluster.isWorker ? `${where.address} ${where.port}` : undefined
   if (shared.has(place)) return listenError(-os.constants.errno.EADDRINUSE, where.address, where.port)
-  const number = engine.native.listen({
-    ...where, backlog, ipv6Only, reusePort, readableAll, writableAll, connection: nativeSettings(connection)
-  })
+  const { path, ...address } = where
+  const number = engine.native.listen(JSON.stringify({
+    path,
+    address: path === undefined ? address : undefined,
+    backlog,
+    ipv6Only,
+    reusePort,
+    readableAll,
+    writableAll,
+    connection: nativeSettings(connection)
+  }))
   if (number < 0) return listenError(number, where.path === undefined ? where.address : where.path, where.port)
   server._place = place
   if (place !== undefined) shared.add(place)

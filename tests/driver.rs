@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
@@ -88,13 +88,7 @@ struct Application {
 }
 
 fn options() -> ConnectionOptions {
-    ConnectionOptions {
-        protocol: Config::default(),
-        no_delay: true,
-        keep_alive: false,
-        keep_alive_delay: Duration::ZERO,
-        low_water: 1 << 17,
-    }
+    ConnectionOptions::default()
 }
 
 /// For what only the legacy wire does.
@@ -124,14 +118,10 @@ impl Application {
 
     fn listen(&self, connection: ConnectionOptions) -> u16 {
         let options = ListenOptions {
-            address: Some((Ipv4Addr::LOCALHOST, 0).into()),
-            path: None,
+            address: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()),
             backlog: 511,
-            ipv6_only: false,
-            reuse_port: false,
-            readable_all: false,
-            writable_all: false,
             connection,
+            ..ListenOptions::default()
         };
         let server = self.engine.listen(options).expect("a free port");
         match self.engine.server_address(server) {
@@ -148,12 +138,11 @@ impl Application {
         let options = ConnectOptions {
             addresses: addresses
                 .iter()
-                .map(|&to| (to.into(), to.0.to_string()))
+                .map(|&to| SocketAddr::from(to).into())
                 .collect(),
-            path: None,
-            local: None,
             attempt_timeout: Duration::from_millis(250),
             connection,
+            ..ConnectOptions::default()
         };
         self.engine.connect(options).expect("a connection")
     }

@@ -16,8 +16,7 @@ const SUMMARY = RECORD_WORDS * RECORDS
 
 const connection = nativeSettings(serverOptions({ port: 1, protocol: 'legacy', maxJsonDepth: 100 }).connection)
 const listening = {
-  address: '127.0.0.1',
-  port: 0,
+  address: { address: '127.0.0.1', port: 0 },
   backlog: 5,
   ipv6Only: false,
   reusePort: false,
@@ -69,10 +68,12 @@ class Raw {
     if (this.wanted) this.wanted()
   }
 
-  listen (options = {}) { return this.engine.listen({ ...listening, ...options }) }
+  listen (options = {}) { return this.engine.listen(JSON.stringify({ ...listening, ...options })) }
 
   connect (port) {
-    return this.engine.connect({ addresses: [{ address: '127.0.0.1', port }], attemptTimeout: 250, connection })
+    return this.engine.connect(JSON.stringify({
+      addresses: [{ address: '127.0.0.1', port }], attemptTimeout: 250, connection
+    }))
   }
 
   // The next record of a kind; those before it are dropped.
@@ -159,21 +160,29 @@ test('an error of the system comes as its negative number', () => {
   const raw = new Raw()
   const listener = raw.listen()
   const { port } = JSON.parse(raw.engine.serverAddress(listener))
-  assert.equal(raw.listen({ port }), -98)
+  assert.equal(raw.listen({ address: { address: '127.0.0.1', port } }), -98)
   raw.engine.closeServer(listener)
   raw.engine.setRef(false)
 })
 
 test('misuse throws or is ignored, and never ends the process', async () => {
   const raw = new Raw()
-  assert.throws(() => raw.engine.listen({}))
-  assert.throws(() => raw.engine.listen({ ...listening, address: 'not an address' }), /not an IP address/)
-  for (const protocol of ['', 'QMUX', 'offer']) {
-    assert.throws(() => raw.engine.listen({ ...listening, connection: { ...connection, protocol } }), /not a protocol/)
+  for (const text of ['', '{}', '[', 'null']) {
+    assert.throws(() => raw.engine.listen(text), { code: 'InvalidArg' })
+    assert.throws(() => raw.engine.connect(text), { code: 'InvalidArg' })
   }
-  assert.throws(() => raw.engine.listen({ ...listening, connection: { ...connection, protocol: true } }))
-  assert.throws(() => raw.engine.listen({ ...listening, connection: { ...connection, maxHeld: '1' } }))
-  assert.throws(() => raw.engine.connect({ addresses: [{ address: 1, port: 'x' }] }))
+  assert.throws(() => raw.engine.listen(listening))
+  assert.throws(() => raw.listen({ address: { address: 'not an address', port: 1 } }), /not an IP address/)
+  assert.throws(() => raw.listen({ address: { address: '::1', port: 65536 } }), /65536/)
+  assert.throws(() => raw.listen({ another: 1 }), /unknown field `another`/)
+  const choosing = (protocol) => raw.listen({ connection: { ...connection, protocol } })
+  for (const protocol of ['', 'QMUX', 'offer', true]) {
+    assert.throws(() => choosing({ ...connection.protocol, protocol }), { code: 'InvalidArg' })
+  }
+  const { qmux } = connection.protocol
+  assert.throws(() => choosing({ ...connection.protocol, qmux: { ...qmux, maxHeld: '1' } }), /integer|u64/)
+  assert.throws(() => choosing({ ...connection.protocol, qmux: { ...qmux, another: 1 } }), /unknown field `another`/)
+  assert.throws(() => raw.engine.connect({ addresses: [] }))
   assert.throws(() => new Engine())
   assert.throws(() => new Engine(new Uint8Array(4), new Uint32Array(4), new Uint32Array(4), null, true))
   for (const name of ['destroy', 'release', 'closeServer', 'releaseServer', 'stats', 'serverAddress', 'setNoDelay', 'setKeepAlive']) {

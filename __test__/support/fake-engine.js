@@ -124,8 +124,9 @@ class Engine {
 for (const name of ['connect', 'listen', 'destroy', 'release', 'releaseServer', 'closeServer', 'setRef', 'setNoDelay',
   'setKeepAlive', 'exitFlush', 'suggestCollection']) {
   Engine.prototype[name] = function (...args) {
-    this.calls.push([name, ...args])
-    return name === 'connect' || name === 'listen' ? this.next : 0
+    const starts = name === 'connect' || name === 'listen'
+    this.calls.push(starts ? [name, JSON.parse(args[0])] : [name, ...args])
+    return starts ? this.next : 0
   }
 }
 

@@ -2,7 +2,6 @@
 //!
 //! May not decide, and may not keep a reference into shared memory beyond a call.
 
-use super::options::{JsConnectOptions, JsListenOptions};
 #[cfg(target_os = "linux")]
 use super::poller;
 use super::signal::Signal;
@@ -18,8 +17,9 @@ use crate::driver::lending::Lent;
 use crate::driver::{Connection, Engine as Driver, EventQueue, Stop};
 use crate::proto::Handle;
 use napi::bindgen_prelude::{Function, Uint8Array, Uint8ArraySlice, Uint32Array};
-use napi::{Env, Result};
+use napi::{Env, Error, Result, Status};
 use napi_derive::napi;
+use serde::de::DeserializeOwned;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,6 +59,11 @@ pub struct Stats {
     pub queued: f64,
     /// What the peer is.
     pub peer: u32,
+}
+
+/// Options from their JSON text. What does not fit is a mismatch of the addon and its JavaScript.
+fn parse<T: DeserializeOwned>(options: &str) -> Result<T> {
+    serde_json::from_str(options).map_err(|error| Error::new(Status::InvalidArg, error.to_string()))
 }
 
 /// A system error as the negative number that libuv uses.
@@ -200,19 +205,19 @@ impl Engine {
         self.driver.events.lend(Lent::new(number, slab));
     }
 
-    /// Starts connecting. Gives the connection's number, or a negative error number.
+    /// Starts connecting, by the JSON text of its options. Returns the connection's number, or a negative error number.
     #[napi(catch_unwind)]
-    pub fn connect(&self, options: JsConnectOptions) -> Result<i32> {
-        Ok(match self.driver.connect(options.try_into()?) {
+    pub fn connect(&self, options: String) -> Result<i32> {
+        Ok(match self.driver.connect(parse(&options)?) {
             Ok(id) => id as i32,
             Err(error) => negative(&error),
         })
     }
 
-    /// Listens. Gives the server's number, or a negative error number.
+    /// Listens, by the JSON text of its options. Returns the server's number, or a negative error number.
     #[napi(catch_unwind)]
-    pub fn listen(&self, options: JsListenOptions) -> Result<i32> {
-        Ok(match self.driver.listen(options.try_into()?) {
+    pub fn listen(&self, options: String) -> Result<i32> {
+        Ok(match self.driver.listen(parse(&options)?) {
             Ok(id) => id as i32,
             Err(error) => negative(&error),
         })

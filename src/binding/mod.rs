@@ -1,7 +1,6 @@
 //! The addon: plain data across the boundary, and no decisions. Defaults and validation live in JavaScript.
 
 pub mod engine;
-mod options;
 #[cfg(target_os = "linux")]
 mod poller;
 mod signal;

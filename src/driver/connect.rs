@@ -3,31 +3,16 @@
 //! May not look names up: JavaScript has.
 
 use super::boundary::kind;
-use super::connection::{Connection, ConnectionOptions, Stop};
+use super::connection::{Connection, Stop};
 use super::errno::{errno, timed_out};
+use super::options::{Address, ConnectOptions};
 use super::transport::Transport;
 use super::{ending, task, thread};
 use serde_json::{Value, json};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::TcpSocket;
-
-/// Where and how to connect.
-#[derive(Clone, Debug)]
-pub struct ConnectOptions {
-    /// For TCP: the addresses to try, in order, each with the text it was made from.
-    pub addresses: Vec<(SocketAddr, String)>,
-    /// For a Unix domain socket: its path.
-    pub path: Option<String>,
-    /// Address to connect from, with the text it was made from.
-    pub local: Option<(SocketAddr, String)>,
-    /// Time an address has before the next is tried; the last has no limit.
-    pub attempt_timeout: Duration,
-    /// For the connection.
-    pub connection: ConnectionOptions,
-}
 
 /// Connects, and runs the connection until it ends.
 pub async fn run(connection: Arc<Connection>, options: ConnectOptions) {
@@ -76,14 +61,14 @@ async fn connect(options: &ConnectOptions) -> Result<Transport, Vec<Value>> {
         });
     }
     let mut errors = Vec::new();
-    for (index, (address, text)) in options.addresses.iter().enumerate() {
-        let attempt = attempt(*address, text, options);
+    for (index, address) in options.addresses.iter().enumerate() {
+        let attempt = attempt(address, options);
         let is_last = index + 1 == options.addresses.len();
         let result = if is_last {
             attempt.await
         } else {
             let limit = tokio::time::timeout(options.attempt_timeout, attempt).await;
-            limit.unwrap_or_else(|_| Err(failed(&timed_out(), "connect", text, address.port())))
+            limit.unwrap_or_else(|_| Err(failed(&timed_out(), "connect", address)))
         };
         match result {
             Ok(socket) => return Ok(socket),
@@ -94,35 +79,34 @@ async fn connect(options: &ConnectOptions) -> Result<Transport, Vec<Value>> {
 }
 
 /// What JavaScript is told of a failed attempt.
-fn failed(error: &io::Error, syscall: &str, address: &str, port: u16) -> Value {
-    json!({ "errno": errno(error), "syscall": syscall, "address": address, "port": port })
+fn failed(error: &io::Error, syscall: &str, address: &Address) -> Value {
+    let Address { socket, text } = address;
+    json!({ "errno": errno(error), "syscall": syscall, "address": text, "port": socket.port() })
 }
 
-async fn attempt(
-    address: SocketAddr,
-    text: &str,
-    options: &ConnectOptions,
-) -> Result<Transport, Value> {
-    let connect_failed = |error| failed(&error, "connect", text, address.port());
+async fn attempt(to: &Address, options: &ConnectOptions) -> Result<Transport, Value> {
+    let connect_failed = |error| failed(&error, "connect", to);
+    let address = to.socket;
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()
     } else {
         TcpSocket::new_v6()
     };
     let socket = socket.map_err(connect_failed)?;
-    if let Some((local, text)) = &options.local {
+    if let Some(from) = &options.local {
+        let local = from.socket;
         // As libuv: the port of a connection that has just closed may be used again.
         #[cfg(unix)]
         socket.set_reuseaddr(true).map_err(connect_failed)?;
         // A port alone was asked for: any address of the family at hand.
-        let from = match (local.ip().is_unspecified(), address.is_ipv4()) {
+        let any_or_local = match (local.ip().is_unspecified(), address.is_ipv4()) {
             (true, true) => SocketAddr::new(IpAddr::from([0; 4]), local.port()),
             (true, false) => SocketAddr::new(IpAddr::from([0; 16]), local.port()),
-            (false, _) => *local,
+            (false, _) => local,
         };
         socket
-            .bind(from)
-            .map_err(|error| failed(&error, "bind", text, local.port()))?;
+            .bind(any_or_local)
+            .map_err(|error| failed(&error, "bind", from))?;
     }
     let connected = socket.connect(address).await.map_err(connect_failed)?;
     // Out of Tokio's reactor: whether the task will wait for this socket is not known yet.

@@ -19,16 +19,17 @@ use super::drained::Drained;
 use super::events::{Collector, EventQueue, Flow};
 use super::inner::{Failure, Inner};
 use super::joining::{Joining, Part};
+use super::options::ConnectionOptions;
 use super::quiet_set::QuietSet;
 use super::quota::{Quota, Quotas};
 use super::transport::Transport;
-use crate::proto::{Config, Handle, Partial, PeerKind, ProtocolError, Session, Side, Transmit};
+use crate::proto::{Handle, Partial, PeerKind, ProtocolError, Session, Side, Transmit};
 use std::io;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Chunks in one vectored write.
 pub const SLICES: usize = 16;
@@ -36,21 +37,6 @@ pub const SLICES: usize = 16;
 /// Acknowledgements that may wait behind a full outbox before the socket is no longer read. A peer has at most 256
 /// opens under way; one that has more of them answered and reads none of the answers would fill our memory with them.
 const MAX_ACCEPTS: usize = 1024;
-
-/// What a connection is told besides its protocol's limits.
-#[derive(Clone, Debug)]
-pub struct ConnectionOptions {
-    /// Limits and choices of the protocol.
-    pub protocol: Config,
-    /// Turns Nagle's algorithm off.
-    pub no_delay: bool,
-    /// Turns TCP keep-alive on.
-    pub keep_alive: bool,
-    /// Delay before its first probe.
-    pub keep_alive_delay: Duration,
-    /// Queued bytes at which a full queue counts as drained.
-    pub low_water: usize,
-}
 
 /// How a connection is to end before its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,10 +3,11 @@
 //! May not touch a socket or a session itself.
 
 use super::boundary::NUMBER_BITS;
-use super::connect::{self, ConnectOptions};
+use super::connect;
 use super::connection::{Connection, Stop};
 use super::events::{Collector, EventQueue, Flow};
-use super::listener::{self, ListenOptions, Server, ServerAddress};
+use super::listener::{self, Server, ServerAddress};
+use super::options::{ConnectOptions, ListenOptions};
 use super::quiet_set::QuietSet;
 use super::{command, runtime};
 use crate::proto::Side;

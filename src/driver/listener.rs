@@ -3,10 +3,11 @@
 //! May not read from or write to a connection.
 
 use super::boundary::kind;
-use super::connection::{Connection, ConnectionOptions};
+use super::connection::Connection;
 use super::engine::Engine;
 use super::errno::errno;
 use super::events::{Charge, Flow, MAX_UNDELIVERED};
+use super::options::{ConnectionOptions, ListenOptions};
 use super::quota::Quotas;
 use super::task;
 use super::transport::{Transport, describe};
@@ -31,27 +32,6 @@ const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(100);
 /// What an accepted connection counts for until the application is told of it: 64 at a time. The others wait in the
 /// system's backlog: a crowd that connects and leaves would otherwise be let in faster than it is let out.
 const ANNOUNCED: usize = MAX_UNDELIVERED / 64;
-
-/// Where and how to listen.
-#[derive(Clone, Debug)]
-pub struct ListenOptions {
-    /// For TCP: the address, already looked up.
-    pub address: Option<SocketAddr>,
-    /// For a Unix domain socket: its path.
-    pub path: Option<String>,
-    /// Connections that may wait to be accepted.
-    pub backlog: i32,
-    /// Leaves IPv4 alone when listening on an IPv6 address.
-    pub ipv6_only: bool,
-    /// Other sockets may listen on the port as well, if they say so, too.
-    pub reuse_port: bool,
-    /// Lets everybody read from, and write to, a Unix domain socket.
-    pub readable_all: bool,
-    /// Lets everybody write to a Unix domain socket.
-    pub writable_all: bool,
-    /// For the connections accepted.
-    pub connection: ConnectionOptions,
-}
 
 /// Where a server listens.
 #[derive(Clone, Debug)]
@@ -158,7 +138,8 @@ pub fn listen(engine: &Arc<Engine>, id: u32, options: ListenOptions) -> io::Resu
 }
 
 fn bind(options: &ListenOptions) -> io::Result<(Listening, ServerAddress, Option<PathBuf>)> {
-    if let Some(address) = options.address {
+    if let Some(address) = &options.address {
+        let address = address.socket;
         let socket = Socket::new(
             Domain::for_address(address),
             Type::STREAM,

@@ -5,9 +5,8 @@ use super::engine::Engine;
 use super::transport::Transport;
 use super::{Connection, ConnectionOptions, ListenOptions, ServerAddress};
 use crate::proto::{Config, Protocol, Side};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Two ends of a connection.
 pub fn pair() -> (Arc<Transport>, TcpStream) {
@@ -27,10 +26,7 @@ pub fn options() -> ConnectionOptions {
             protocol: Protocol::Legacy,
             ..Config::default()
         },
-        no_delay: true,
-        keep_alive: false,
-        keep_alive_delay: Duration::ZERO,
-        low_water: 1 << 17,
+        ..ConnectionOptions::default()
     }
 }
 
@@ -54,14 +50,10 @@ pub fn open(connection: u32) -> Vec<u8> {
 /// Listens on a free port, and returns that.
 pub fn listen(engine: &Arc<Engine>, connection: ConnectionOptions) -> u16 {
     let options = ListenOptions {
-        address: Some((Ipv4Addr::LOCALHOST, 0).into()),
-        path: None,
+        address: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()),
         backlog: 511,
-        ipv6_only: false,
-        reuse_port: false,
-        readable_all: false,
-        writable_all: false,
         connection,
+        ..ListenOptions::default()
     };
     let server = engine.listen(options).expect("a free port");
     match engine.server_address(server) {

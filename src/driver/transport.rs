@@ -2,7 +2,7 @@
 //!
 //! May not block: every call is one that returns at once.
 
-use super::connection::ConnectionOptions;
+use super::options::ConnectionOptions;
 use serde_json::{Value, json};
 use socket2::{Domain, Socket, TcpKeepalive};
 use std::io::{self, IoSlice, Read};
@@ -124,20 +124,6 @@ impl Transport {
             address(self.socket.peer_addr()),
         )
     }
-}
-
-/// The number of a network interface, for the scope of an address.
-#[cfg(target_os = "linux")]
-pub fn interface(name: &str) -> Option<u32> {
-    use rustix::net::{AddressFamily, SocketType, netdevice::name_to_index, socket};
-    let any = socket(AddressFamily::INET6, SocketType::DGRAM, None).ok()?;
-    name_to_index(any, name).ok()
-}
-
-/// The number of a network interface: only given as a number on this system.
-#[cfg(not(target_os = "linux"))]
-pub fn interface(_name: &str) -> Option<u32> {
-    None
 }
 
 /// An address in the form of `net`'s.

@@ -1,8 +1,10 @@
 //! What a connection may be told before it starts. Defaults live in JavaScript (`lib/options.js`), where they are
-//! validated and documented; the ones here serve Rust callers and tests.
+//! validated and documented; the ones here serve Rust callers and tests. From there they come as JSON text, by the names
+//! of the fields.
 //!
 //! May not validate: a wrong option is the caller's error, and JavaScript's to word.
 
+use serde::Deserialize;
 use std::time::Duration;
 
 /// Which end of the connection this is: the offer, and later the stream numbers, depend on it.
@@ -15,7 +17,8 @@ pub enum Side {
 }
 
 /// What an end speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
 pub enum Protocol {
     /// Legacy frames first, and QMux when the peer is new.
     Auto,
@@ -26,16 +29,19 @@ pub enum Protocol {
 }
 
 /// Limits and choices of one connection.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Config {
     /// What is spoken.
     pub protocol: Protocol,
     /// The caller vouches that the peer is not 0.1.0 (`peer: 'new'`): no pacing from the first byte.
     pub peer_new: bool,
     /// Ends the connection when the peer has taken so long to say what it speaks. Zero: never.
+    #[serde(with = "milliseconds")]
     pub handshake_timeout: Duration,
     /// How many streams the peer may reset at once at first, if that is less than its budget: it has used the rest up on
     /// another connection.
+    #[serde(skip)]
     pub resets_left: Option<u32>,
     /// Longest JSON text of a stream's meta, in bytes.
     pub max_meta_size: usize,
@@ -52,7 +58,8 @@ pub struct Config {
 }
 
 /// Limits and choices of QMux. Bytes, unless said otherwise.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct QmuxConfig {
     /// What a peer may send on a stream ahead of the application's consumption, at first and at most.
     pub stream_window: u64,
@@ -69,16 +76,30 @@ pub struct QmuxConfig {
     /// Longest record we accept.
     pub max_record_size: u64,
     /// Ends the connection after so long without a record, or a frame of the legacy wire. Zero: never.
+    #[serde(with = "milliseconds")]
     pub idle_timeout: Duration,
     /// Sends a ping after so long without a record from the peer. Zero: never.
+    #[serde(with = "milliseconds")]
     pub ping_interval: Duration,
     /// Ends the connection when a ping was due for so long and nothing has come since. Zero: never.
+    #[serde(with = "milliseconds")]
     pub ping_timeout: Duration,
     /// Budgets: so many at once, and so many each second.
     pub max_resets: u32,
     pub max_pings: u32,
     pub max_empty_frames: u32,
     pub max_useless_frames: u32,
+}
+
+/// A time as a whole number of milliseconds.
+pub mod milliseconds {
+    use serde::{Deserialize, Deserializer};
+    use std::time::Duration;
+
+    /// Takes it from where it stands.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        u64::deserialize(from).map(Duration::from_millis)
+    }
 }
 
 impl Default for QmuxConfig {

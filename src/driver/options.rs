@@ -1,0 +1,146 @@
+//! What the application may choose, as JSON text gives it. JavaScript has checked it, and has put in every default: the
+//! defaults here serve Rust callers and tests.
+//!
+//! May not leave out what the text must have, and may not validate but for the shape.
+
+use crate::proto::Config;
+use crate::proto::config::milliseconds;
+use serde::Deserialize;
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::time::Duration;
+
+/// What a connection is told besides its protocol's limits.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ConnectionOptions {
+    /// Limits and choices of the protocol.
+    pub protocol: Config,
+    /// Turns Nagle's algorithm off.
+    pub no_delay: bool,
+    /// Turns TCP keep-alive on.
+    pub keep_alive: bool,
+    /// Delay before its first probe.
+    #[serde(with = "milliseconds")]
+    pub keep_alive_delay: Duration,
+    /// Queued bytes at which a full queue counts as drained.
+    pub low_water: usize,
+}
+
+impl Default for ConnectionOptions {
+    fn default() -> Self {
+        Self {
+            protocol: Config::default(),
+            no_delay: true,
+            keep_alive: false,
+            keep_alive_delay: Duration::ZERO,
+            low_water: 128 << 10,
+        }
+    }
+}
+
+/// Where and how to connect.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ConnectOptions {
+    /// For TCP: the addresses to try, in order.
+    pub addresses: Vec<Address>,
+    /// For a Unix domain socket: its path.
+    pub path: Option<String>,
+    /// Address to connect from.
+    pub local: Option<Address>,
+    /// Time an address has before the next is tried; the last has no limit.
+    #[serde(with = "milliseconds")]
+    pub attempt_timeout: Duration,
+    /// For the connection.
+    pub connection: ConnectionOptions,
+}
+
+/// Where and how to listen.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ListenOptions {
+    /// For TCP: the address, already looked up.
+    pub address: Option<Address>,
+    /// For a Unix domain socket: its path.
+    pub path: Option<String>,
+    /// Connections that may wait to be accepted.
+    pub backlog: i32,
+    /// Leaves IPv4 alone when listening on an IPv6 address.
+    pub ipv6_only: bool,
+    /// Other sockets may listen on the port as well, if they say so, too.
+    pub reuse_port: bool,
+    /// Lets everybody read from a Unix domain socket.
+    pub readable_all: bool,
+    /// Lets everybody write to a Unix domain socket.
+    pub writable_all: bool,
+    /// For the connections accepted.
+    pub connection: ConnectionOptions,
+}
+
+/// An address with the text it was made from, which errors name.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "Written")]
+pub struct Address {
+    /// What a socket takes.
+    pub socket: SocketAddr,
+    /// The text, without the port.
+    pub text: String,
+}
+
+impl From<SocketAddr> for Address {
+    fn from(socket: SocketAddr) -> Self {
+        let text = socket.ip().to_string();
+        Self { socket, text }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    address: String,
+    port: u16,
+}
+
+impl TryFrom<Written> for Address {
+    type Error = String;
+
+    /// An address of version 4, or of version 6 with or without a scope.
+    fn try_from(Written { address, port }: Written) -> Result<Self, String> {
+        let invalid = || format!("not an IP address: {address}");
+        let (bare, scope) = match address.split_once('%') {
+            Some((bare, scope)) => (bare, Some(scope)),
+            None => (&*address, None),
+        };
+        let ip: IpAddr = bare.parse().map_err(|_| invalid())?;
+        let socket = match (ip, scope) {
+            (IpAddr::V6(ip), Some(scope)) => {
+                let scope = scope_id(scope).ok_or_else(invalid)?;
+                SocketAddrV6::new(ip, port, 0, scope).into()
+            }
+            (ip, _) => SocketAddr::new(ip, port),
+        };
+        Ok(Self {
+            socket,
+            text: address,
+        })
+    }
+}
+
+/// The number of a scope, which names an interface or is a number itself.
+fn scope_id(scope: &str) -> Option<u32> {
+    scope.parse().ok().or_else(|| interface(scope))
+}
+
+/// The number of a network interface.
+#[cfg(target_os = "linux")]
+fn interface(name: &str) -> Option<u32> {
+    use rustix::net::{AddressFamily, SocketType, netdevice::name_to_index, socket};
+    let any = socket(AddressFamily::INET6, SocketType::DGRAM, None).ok()?;
+    name_to_index(any, name).ok()
+}
+
+/// The number of a network interface: only given as a number on this system.
+#[cfg(not(target_os = "linux"))]
+fn interface(_name: &str) -> Option<u32> {
+    None
+}
