@@ -9,11 +9,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 use tcp_stream_muxer::driver::boundary::{RECORD_WORDS, WHOLE, first_word, kind, op, split_word};
-use tcp_stream_muxer::driver::delivery::Delivery;
-use tcp_stream_muxer::driver::events::Collector;
 use tcp_stream_muxer::driver::{
-    ConnectOptions, ConnectionOptions, Engine, EventQueue, ListenOptions, QuietSet, ServerAddress,
-    Stop,
+    Collector, ConnectOptions, ConnectionOptions, Delivery, Engine, Inbox, ListenOptions, ReadSet,
+    ServerAddress, Stop,
 };
 use tcp_stream_muxer::proto::{Config, Protocol};
 
@@ -101,11 +99,11 @@ fn legacy() -> ConnectionOptions {
 impl Application {
     fn new() -> Self {
         let (signal, signals): (Sender<()>, _) = channel();
-        let events = EventQueue::new(move || {
+        let inbox = Inbox::new(move || {
             let _ = signal.send(());
         });
-        let quiet_set = POLLS.get().then(|| QuietSet::new().expect("a set"));
-        let engine = Engine::new(Arc::new(events), quiet_set.map(Arc::new));
+        let read_set = POLLS.get().then(|| ReadSet::new().expect("a set"));
+        let engine = Engine::new(Arc::new(inbox), read_set.map(Arc::new));
         Self {
             engine,
             signals,
@@ -195,18 +193,18 @@ impl Application {
         let mut slab = vec![0; 1 << 20];
         let until = Instant::now() + time;
         while self.ready.is_empty() {
-            if self.engine.quiet_set.is_none() {
+            if self.engine.read_set.is_none() {
                 self.signals.recv_timeout(time).ok()?;
             } else {
                 // Signalled or not: what is read here is not signalled.
                 let _ = self.signals.recv_timeout(LOOK);
-                self.engine.read_quiet(&mut self.collector);
+                self.engine.read_ready(&mut self.collector);
             }
             loop {
                 let mut words = vec![0; 1000 * RECORD_WORDS];
                 let filled = self
                     .delivery
-                    .fill(&self.engine.events, &mut slab, 0, &mut words);
+                    .fill(&self.engine.inbox, &mut slab, 0, &mut words);
                 for record in words.chunks_exact(RECORD_WORDS).take(filled.records) {
                     let (at, length) = (record[2] as usize, record[3] as usize);
                     let (kind, connection) = split_word(record[0]);
@@ -587,7 +585,7 @@ fn no_more_is_accepted_than_the_application_takes() {
     loop {
         let filled = server
             .delivery
-            .fill(&server.engine.events, &mut slab, 0, &mut words);
+            .fill(&server.engine.inbox, &mut slab, 0, &mut words);
         told += filled.records;
         if !filled.more {
             break;

@@ -9,12 +9,10 @@ use super::slab::{Gate, Slab};
 #[cfg(unix)]
 use super::uv::Uv;
 #[cfg(target_os = "linux")]
-use crate::driver::QuietSet;
+use crate::driver::ReadSet;
 use crate::driver::boundary::{Summary, peer_number};
-use crate::driver::delivery::Delivery;
-use crate::driver::events::Collector;
-use crate::driver::lending::Lent;
-use crate::driver::{Connection, Engine as Driver, EventQueue, Stop};
+use crate::driver::inbox::buffers::Lent;
+use crate::driver::{Collector, Connection, Delivery, Engine as Driver, Inbox, Stop};
 use crate::proto::Handle;
 use napi::bindgen_prelude::{Function, Uint8Array, Uint8ArraySlice, Uint32Array};
 use napi::{Env, Error, Result, Status};
@@ -91,19 +89,19 @@ impl Engine {
         #[cfg(not(unix))]
         let signal = Arc::new(Signal::new(&env, &wake)?);
         let signalled = signal.clone();
-        let events = Arc::new(EventQueue::new(move || signalled.call()));
+        let inbox = Arc::new(Inbox::new(move || signalled.call()));
         // Without a set tasks alone read.
         #[cfg(target_os = "linux")]
         let driver = {
-            let quiet_set = uv.and_then(|_| QuietSet::new().ok());
-            let driver = Driver::new(events, quiet_set.map(Arc::new));
+            let read_set = uv.and_then(|_| ReadSet::new().ok());
+            let driver = Driver::new(inbox, read_set.map(Arc::new));
             if let Some(uv) = uv {
                 poller::start(&env, &wake, uv, &driver)?;
             }
             driver
         };
         #[cfg(not(target_os = "linux"))]
-        let driver = Driver::new(events, None);
+        let driver = Driver::new(inbox, None);
         // Registered after the handles, hence run before they close.
         let gate = Gate::default();
         let ending = (signal.clone(), driver.clone(), gate.clone());
@@ -179,7 +177,7 @@ impl Engine {
         };
         let filled = self
             .delivery
-            .fill(&self.driver.events, slab, offset, records);
+            .fill(&self.driver.inbox, slab, offset, records);
         let (lent, is_last) = filled.lent.map_or((0, false), |lent| (lent.0 + 1, lent.1));
         let summary = Summary {
             used: filled.used as u32,
@@ -187,7 +185,7 @@ impl Engine {
             more: filled.more.into(),
             lent,
             last: is_last.into(),
-            short: self.driver.events.take_lent_short().into(),
+            short: self.driver.inbox.take_lent_short().into(),
             work: u32::try_from(filled.work).unwrap_or(u32::MAX),
         };
         behind.copy_from_slice(&summary.words());
@@ -202,7 +200,7 @@ impl Engine {
         // SAFETY: nobody has seen this memory; a `Slab` accesses it only while its environment keeps it.
         let bytes = unsafe { slab.as_mut() };
         let slab = Slab::new(bytes, self.gate.clone());
-        self.driver.events.lend(Lent::new(number, slab));
+        self.driver.inbox.lend(Lent::new(number, slab));
     }
 
     /// Starts connecting, by the JSON text of its options. Returns the connection's number, or a negative error number.
@@ -291,7 +289,7 @@ impl Engine {
     pub fn queued_bytes(&self, connection: u32) -> u32 {
         let connection = self.driver.connection(connection);
         connection.map_or(0, |connection| {
-            u32::try_from(connection.queued_after_drain()).unwrap_or(u32::MAX)
+            u32::try_from(connection.queued_or_want_few()).unwrap_or(u32::MAX)
         })
     }
 
@@ -308,7 +306,7 @@ impl Engine {
     #[napi(catch_unwind)]
     pub fn blocked_events(&self, connection: u32) -> u32 {
         let connection = self.driver.connection(connection);
-        connection.map_or(0, |connection| connection.blocked_events())
+        connection.map_or(0, |connection| connection.counters.blocked_events())
     }
 
     /// Keeps the event loop alive, or lets it end.
@@ -340,7 +338,7 @@ impl Engine {
 
     /// Tells V8 what the native queues hold on behalf of JavaScript, so that it collects in time.
     fn report_external(&mut self, env: &Env) -> Result<()> {
-        let now = self.driver.events.held() as i64;
+        let now = self.driver.inbox.held() as i64;
         let change = now - self.external;
         if change.abs() >= EXTERNAL_STEP {
             env.adjust_external_memory(change)?;

@@ -1,15 +1,15 @@
-//! Waits for quiet connections on the event loop of their JS thread: one handle per environment, on the descriptor of
-//! its set.
+//! Waits for the sockets that JavaScript's thread reads, on its event loop: one handle per environment, on the descriptor
+//! of its set.
 //!
 //! ```text
-//!   loop: set readable ──▶ Engine::read_quiet ──▶ wake() ──▶ drain, listeners, answers sent
+//!   loop: set readable ──▶ Engine::read_ready ──▶ wake() ──▶ drain, listeners, answers sent
 //! ```
 //!
 //! May not decide who reads.
 
 use super::uv::{UV_POLL, UV_READABLE, Uv, UvHandle, behind, open};
+use crate::driver::Collector;
 use crate::driver::Engine as Driver;
-use crate::driver::events::Collector;
 use napi::{Env, Result, bindgen_prelude::Function};
 use std::ffi::c_int;
 use std::os::fd::AsRawFd;
@@ -21,14 +21,14 @@ struct Reader {
     collector: Collector,
 }
 
-/// Calls `wake` whenever quiet connections of `driver` have been read, if it has a set of them.
+/// Calls `wake` whenever connections of `driver` have been read, if it has a set of them.
 pub fn start(
     env: &Env,
     wake: &Function<'_, (), ()>,
     uv: &'static Uv,
     driver: &Arc<Driver>,
 ) -> Result<()> {
-    let Some(set) = &driver.quiet_set else {
+    let Some(set) = &driver.read_set else {
         return Ok(());
     };
     let reader = Reader {
@@ -54,11 +54,11 @@ unsafe extern "C" fn on_readable(handle: UvHandle, _status: c_int, _events: c_in
     unsafe {
         let behind = behind::<Reader>(handle);
         let Reader { driver, collector } = &mut behind.data;
-        let read = catch_unwind(AssertUnwindSafe(|| driver.read_quiet(collector)));
+        let read = catch_unwind(AssertUnwindSafe(|| driver.read_ready(collector)));
         if read.is_err() {
             // A defect of ours: what it left of its connection goes back to the task, the others go on.
             *collector = Collector::default();
-            driver.end_quiet();
+            driver.take_reading_back();
         }
         // Not if all that is readable is with its task just now.
         if read.unwrap_or(true) {

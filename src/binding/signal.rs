@@ -7,6 +7,7 @@
 //!
 //! May not carry data.
 
+use super::exception::report_exception;
 #[cfg(unix)]
 use super::uv::{UV_ASYNC, Uv, UvHandle, behind, open};
 use napi::{Env, JsValue, Result, bindgen_prelude::Function, check_status, sys};
@@ -164,23 +165,5 @@ unsafe extern "C" fn on_call(
         sys::napi_get_undefined(env, &mut this);
         let status = sys::napi_call_function(env, this, wake, 0, ptr::null(), ptr::null_mut());
         report_exception(env, status);
-    }
-}
-
-/// Makes the exception that a call ended with, if it did, an uncaught one.
-///
-/// # Safety
-///
-/// On the environment's thread, right behind the call that gave `status`.
-pub unsafe fn report_exception(env: sys::napi_env, status: sys::napi_status) {
-    if status != sys::Status::napi_pending_exception {
-        return;
-    }
-    let mut exception = ptr::null_mut();
-    // SAFETY: as the caller promises.
-    unsafe {
-        if sys::napi_get_and_clear_last_exception(env, &mut exception) == sys::Status::napi_ok {
-            sys::napi_fatal_exception(env, exception);
-        }
     }
 }

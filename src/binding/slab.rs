@@ -5,7 +5,8 @@
 //!
 //! May not be kept from one access to the next.
 
-use crate::driver::lending::Memory;
+use crate::driver::inbox::buffers::Memory;
+use crate::driver::lock::{Held, Rank};
 use std::slice;
 use std::sync::{Arc, RwLock};
 
@@ -46,6 +47,7 @@ impl Slab {
 
 impl Memory for Slab {
     fn with(&mut self, work: &mut dyn FnMut(&mut [u8])) {
+        let _held = Held::new(Rank::Gate);
         let is_closed = self
             .gate
             .0

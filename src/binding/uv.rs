@@ -9,7 +9,7 @@
 //!
 //! May not know what a handle is for.
 
-use super::signal::report_exception;
+use super::exception::report_exception;
 use libloading::os::unix::Library;
 use napi::{Env, JsValue, Result, bindgen_prelude::Function, check_status, sys};
 use std::ffi::{c_int, c_void};

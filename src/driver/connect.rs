@@ -3,11 +3,14 @@
 //! May not look names up: JavaScript has.
 
 use super::boundary::kind;
-use super::connection::{Connection, Stop};
+use super::connection::Connection;
 use super::errno::{errno, timed_out};
+use super::inbox::collector::Collector;
+use super::last_events;
+use super::link::life::Stop;
 use super::options::{Address, ConnectOptions};
-use super::transport::Transport;
-use super::{ending, task, thread};
+use super::pump::{task, thread};
+use super::socket::Socket;
 use serde_json::{Value, json};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -27,7 +30,7 @@ pub async fn run(connection: Arc<Connection>, options: ConnectOptions) {
             let _ = socket.configure(&options.connection);
             drop(options);
             let addresses = socket.addresses().to_string();
-            let announce = |collector: &mut super::events::Collector| {
+            let announce = |collector: &mut Collector| {
                 collector.text(kind::CONNECTED, 0, &addresses, 0);
             };
             task::run(connection, Arc::new(socket), announce).await;
@@ -37,13 +40,14 @@ pub async fn run(connection: Arc<Connection>, options: ConnectOptions) {
             thread::with_collector(&connection, |collector| {
                 let text = json!({ "origin": "connect", "errors": errors });
                 collector.text(kind::CONN_ERROR, 0, &text.to_string(), 0);
-                ending::close_event(&connection, collector, true);
-                connection.events.push(&connection.flow, collector, None);
+                last_events::close(&connection, collector, true);
+                connection.tell(collector);
             });
+            connection.inbox.notify();
         }
         None => {
             connection.end();
-            ending::close(&connection, None);
+            last_events::tell(&connection, None);
         }
     }
 }
@@ -54,7 +58,7 @@ async fn stopped(connection: &Connection) {
     }
 }
 
-async fn connect(options: &ConnectOptions) -> Result<Transport, Vec<Value>> {
+async fn connect(options: &ConnectOptions) -> Result<Socket, Vec<Value>> {
     if let Some(path) = &options.path {
         return connect_path(path).map_err(|error| {
             vec![json!({ "errno": errno(&error), "address": path, "syscall": "connect" })]
@@ -84,7 +88,7 @@ fn failed(error: &io::Error, syscall: &str, address: &Address) -> Value {
     json!({ "errno": errno(error), "syscall": syscall, "address": text, "port": socket.port() })
 }
 
-async fn attempt(to: &Address, options: &ConnectOptions) -> Result<Transport, Value> {
+async fn attempt(to: &Address, options: &ConnectOptions) -> Result<Socket, Value> {
     let connect_failed = |error| failed(&error, "connect", to);
     let address = to.socket;
     let socket = if address.is_ipv4() {
@@ -111,20 +115,20 @@ async fn attempt(to: &Address, options: &ConnectOptions) -> Result<Transport, Va
     let connected = socket.connect(address).await.map_err(connect_failed)?;
     // Out of Tokio's reactor: whether the task will wait for this socket is not known yet.
     let socket = connected.into_std().map_err(connect_failed)?;
-    Transport::new(socket.into()).map_err(connect_failed)
+    Socket::new(socket.into()).map_err(connect_failed)
 }
 
 #[cfg(unix)]
-fn connect_path(path: &str) -> io::Result<Transport> {
-    use socket2::{Domain, SockAddr, Socket, Type};
+fn connect_path(path: &str) -> io::Result<Socket> {
+    use socket2::{Domain, SockAddr, Type};
     // A Unix domain socket connects at once or not at all; by socket2, which knows abstract names.
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     socket.connect(&SockAddr::unix(path)?)?;
-    Transport::new(socket)
+    Socket::new(socket)
 }
 
 #[cfg(not(unix))]
-fn connect_path(_path: &str) -> io::Result<Transport> {
+fn connect_path(_path: &str) -> io::Result<Socket> {
     Err(io::ErrorKind::Unsupported.into())
 }

@@ -4,19 +4,22 @@
 
 use super::boundary::NUMBER_BITS;
 use super::connect;
-use super::connection::{Connection, Stop};
-use super::events::{Collector, EventQueue, Flow};
+use super::connection::Connection;
+use super::inbox::collector::Collector;
+use super::inbox::flow::Flow;
+use super::inbox::queue::Inbox;
+use super::link::life::Stop;
 use super::listener::{self, Server, ServerAddress};
+use super::lock::{Guard, Lock, Rank};
 use super::options::{ConnectOptions, ListenOptions};
-use super::quiet_set::QuietSet;
+use super::read_set::ReadSet;
 use super::{command, runtime};
 use crate::proto::Side;
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What the numbers of connections and of servers stay below.
@@ -26,15 +29,28 @@ const MAX_NUMBER: u32 = 1 << NUMBER_BITS;
 /// non-blocking, unless the machine is stalled.
 const EXIT_PATIENCE: Duration = Duration::from_millis(100);
 
+/// Most bytes that JavaScript's thread sends at once where there are threads enough for all: the copy of more into the
+/// kernel costs that thread more than the hop to the task.
+const LITTLE: u64 = 16 << 10;
+
+/// So many processors are busy with one JavaScript thread at each end of a connection: a hop to the task then takes a
+/// processor from one of them, and costs more than all it could do meanwhile.
+const FEW_CORES: usize = 2;
+
+fn most_direct(cores: usize) -> u64 {
+    if cores <= FEW_CORES { u64::MAX } else { LITTLE }
+}
+
 /// An environment's connections and servers.
 pub struct Engine {
     /// Their events.
-    pub events: Arc<EventQueue>,
+    pub inbox: Arc<Inbox>,
     /// Those of its connections that its own thread reads, if it looks for them.
-    pub quiet_set: Option<Arc<QuietSet>>,
-    tables: Mutex<Tables>,
+    pub read_set: Option<Arc<ReadSet>>,
+    /// Most bytes that its own thread sends at once.
+    pub most_direct: u64,
+    tables: Lock<Tables>,
     server_flow: Arc<Flow>,
-    nonces: AtomicU64,
     seed: RandomState,
 }
 
@@ -45,33 +61,35 @@ struct Tables {
     free: Vec<u32>,
     servers: HashMap<u32, Server>,
     next_server: u32,
+    nonces: u64,
 }
 
 impl Engine {
-    /// An environment without connections. With `quiet_set`, its thread must call [`Engine::read_quiet`] whenever that
+    /// An environment without connections. With `read_set`, its thread must call [`Engine::read_ready`] whenever that
     /// is readable.
-    pub fn new(events: Arc<EventQueue>, quiet_set: Option<Arc<QuietSet>>) -> Arc<Self> {
+    pub fn new(inbox: Arc<Inbox>, read_set: Option<Arc<ReadSet>>) -> Arc<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Arc::new(Self {
-            events,
-            quiet_set,
-            tables: Mutex::default(),
-            server_flow: Arc::default(),
-            nonces: AtomicU64::new(0),
+            inbox,
+            read_set,
+            most_direct: most_direct(cores),
+            tables: Lock::new(Rank::Tables, Tables::default()),
+            server_flow: Arc::new(Flow::of_server()),
             seed: RandomState::new(),
         })
     }
 
     /// Held to look something up or to put it in, and to stop a server listening.
-    fn tables(&self) -> MutexGuard<'_, Tables> {
-        self.tables
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    fn tables(&self) -> Guard<'_, Tables> {
+        self.tables.lock()
     }
 
     /// A number that no other connection has: random keys of the standard library over a counter and the process.
     pub fn nonce(&self) -> [u8; 8] {
         let mut hasher = self.seed.build_hasher();
-        hasher.write_u64(self.nonces.fetch_add(1, Ordering::Relaxed));
+        let mut tables = self.tables();
+        tables.nonces += 1;
+        hasher.write_u64(tables.nonces);
         hasher.write_u32(std::process::id());
         hasher.finish().to_be_bytes()
     }
@@ -115,15 +133,17 @@ impl Engine {
     pub fn connect(&self, options: ConnectOptions) -> io::Result<u32> {
         let runtime = runtime::handle()?;
         let config = options.connection.clone();
+        let nonce = self.nonce();
         let connection = self
             .add(|id| {
                 Connection::new(
                     id,
                     Side::Connecting,
                     config,
-                    self.nonce(),
-                    self.events.clone(),
-                    self.quiet_set.clone(),
+                    nonce,
+                    self.inbox.clone(),
+                    self.read_set.clone(),
+                    self.most_direct,
                 )
             })
             .ok_or(io::ErrorKind::NotConnected)?;
@@ -173,7 +193,8 @@ impl Engine {
         let mut collector = Collector::default();
         collector.start(server);
         collector.text(kind, 0, text, 0);
-        self.events.push(&self.server_flow, &mut collector, None);
+        self.inbox.push(&self.server_flow, &mut collector, None);
+        self.inbox.notify();
     }
 
     /// Executes a buffer of commands to any number of connections, and tells of each run of them what is then queued.
@@ -192,29 +213,25 @@ impl Engine {
         }
     }
 
-    /// For the environment's thread: reads the quiet connections that have something, and queues their events without
-    /// a signal. Gives whether there are any, which the thread must then take.
-    pub fn read_quiet(&self, collector: &mut Collector) -> bool {
-        let Some(quiet_set) = &self.quiet_set else {
+    /// For the environment's thread: reads the connections that are its to read and have something, and queues their
+    /// events. Returns whether there are any, which the thread must then take without being asked to.
+    pub fn read_ready(&self, collector: &mut Collector) -> bool {
+        let Some(read_set) = &self.read_set else {
             return false;
         };
-        let was_signalled = self.events.will_take();
         let mut has_read = false;
-        for id in quiet_set.ready() {
+        for id in read_set.ready() {
             if let Some(connection) = self.connection(id) {
-                has_read |= connection.read_quiet(collector);
+                has_read |= connection.read_as_app(collector);
             }
-        }
-        if !has_read && !was_signalled {
-            self.events.will_not_take();
         }
         has_read
     }
 
     /// For the environment's thread: tasks read all its connections again.
-    pub fn end_quiet(&self) {
+    pub fn take_reading_back(&self) {
         for connection in self.all() {
-            connection.end_quiet(&mut connection.lock());
+            connection.take_reading_back(&mut connection.lock());
             connection.wake();
         }
     }

@@ -6,19 +6,19 @@ use super::boundary::kind;
 use super::connection::Connection;
 use super::engine::Engine;
 use super::errno::errno;
-use super::events::{Charge, Flow, MAX_UNDELIVERED};
+use super::inbox::flow::{Charge, Flow, MAX_UNDELIVERED};
+use super::lock::{Lock, Rank};
 use super::options::{ConnectionOptions, ListenOptions};
+use super::pump::task;
 use super::quota::Quotas;
-use super::task;
-use super::transport::{Transport, describe};
+use super::socket::{Socket, describe};
 use crate::proto::Side;
 use serde_json::json;
-use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 #[cfg(unix)]
@@ -61,7 +61,7 @@ enum Listening {
 impl Listening {
     /// Accepts a connection. Its errors are those of the call; `None` is a connection that was gone before it could be used,
     /// which concerns nobody.
-    async fn accept(&self) -> io::Result<Option<Transport>> {
+    async fn accept(&self) -> io::Result<Option<Socket>> {
         // Out of Tokio's reactor: whether the task will wait for this socket is not known yet.
         Ok(match self {
             Self::Tcp(listener) => usable(listener.accept().await?.0.into_std()),
@@ -72,8 +72,8 @@ impl Listening {
 }
 
 /// An accepted socket, if it is still of use.
-fn usable(socket: io::Result<impl Into<Socket>>) -> Option<Transport> {
-    Transport::new(socket.ok()?.into()).ok()
+fn usable(socket: io::Result<impl Into<socket2::Socket>>) -> Option<Socket> {
+    Socket::new(socket.ok()?.into()).ok()
 }
 
 /// A listening server.
@@ -81,14 +81,8 @@ pub struct Server {
     pub address: ServerAddress,
     listening: Option<Arc<Listening>>,
     unlink: Option<PathBuf>,
-    closing: Arc<Closing>,
-}
-
-/// Tells the task that the server closes.
-#[derive(Default)]
-struct Closing {
-    is_set: AtomicBool,
-    wake: Notify,
+    /// Tells the task that the server closes.
+    closing: Arc<Notify>,
 }
 
 impl Server {
@@ -99,8 +93,7 @@ impl Server {
             return;
         };
         // Before the shutdown, which the task would take for an error.
-        self.closing.is_set.store(true, Ordering::SeqCst);
-        self.closing.wake.notify_one();
+        self.closing.notify_one();
         if let Some(path) = self.unlink.take() {
             let _ = std::fs::remove_file(path);
         }
@@ -117,7 +110,7 @@ impl Server {
 pub fn listen(engine: &Arc<Engine>, id: u32, options: ListenOptions) -> io::Result<Server> {
     let (listening, address, unlink) = bind(&options)?;
     let listening = Arc::new(listening);
-    let closing = Arc::new(Closing::default());
+    let closing = Arc::new(Notify::new());
     let server = Server {
         address,
         listening: Some(listening.clone()),
@@ -128,8 +121,8 @@ pub fn listen(engine: &Arc<Engine>, id: u32, options: ListenOptions) -> io::Resu
     tokio::spawn(async move {
         tokio::select! {
             biased;
-            () = closing.wake.notified() => {}
-            () = accept(&engine, id, &listening, &closing, &options.connection) => {}
+            () = closing.notified() => {}
+            () = accept(&engine, id, &listening, &options.connection) => {}
         }
         drop(listening);
         engine.server_event(kind::SERVER_CLOSED, id, "");
@@ -140,7 +133,7 @@ pub fn listen(engine: &Arc<Engine>, id: u32, options: ListenOptions) -> io::Resu
 fn bind(options: &ListenOptions) -> io::Result<(Listening, ServerAddress, Option<PathBuf>)> {
     if let Some(address) = &options.address {
         let address = address.socket;
-        let socket = Socket::new(
+        let socket = socket2::Socket::new(
             Domain::for_address(address),
             Type::STREAM,
             Some(Protocol::TCP),
@@ -165,13 +158,13 @@ fn bind(options: &ListenOptions) -> io::Result<(Listening, ServerAddress, Option
 }
 
 #[cfg(target_os = "linux")]
-fn share_port(socket: &Socket) -> io::Result<()> {
+fn share_port(socket: &socket2::Socket) -> io::Result<()> {
     socket.set_reuse_port(true)
 }
 
 /// Where the last to listen would get all connections, or nobody knows who, it is not offered.
 #[cfg(not(target_os = "linux"))]
-fn share_port(_socket: &Socket) -> io::Result<()> {
+fn share_port(_socket: &socket2::Socket) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
@@ -181,7 +174,7 @@ fn bind_path(
     options: &ListenOptions,
 ) -> io::Result<(Listening, ServerAddress, Option<PathBuf>)> {
     use std::os::unix::fs::PermissionsExt;
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.bind(&SockAddr::unix(path)?).map_err(as_libuv_says)?;
     socket.listen(options.backlog)?;
     socket.set_nonblocking(true)?;
@@ -226,11 +219,11 @@ async fn accept(
     engine: &Arc<Engine>,
     server: u32,
     listening: &Listening,
-    closing: &Closing,
     options: &ConnectionOptions,
 ) {
-    let announced = Arc::new(Flow::default());
-    let quotas = Arc::new(Mutex::new(Quotas::new(options.protocol.qmux.max_resets)));
+    let announced = Arc::new(Flow::of_server());
+    let quotas = Quotas::new(options.protocol.qmux.max_resets);
+    let quotas = Arc::new(Lock::new(Rank::Tables, quotas));
     let mut failing = false;
     loop {
         while !announced.can_read() {
@@ -243,9 +236,10 @@ async fn accept(
                     start(engine, server, socket, &announced, &quotas, options);
                 }
             }
-            Err(_) if closing.is_set.load(Ordering::SeqCst) => return,
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
+                // A server that is being closed is no longer here behind this: its socket was shut down.
+                tokio::task::yield_now().await;
                 // Most likely out of descriptors: told once, while connections wait in the backlog.
                 if !failing {
                     let text =
@@ -262,21 +256,23 @@ async fn accept(
 fn start(
     engine: &Arc<Engine>,
     server: u32,
-    socket: Transport,
+    socket: Socket,
     announced: &Arc<Flow>,
-    quotas: &Arc<Mutex<Quotas>>,
+    quotas: &Arc<Lock<Quotas>>,
     options: &ConnectionOptions,
 ) {
     // It fails only for a socket that is gone already, which the first read tells.
     let _ = socket.configure(options);
+    let nonce = engine.nonce();
     let Some(connection) = engine.add(|id| {
         Connection::new(
             id,
             Side::Listening,
             options.clone(),
-            engine.nonce(),
-            engine.events.clone(),
-            engine.quiet_set.clone(),
+            nonce,
+            engine.inbox.clone(),
+            engine.read_set.clone(),
+            engine.most_direct,
         )
     }) else {
         return;
@@ -301,9 +297,9 @@ mod tests {
 
     #[test]
     fn a_connection_that_is_gone_when_it_was_accepted_is_no_error_of_the_server() {
-        let gone: io::Result<Socket> = Err(io::ErrorKind::NotConnected.into());
+        let gone: io::Result<socket2::Socket> = Err(io::ErrorKind::NotConnected.into());
         assert!(usable(gone).is_none());
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        let socket = socket2::Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         assert!(usable(Ok(socket)).is_some());
     }
 }

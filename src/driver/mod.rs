@@ -1,44 +1,48 @@
 //! Sockets, tasks and queues around the protocol. Knows how bytes travel and nothing of what they mean.
 //!
-//! Each connection's session stands behind one mutex together with the socket's turns. The connection's task reads
-//! and writes outside of it and holds it to parse and to encode; a thread of the application only ever tries it, and
-//! leaves its commands behind when it is taken, so it never waits.
+//! ```text
+//!   engine ── listener, connect: make connections
+//!      └── connection: a link, behind a lock, and what is published of it (shared)
+//!             │   link: decides; no I/O, no clock, no atomics
+//!             │     └── session (proto)
+//!             ├── pump: does what the link decides, on the task's thread and on JavaScript's, with an io (socket)
+//!             └── inbox: events on their way to JavaScript
+//! ```
+//!
+//! A file names only those below itself and beside it. `lock` has the order of all locks.
 #![forbid(unsafe_code)]
 
-mod backlog;
 pub mod boundary;
-mod collector;
+mod clock;
 pub mod command;
 mod connect;
 mod connection;
-pub mod delivery;
-mod drained;
-mod ending;
 pub mod engine;
 mod errno;
-pub mod events;
-mod inner;
-mod joining;
-mod lanes;
-pub mod lending;
+pub mod inbox;
+mod io;
+mod last_events;
+mod link;
 mod listener;
+pub mod lock;
 mod options;
-mod quiet;
-mod quiet_set;
+mod pump;
 mod quota;
+mod read_set;
 mod runtime;
-mod sending;
-mod task;
+mod shared;
+mod socket;
+mod sync;
 #[cfg(test)]
 mod testing;
-mod thread;
-mod transport;
-mod waiting;
 
-pub use connection::{Connection, Stop, Totals};
+pub use connection::{Connection, Totals};
 pub use engine::Engine;
 pub use errno::errno;
-pub use events::{Batch, EventQueue, Record};
+pub use inbox::collector::Collector;
+pub use inbox::delivery::Delivery;
+pub use inbox::queue::Inbox;
+pub use link::life::Stop;
 pub use listener::ServerAddress;
 pub use options::{ConnectOptions, ConnectionOptions, ListenOptions};
-pub use quiet_set::QuietSet;
+pub use read_set::ReadSet;

@@ -6,9 +6,10 @@
 //!
 //! May not know what the budget is for.
 
+use super::lock::Lock;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Addresses remembered, each until it owes nothing, which takes a second: 200 KiB. When there are more any of them is
@@ -34,7 +35,7 @@ struct Debt {
 /// One connection's part.
 #[derive(Debug)]
 pub struct Quota {
-    all: Arc<Mutex<Quotas>>,
+    all: Arc<Lock<Quotas>>,
     address: IpAddr,
     granted: u32,
 }
@@ -88,9 +89,9 @@ impl Quotas {
 
 impl Quota {
     /// For a connection from `address`. Returns how much it has as well.
-    pub fn new(all: &Arc<Mutex<Quotas>>, address: IpAddr, now: Instant) -> (Self, u32) {
+    pub fn new(all: &Arc<Lock<Quotas>>, address: IpAddr, now: Instant) -> (Self, u32) {
         let address = network(address);
-        let quotas = all.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let quotas = all.lock();
         let granted = quotas.granted(address, now);
         drop(quotas);
         let all = all.clone();
@@ -106,10 +107,7 @@ impl Quota {
     pub fn end(self, left: u32, now: Instant) {
         let used = self.granted.saturating_sub(left);
         if used > 0 {
-            self.all
-                .lock()
-                .unwrap_or_else(|poisoned| poisoned.into_inner())
-                .charge(self.address, used, now);
+            self.all.lock().charge(self.address, used, now);
         }
     }
 }
@@ -128,6 +126,7 @@ fn network(address: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::driver::lock::Rank;
     use std::net::Ipv4Addr;
     use std::time::Duration;
 
@@ -137,7 +136,7 @@ mod tests {
 
     #[test]
     fn who_connects_again_begins_where_it_ended_and_time_alone_gives_more() {
-        let all = Arc::new(Mutex::new(Quotas::new(1000)));
+        let all = Arc::new(Lock::new(Rank::Tables, Quotas::new(1000)));
         let now = Instant::now();
         let (first, granted) = Quota::new(&all, address(1), now);
         assert_eq!(granted, 1000);
@@ -160,7 +159,7 @@ mod tests {
 
     #[test]
     fn what_several_use_at_the_same_time_adds_up_to_a_second_and_no_more() {
-        let all = Arc::new(Mutex::new(Quotas::new(1000)));
+        let all = Arc::new(Lock::new(Rank::Tables, Quotas::new(1000)));
         let now = Instant::now();
         let many: Vec<_> = (0..10)
             .map(|_| Quota::new(&all, address(1), now).0)
@@ -182,12 +181,12 @@ mod tests {
         );
         assert_ne!(network(of("2001:db8:1:2::")), network(of("2001:db8:1:3::")));
         assert_eq!(network(of("::ffff:10.0.0.1")), of("10.0.0.1"));
-        let all = Arc::new(Mutex::new(Quotas::new(1000)));
+        let all = Arc::new(Lock::new(Rank::Tables, Quotas::new(1000)));
         let now = Instant::now();
         for last in 0..2 * ADDRESSES as u32 {
             Quota::new(&all, address(last), now).0.end(0, now);
         }
-        let quotas = all.lock().expect("no panic");
+        let quotas = all.lock();
         assert_eq!(quotas.owed.len(), ADDRESSES);
     }
 }

@@ -2,21 +2,22 @@
 
 use super::boundary::{first_word, op};
 use super::engine::Engine;
-use super::transport::Transport;
+use super::socket::Socket;
 use super::{Connection, ConnectionOptions, ListenOptions, ServerAddress};
 use crate::proto::{Config, Protocol, Side};
+use std::cell::Cell;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 
 /// Two ends of a connection.
-pub fn pair() -> (Arc<Transport>, TcpStream) {
+pub fn pair() -> (Arc<Socket>, TcpStream) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let address = listener.local_addr().expect("an address");
     let peer = TcpStream::connect(address).expect("connects");
     let (socket, _) = listener.accept().expect("accepts");
     socket.set_nonblocking(true).expect("a socket");
-    let transport = Transport::new(socket.into()).expect("connected");
-    (Arc::new(transport), peer)
+    let socket = Socket::new(socket.into()).expect("connected");
+    (Arc::new(socket), peer)
 }
 
 /// Options of a connection that speaks the legacy wire.
@@ -33,15 +34,28 @@ pub fn options() -> ConnectionOptions {
 /// A connection that nobody serves.
 pub fn connection(engine: &Engine) -> Arc<Connection> {
     let make = |id| {
-        let events = engine.events.clone();
-        Connection::new(id, Side::Connecting, options(), [0; 8], events, None)
+        let inbox = engine.inbox.clone();
+        Connection::new(
+            id,
+            Side::Connecting,
+            options(),
+            [0; 8],
+            inbox,
+            None,
+            u64::MAX,
+        )
     };
     engine.add(make).expect("room in the table")
 }
 
-/// The command to open a stream.
+/// The command to open the first stream.
 pub fn open(connection: u32) -> Vec<u8> {
-    let words = [first_word(op::OPEN, connection), 0, 4];
+    open_at(connection, 0)
+}
+
+/// The command to open the stream with a handle.
+pub fn open_at(connection: u32, handle: u32) -> Vec<u8> {
+    let words = [first_word(op::OPEN, connection), handle, 4];
     let mut bytes: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
     bytes.extend(b"null");
     bytes
@@ -60,4 +74,21 @@ pub fn listen(engine: &Arc<Engine>, connection: ConnectionOptions) -> u16 {
         Some(ServerAddress::Tcp(address)) => address.port(),
         other => panic!("no port: {other:?}"),
     }
+}
+
+thread_local! {
+    /// Tries of JavaScript's thread that find the lock taken, though no other thread runs in a test.
+    static REFUSALS: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Whether a try for a connection's lock is to fail.
+pub fn refuses_lock() -> bool {
+    let left = REFUSALS.get();
+    REFUSALS.set(left.saturating_sub(1));
+    left > 0
+}
+
+/// Lets the next tries for a connection's lock fail.
+pub fn refuse_lock(times: u32) {
+    REFUSALS.set(times);
 }

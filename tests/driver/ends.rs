@@ -76,6 +76,6 @@ fn what_is_commanded_behind_the_end_counts_for_nothing() {
         application.engine.release(connection);
         // What was told of it is all that is held.
         application.next_within(Duration::from_millis(10));
-        assert_eq!(application.engine.events.held(), 0);
+        assert_eq!(application.engine.inbox.held(), 0);
     }
 }

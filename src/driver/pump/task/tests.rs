@@ -1,16 +1,14 @@
 use super::Task;
 use crate::driver::boundary::{RECORD_WORDS, kind, split_word};
 use crate::driver::connection::Connection;
-use crate::driver::delivery::Delivery;
 use crate::driver::engine::Engine;
-use crate::driver::events::{Collector, EventQueue};
+use crate::driver::socket::Registered;
 use crate::driver::testing::{listen, options, pair};
+use crate::driver::{Collector, Delivery, Inbox};
 use crate::proto::{Protocol, Session, Side};
-use crate::sys::readiness::Readiness;
 use std::io::{IoSlice, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -26,11 +24,11 @@ struct Application {
 impl Application {
     fn new() -> Self {
         let (signal, signals) = channel();
-        let events = EventQueue::new(move || {
+        let inbox = Inbox::new(move || {
             let _ = signal.send(());
         });
         Self {
-            engine: Engine::new(Arc::new(events), None),
+            engine: Engine::new(Arc::new(inbox), None),
             signals,
             delivery: Delivery::default(),
         }
@@ -42,7 +40,7 @@ impl Application {
             let (mut slab, mut words) = (vec![0; 64 << 10], vec![0; RECORD_WORDS]);
             let filled = self
                 .delivery
-                .fill(&self.engine.events, &mut slab, 0, &mut words);
+                .fill(&self.engine.inbox, &mut slab, 0, &mut words);
             if filled.records == 0 {
                 self.signals.recv_timeout(PATIENCE).expect("it comes");
                 continue;
@@ -73,7 +71,7 @@ fn a_panic_ends_its_connection_with_an_error_and_no_other() {
     }
     let (broken, mut peer) = peers.remove(0);
     let connection = server.engine.connection(broken).expect("open");
-    connection.panics.store(true, Ordering::SeqCst);
+    connection.lock().link.panics = true;
     peer.write_all(OPEN).expect("open");
     let (id, text) = server.wait_for(kind::CONN_ERROR);
     assert_eq!((id, text.as_str()), (broken, r#"{"origin":"internal"}"#));
@@ -117,20 +115,20 @@ fn what_waits_in_the_socket_counts_before_a_connection_is_given_up() {
     let config = options.protocol.clone();
     let server = Application::new();
     let make = |id| {
-        let events = server.engine.events.clone();
-        Connection::new(id, Side::Listening, options, [0; 8], events, None)
+        let inbox = server.engine.inbox.clone();
+        Connection::new(id, Side::Listening, options, [0; 8], inbox, None, u64::MAX)
     };
     let connection = server.engine.add(make).expect("room");
     let (socket, mut peer) = pair();
-    connection.attach(&socket);
+    connection.attach(socket.clone(), true);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     runtime.expect("a runtime").block_on(async {
-        let mut task = Task::new(&connection, &socket);
+        let mut task = Task::new(&connection, Registered::new(socket));
         assert!(matches!(task.turn(), Ok(false)));
         // This process stands still, and with it its reactor, while the peer begins.
-        task.readiness = Some(Readiness::new(&socket).expect("a place in the reactor"));
+        task.io.enter().expect("a place in the reactor");
         let mut session = Session::new(config, Side::Connecting, [1; 8], Instant::now());
         let begin = session.take_transmit(Instant::now(), &mut Collector::default());
         let begin = begin.expect("it has something to say");

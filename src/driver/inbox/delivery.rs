@@ -5,10 +5,10 @@
 //!
 //! May not wait, nor write to memory that was handed out.
 
-use super::boundary::RECORD_WORDS;
-use super::collector::work;
-use super::events::{Batch, EventQueue, Record};
 use super::lanes::Lanes;
+use super::queue::{Batch, Inbox};
+use super::record::{Record, work};
+use crate::driver::boundary::RECORD_WORDS;
 use std::collections::VecDeque;
 
 /// Longest gap between two payloads that is copied with them: a few frame headers.
@@ -58,7 +58,7 @@ impl Delivery {
     /// Fills `slab` and `records`; offsets in records count from `base`, where the slab starts for the application.
     pub fn fill(
         &mut self,
-        events: &EventQueue,
+        events: &Inbox,
         slab: &mut [u8],
         base: u32,
         records: &mut [u32],

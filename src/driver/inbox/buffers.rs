@@ -1,5 +1,5 @@
-//! Memory of the application's that it lends for long reads: what arrives is then where the application wants it, and
-//! is not copied once more on its thread.
+//! What is read into: recycled buffers of our own, and memory that JavaScript lends for long reads. What arrives in lent
+//! memory is where JavaScript wants it, and is not copied once more on its thread.
 //!
 //! ```text
 //!   application ──lend──▶ free ──a task reads into it──▶ in a batch ──delivered──▶ application, never lent again
@@ -9,8 +9,19 @@
 //!
 //! May not be touched but through [`Memory::with`]: it can be gone when the application is.
 
-use super::events::{BEHIND, READ};
 use crate::proto::MAX_MESSAGE;
+
+/// Size of a read. Larger ones were no faster.
+pub const READ: usize = 256 << 10;
+
+/// Room behind a read for what is put together of two: nearly every long read ends within a message.
+const BEHIND: usize = 32 << 10;
+
+/// Reads shorter than this are copied: a buffer of [`READ`] bytes is too dear for them.
+pub const HANDED_OVER: usize = 16 << 10;
+
+/// Read buffers kept for reuse.
+pub const SPARE: usize = 8;
 
 /// Memory that is lent.
 pub trait Memory: Send {
@@ -94,5 +105,49 @@ impl ReadBuffer {
                 result
             }
         }
+    }
+}
+
+/// The buffers of an environment that nothing is read into.
+#[derive(Debug, Default)]
+pub struct Buffers {
+    own: Vec<Vec<u8>>,
+    lent: Vec<Lent>,
+    /// A long read found no lent memory.
+    is_lent_short: bool,
+}
+
+impl Buffers {
+    /// A buffer of our own, [`READ`] bytes and room behind them.
+    pub fn new_own() -> Vec<u8> {
+        vec![0; READ + BEHIND]
+    }
+
+    /// A spare buffer of our own.
+    pub fn pop_own(&mut self) -> Option<Vec<u8>> {
+        self.own.pop()
+    }
+
+    /// Lent memory, whose lack is remembered.
+    pub fn pop_lent(&mut self) -> Option<Lent> {
+        let lent = self.lent.pop();
+        self.is_lent_short |= lent.is_none();
+        lent
+    }
+
+    /// Keeps a buffer. One of our own that was lengthened for a text is dropped, as are those too many.
+    pub fn push(&mut self, buffer: ReadBuffer) {
+        match buffer {
+            ReadBuffer::Own(bytes) if bytes.len() == READ + BEHIND && self.own.len() < SPARE => {
+                self.own.push(bytes);
+            }
+            ReadBuffer::Own(_) => {}
+            ReadBuffer::Lent(lent) => self.lent.push(lent),
+        }
+    }
+
+    /// Whether a long read has found no lent memory since this was last asked.
+    pub fn take_lent_short(&mut self) -> bool {
+        std::mem::take(&mut self.is_lent_short)
     }
 }

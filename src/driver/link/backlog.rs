@@ -2,7 +2,7 @@
 //!
 //! May not execute anything.
 
-use super::command::{self, Found};
+use crate::driver::command::{self, Found};
 
 /// Consumed commands at the front of a backlog are cut off at this size.
 const COMPACT: usize = 1 << 20;

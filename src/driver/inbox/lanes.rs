@@ -13,7 +13,7 @@
 //!
 //! May not know what an event means, nor lock: it belongs to the application's thread.
 
-use super::events::Batch;
+use super::queue::Batch;
 use std::collections::VecDeque;
 
 /// Work that a lane may do in one turn while others wait: some 30 µs of JavaScript's time, against which the native call

@@ -8,9 +8,8 @@
 //!
 //! May not touch the socket.
 
-use super::connection::Connection;
+use crate::driver::connection::Connection;
 use crate::sys::timer;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// A connection gives its spare memory back after so much time without traffic.
@@ -21,7 +20,10 @@ pub async fn until(connection: &Connection, deadline: Option<Instant>, is_fine: 
     if let (Some(deadline), true) = (deadline, is_fine) {
         return timer::sleep_until(deadline).await;
     }
-    rest(connection, deadline, QUIET, || connection.lock().shrink()).await;
+    rest(connection, deadline, QUIET, || {
+        connection.lock().link.shrink()
+    })
+    .await;
     match deadline {
         // A timer of the runtime's takes no descriptor, and one that is far off need not be fine.
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
@@ -38,39 +40,25 @@ async fn rest(
 ) {
     loop {
         let next = Instant::now() + quiet;
-        connection.is_in_use.store(true, Ordering::SeqCst);
+        connection.counters.watch_use();
         if deadline.is_some_and(|deadline| deadline <= next) {
             return;
         }
-        let moved = moved(connection);
+        let moved = connection.counters.moved();
         tokio::time::sleep_until(next.into()).await;
         // Given up before looking: whoever comes later says so.
-        connection.is_in_use.swap(false, Ordering::SeqCst);
-        if moved == self::moved(connection) {
+        connection.counters.await_use();
+        if moved == connection.counters.moved() {
             return shrink();
-        }
-    }
-}
-
-fn moved(connection: &Connection) -> u64 {
-    let read = connection.bytes_read.load(Ordering::SeqCst);
-    read.wrapping_add(connection.bytes_written.load(Ordering::SeqCst))
-}
-
-impl Connection {
-    /// For the application's thread: it has sent or read something.
-    pub fn keep_in_use(&self) {
-        if !self.is_in_use.load(Ordering::SeqCst) && !self.is_in_use.swap(true, Ordering::SeqCst) {
-            self.wake();
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing;
-    use super::super::{Engine, EventQueue};
     use super::*;
+    use crate::driver::testing;
+    use crate::driver::{Engine, Inbox};
     use std::cell::Cell;
     use std::sync::Arc;
 
@@ -85,7 +73,7 @@ mod tests {
 
     #[test]
     fn memory_is_given_back_again_after_traffic_that_the_task_did_not_see() {
-        let engine = Engine::new(Arc::new(EventQueue::new(|| {})), None);
+        let engine = Engine::new(Arc::new(Inbox::new(|| {})), None);
         let connection = testing::connection(&engine);
         let shrunk = Cell::new(0);
         let shrink = || shrunk.set(shrunk.get() + 1);
@@ -94,13 +82,17 @@ mod tests {
             rest(&connection, None, SHORT, shrink).await;
             assert_eq!(shrunk.get(), 1);
             // What the application's thread does while it reads.
-            connection.bytes_read.fetch_add(5, Ordering::SeqCst);
-            connection.keep_in_use();
+            connection.counters.read.add(5);
+            if connection.counters.use_again() {
+                connection.wake();
+            }
             woken.await;
             let started = Instant::now();
             let traffic = async {
-                connection.bytes_read.fetch_add(5, Ordering::SeqCst);
-                connection.keep_in_use();
+                connection.counters.read.add(5);
+                if connection.counters.use_again() {
+                    connection.wake();
+                }
             };
             tokio::join!(rest(&connection, None, SHORT, shrink), traffic);
             assert_eq!(shrunk.get(), 2);
@@ -110,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_deadline_that_is_nearer_is_not_missed() {
-        let engine = Engine::new(Arc::new(EventQueue::new(|| {})), None);
+        let engine = Engine::new(Arc::new(Inbox::new(|| {})), None);
         let connection = testing::connection(&engine);
         run(async {
             let deadline = Some(Instant::now());

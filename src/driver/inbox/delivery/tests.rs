@@ -1,22 +1,22 @@
 use super::*;
 use crate::driver::boundary::{NUMBER_MASK, kind};
-use crate::driver::events::{Collector, Flow, HANDED_OVER, MAX_UNDELIVERED, READ};
-use crate::driver::lending::{BEHIND_LENT, Lent, Memory, READ_LENT, ReadBuffer};
+use crate::driver::inbox::buffers::{
+    BEHIND_LENT, HANDED_OVER, Lent, Memory, READ, READ_LENT, ReadBuffer,
+};
+use crate::driver::inbox::collector::Collector;
+use crate::driver::inbox::flow::{Flow, MAX_UNDELIVERED};
 use crate::proto::{Event, Handle, Payload, Sink};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Queues reads of `lengths` bytes, each full of messages of `message` bytes behind headers of 6.
-fn queue(
-    lengths: &[usize],
-    message: usize,
-) -> (EventQueue, Arc<Flow>, Vec<Vec<u8>>, Arc<AtomicUsize>) {
+fn queue(lengths: &[usize], message: usize) -> (Inbox, Arc<Flow>, Vec<Vec<u8>>, Arc<AtomicUsize>) {
     let signals = Arc::new(AtomicUsize::new(0));
     let counted = signals.clone();
-    let events = EventQueue::new(move || {
+    let events = Inbox::new(move || {
         counted.fetch_add(1, Ordering::SeqCst);
     });
-    let flow = Arc::new(Flow::default());
+    let flow = Arc::new(Flow::of_server());
     let mut expected = Vec::new();
     let mut collector = Collector::default();
     for (index, &length) in lengths.iter().enumerate() {
@@ -38,11 +38,12 @@ fn queue(
         );
         expected.push(b"{}".to_vec());
         events.push(&flow, &mut collector, Some((buffer.into(), length)));
+        events.notify();
     }
     (events, flow, expected, signals)
 }
 
-fn drain(events: &EventQueue, slab: usize, records: usize) -> Vec<Vec<u8>> {
+fn drain(events: &Inbox, slab: usize, records: usize) -> Vec<Vec<u8>> {
     let mut delivery = Delivery::default();
     let mut got = Vec::new();
     let mut slab = vec![0; slab];
@@ -122,7 +123,7 @@ impl Memory for Shared {
     }
 }
 
-fn lend(events: &EventQueue, id: u32) -> Shared {
+fn lend(events: &Inbox, id: u32) -> Shared {
     let memory = Shared(Arc::new(std::sync::Mutex::new(Some(vec![
         0;
         READ_LENT
@@ -133,7 +134,7 @@ fn lend(events: &EventQueue, id: u32) -> Shared {
 }
 
 /// Reads `length` bytes of `value` as one message behind what is put together of two reads, as a task does.
-fn read_long(events: &EventQueue, flow: &Arc<Flow>, length: usize, value: u8, joined: &[u8]) {
+fn read_long(events: &Inbox, flow: &Arc<Flow>, length: usize, value: u8, joined: &[u8]) {
     let mut buffer = events.long_read_buffer();
     buffer.with(|bytes, room| bytes[..length.min(room)].fill(value));
     let mut collector = Collector::default();
@@ -145,8 +146,8 @@ fn read_long(events: &EventQueue, flow: &Arc<Flow>, length: usize, value: u8, jo
 
 #[test]
 fn a_long_read_into_lent_memory_is_not_copied() {
-    let events = EventQueue::new(|| {});
-    let flow = Arc::default();
+    let events = Inbox::new(|| {});
+    let flow = Arc::new(Flow::of_server());
     assert!(!events.take_lent_short());
     read_long(&events, &flow, 20_000, 1, b"a");
     assert!(events.take_lent_short() && !events.take_lent_short());
@@ -184,7 +185,7 @@ fn a_long_read_into_lent_memory_is_not_copied() {
 
 #[test]
 fn lent_memory_that_is_gone_is_not_read_into() {
-    let events = EventQueue::new(|| {});
+    let events = Inbox::new(|| {});
     let memory = lend(&events, 0);
     *memory.0.lock().expect("no panic") = None;
     let mut buffer = events.long_read_buffer();
@@ -192,12 +193,16 @@ fn lent_memory_that_is_gone_is_not_read_into() {
     let mut collector = Collector::default();
     collector.start(5);
     collector.plain(kind::CONN_END, 0, 0);
-    events.push(&Arc::default(), &mut collector, Some((buffer, 30_000)));
+    events.push(
+        &Arc::new(Flow::of_server()),
+        &mut collector,
+        Some((buffer, 30_000)),
+    );
     assert_eq!(drain(&events, 100, 4).len(), 1);
 }
 
 /// Queues a read of `length` bytes in messages of 58 behind headers of 6, marked with what comes before it.
-fn read_of(events: &EventQueue, flow: &Arc<Flow>, connection: u32, length: usize, first: u32) {
+fn read_of(events: &Inbox, flow: &Arc<Flow>, connection: u32, length: usize, first: u32) {
     let mut buffer = events.long_read_buffer();
     let mut collector = Collector::default();
     collector.start(connection);
@@ -212,7 +217,7 @@ fn read_of(events: &EventQueue, flow: &Arc<Flow>, connection: u32, length: usize
 #[test]
 fn a_quiet_connection_is_next_whatever_the_others_have_waiting_and_nobody_is_out_of_order() {
     const FLOODERS: u32 = 50;
-    let events = EventQueue::new(|| {});
+    let events = Inbox::new(|| {});
     let memory: Vec<_> = (0..24).map(|id| lend(&events, id)).collect();
     let flows: Vec<_> = (0..=FLOODERS).map(|id| Arc::new(Flow::new(id))).collect();
     for turn in 0..3 {
@@ -274,7 +279,7 @@ fn a_quiet_connection_is_next_whatever_the_others_have_waiting_and_nobody_is_out
 
 #[test]
 fn streams_and_texts_weigh_what_they_cost_wherever_work_is_counted() {
-    let events = EventQueue::new(|| {});
+    let events = Inbox::new(|| {});
     let flow = Arc::new(Flow::new(1));
     let mut collector = Collector::default();
     collector.start(1);
@@ -307,12 +312,12 @@ use std::future::Future;
 
 #[test]
 fn an_empty_message_is_a_record_of_its_own() {
-    let events = EventQueue::new(|| {});
+    let events = Inbox::new(|| {});
     let mut collector = Collector::default();
     collector.start(1);
     collector.emit(Event::Data(Handle(0)), Payload::Input(4..4));
     collector.plain(kind::CONN_END, 0, 0);
-    events.push(&Arc::default(), &mut collector, None);
+    events.push(&Arc::new(Flow::of_server()), &mut collector, None);
     let mut words = [0; 10];
     let filled = Delivery::default().fill(&events, &mut [], 0, &mut words);
     assert_eq!((filled.records, filled.used, filled.more), (2, 0, false));

@@ -7,31 +7,14 @@
 //!
 //! May not know what an event means to the application.
 
-pub use super::collector::Collector;
-
-use super::boundary::RECORD_WORDS;
-use super::collector::{EXTRA, work};
-use super::lending::{Lent, ReadBuffer};
+use super::buffers::{Buffers, HANDED_OVER, Lent, ReadBuffer, SPARE};
+use super::collector::Collector;
+use super::flow::{Charge, Flow, MAX_UNDELIVERED};
+use super::record::{EXTRA, Record, work};
+use crate::driver::lock::{Guard, Lock, Rank};
+use crate::driver::shared::{Asked, Counter};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
-use tokio::sync::Notify;
-
-/// Which kind and whose, stream, offset, length, aux.
-pub type Record = [u32; RECORD_WORDS];
-
-/// Work, in bytes and records, that one connection may have waiting before it stops reading: enough to fill the time
-/// that JavaScript spends on one batch, small enough for a thousand connections at once.
-pub const MAX_UNDELIVERED: usize = 1 << 20;
-
-/// Size of a read. Larger ones were no faster.
-pub const READ: usize = 256 << 10;
-
-/// Room behind a read for what is put together of two: nearly every long read ends within a message.
-pub const BEHIND: usize = 32 << 10;
-
-/// Reads shorter than this are copied: a buffer of [`READ`] bytes is too dear for them.
-pub const HANDED_OVER: usize = 16 << 10;
+use std::sync::Arc;
 
 /// Most bytes copied into one batch.
 pub const COPIED: usize = 64 << 10;
@@ -40,80 +23,11 @@ pub const COPIED: usize = 64 << 10;
 /// and as many bytes of memory.
 const BATCH: usize = 256;
 
-/// Read buffers kept for reuse.
-const SPARE: usize = 8;
-
 /// Batches kept for reuse, one for each of so many connections that have something waiting.
 const SPARE_BATCHES: usize = 64;
 
 /// Bytes that all but the first [`SPARE`] of them keep.
 const SPARE_BYTES: usize = 4 << 10;
-
-/// How far one connection's events have been delivered.
-#[derive(Debug, Default)]
-pub struct Flow {
-    /// Where its batches wait for their turn: connections have lanes of their own, servers share one.
-    lane: u32,
-    undelivered: AtomicUsize,
-    blocked: AtomicBool,
-    /// Wakes the connection's task.
-    pub wake: Notify,
-}
-
-impl Flow {
-    /// The flow of a connection, by its number. The default is that of a server.
-    pub fn new(connection: u32) -> Self {
-        Self {
-            lane: connection + 1,
-            ..Self::default()
-        }
-    }
-
-    /// Whether more may be read. If not, the task is woken when that changes.
-    pub fn can_read(&self) -> bool {
-        if self.undelivered.load(Ordering::SeqCst) < MAX_UNDELIVERED {
-            return true;
-        }
-        self.blocked.store(true, Ordering::SeqCst);
-        // What was delivered between the two must not be missed.
-        self.undelivered.load(Ordering::SeqCst) < MAX_UNDELIVERED
-    }
-
-    /// Whether the application has seen all there was.
-    pub fn is_delivered(&self) -> bool {
-        self.undelivered.load(Ordering::SeqCst) == 0
-    }
-
-    /// Counts work as undelivered.
-    pub fn charge(&self, work: usize) {
-        self.undelivered.fetch_add(work, Ordering::SeqCst);
-    }
-
-    fn delivered(&self, work: usize) {
-        let left = self.undelivered.fetch_sub(work, Ordering::SeqCst) - work;
-        if left < MAX_UNDELIVERED / 2 && self.blocked.swap(false, Ordering::SeqCst) {
-            self.wake.notify_one();
-        }
-    }
-}
-
-/// Work that a flow was charged; it comes off when this is dropped.
-#[derive(Debug)]
-pub struct Charge(Arc<Flow>, usize);
-
-impl Charge {
-    /// Charges `work` to `flow`.
-    pub fn new(flow: Arc<Flow>, work: usize) -> Self {
-        flow.charge(work);
-        Self(flow, work)
-    }
-}
-
-impl Drop for Charge {
-    fn drop(&mut self) {
-        self.0.delivered(self.1);
-    }
-}
 
 /// Events with the bytes they speak of.
 #[derive(Debug, Default)]
@@ -142,83 +56,63 @@ pub struct Batch {
 #[derive(Debug, Default)]
 struct State {
     batches: VecDeque<Batch>,
-    reads: Vec<Vec<u8>>,
-    lent: Vec<Lent>,
-    /// A long read found no lent memory.
-    is_lent_short: bool,
     spare: Vec<Batch>,
+    buffers: Buffers,
 }
 
 /// The queue of one environment.
-pub struct EventQueue {
-    state: Mutex<State>,
-    pending: AtomicBool,
+pub struct Inbox {
+    state: Lock<State>,
+    asked: Asked,
     /// Bytes that this queue and those of its connections towards their sockets hold.
-    held: AtomicUsize,
+    held: Counter,
     signal: Box<dyn Fn() + Send + Sync>,
 }
 
-impl EventQueue {
-    /// `signal` asks the application's thread to come and take; it is called only when no earlier call is still
-    /// unanswered.
+impl Inbox {
+    /// `signal` asks JavaScript's thread to come and take; it is called only when no earlier call is still unanswered.
     pub fn new(signal: impl Fn() + Send + Sync + 'static) -> Self {
         Self {
-            state: Mutex::default(),
-            pending: AtomicBool::new(false),
-            held: AtomicUsize::new(0),
+            state: Lock::new(Rank::Inbox, State::default()),
+            asked: Asked::new(),
+            held: Counter::new(),
             signal: Box::new(signal),
         }
     }
 
     /// Held for a push or a take only, never over a system call.
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    fn state(&self) -> Guard<'_, State> {
+        self.state.lock()
     }
 
-    /// A buffer to read into, [`READ`] bytes and no more.
+    /// A buffer to read into.
     pub fn read_buffer(&self) -> Vec<u8> {
-        self.state()
-            .reads
-            .pop()
-            .unwrap_or_else(|| vec![0; READ + BEHIND])
+        let spare = self.state().buffers.pop_own();
+        spare.unwrap_or_else(Buffers::new_own)
     }
 
     /// A buffer for what is likely a long read.
     pub fn long_read_buffer(&self) -> ReadBuffer {
-        let mut state = self.state();
-        match state.lent.pop() {
-            Some(lent) => ReadBuffer::Lent(lent),
-            None => {
-                state.is_lent_short = true;
-                drop(state);
-                ReadBuffer::Own(self.read_buffer())
-            }
-        }
+        let lent = self.state().buffers.pop_lent();
+        lent.map_or_else(|| self.read_buffer().into(), ReadBuffer::Lent)
     }
 
-    /// Gives a buffer back that nothing was read into.
+    /// Takes a buffer back that nothing was read into.
     pub fn return_buffer(&self, buffer: impl Into<ReadBuffer>) {
-        let mut state = self.state();
-        match buffer.into() {
-            ReadBuffer::Own(bytes) if state.reads.len() < SPARE => state.reads.push(bytes),
-            ReadBuffer::Own(_) => {}
-            ReadBuffer::Lent(lent) => state.lent.push(lent),
-        }
+        self.state().buffers.push(buffer.into());
     }
 
-    /// The application lends memory for long reads.
+    /// JavaScript lends memory for long reads.
     pub fn lend(&self, lent: Lent) {
-        self.state().lent.push(lent);
+        self.return_buffer(ReadBuffer::Lent(lent));
     }
 
     /// Whether a long read has found no lent memory since this was last asked.
     pub fn take_lent_short(&self) -> bool {
-        std::mem::take(&mut self.state().is_lent_short)
+        self.state().buffers.take_lent_short()
     }
 
-    /// Queues what `collected` holds, which is empty afterwards. `read` is what its offsets are into: a buffer of which so
+    /// Queues what `collected` holds, which is empty afterwards, and asks nobody to come for it ([`Inbox::notify`]). `read` is what its offsets are into: a buffer of which so
     /// much was filled.
     pub fn push(
         &self,
@@ -232,13 +126,13 @@ impl EventQueue {
             }
             return;
         }
-        let (mut buffer, filled, lent) = self.sort(collected, read);
+        let (mut buffer, filled, lent) = self.separate(collected, read);
         let held = filled + collected.extra.len() + size_of_val(&collected.records[..]);
         let records = collected.records.iter();
         let work = filled + collected.extra.len() + records.map(work).sum::<usize>();
         flow.charge(work);
         let paid = collected.paid.take();
-        self.add_held(held as u64, 0);
+        self.held.add(held as u64);
         let mut state = self.state();
         if filled >= HANDED_OVER {
             let mut batch = state.spare.pop().unwrap_or_default();
@@ -287,18 +181,17 @@ impl EventQueue {
                 batch.add(&collected.records, base, base + filled);
                 batch.count(work, held, paid);
             }
-            if !buffer.is_empty() && state.reads.len() < SPARE {
-                state.reads.push(buffer);
+            if !buffer.is_empty() {
+                state.buffers.push(buffer.into());
             }
         }
         drop(state);
         // Whoever collects on must not have them told again.
         collected.clear();
-        self.notify();
     }
 
     /// What a batch is made of: a buffer of ours with so much filled, or lent memory to which all has been written.
-    fn sort(
+    fn separate(
         &self,
         collected: &Collector,
         read: Option<(ReadBuffer, usize)>,
@@ -323,63 +216,44 @@ impl EventQueue {
         }
     }
 
-    /// Counts bytes that the application's connections hold natively.
-    pub fn add_held(&self, more: u64, less: u64) {
-        // Two's complement: a negative change wraps to the right sum.
-        self.held.fetch_add(
-            (more as usize).wrapping_sub(less as usize),
-            Ordering::Relaxed,
-        );
-    }
-
     /// Bytes held natively on behalf of the application.
-    pub fn held(&self) -> usize {
-        self.held.load(Ordering::Relaxed)
+    pub fn held(&self) -> u64 {
+        self.held.get()
     }
 
-    /// For the application's thread: from now on it counts as signalled, since it will take what there is. Gives whether
-    /// it was.
-    pub fn will_take(&self) -> bool {
-        self.pending.swap(true, Ordering::SeqCst)
+    /// Counts bytes that the application's connections hold, or no longer: `change` wraps.
+    pub fn add_held(&self, change: u64) {
+        self.held.add(change);
     }
 
-    /// For the application's thread, when it was not: it takes nothing after all.
-    pub fn will_not_take(&self) {
-        self.pending.store(false, Ordering::SeqCst);
-        if !self.state().batches.is_empty() {
-            self.notify();
-        }
-    }
-
-    /// Signals, unless that was done and not answered yet.
+    /// Asks JavaScript's thread to come, if something is queued, unless that was done and not answered yet.
     pub fn notify(&self) {
-        if !self.pending.swap(true, Ordering::SeqCst) {
+        let is_empty = self.state().batches.is_empty();
+        if !is_empty && self.asked.ask() {
             (self.signal)();
         }
     }
 
-    /// Moves all that is queued to `into`. What is queued after this is signalled again.
+    /// Moves all that is queued to `into`. What is queued after this is asked for again.
     pub fn take(&self, into: &mut VecDeque<Batch>) {
-        self.pending.store(false, Ordering::SeqCst);
+        self.asked.answer();
         into.append(&mut self.state().batches);
     }
 
     /// A batch has been delivered: its connection may read on, and its memory is used again.
     pub fn delivered(&self, mut batch: Batch) {
         if let Some((flow, work)) = batch.flow.take() {
-            flow.delivered(work);
+            flow.deliver(work);
         }
         batch.paid = None;
-        self.add_held(0, std::mem::take(&mut batch.held) as u64);
+        let held = std::mem::take(&mut batch.held) as u64;
+        self.held.add(held.wrapping_neg());
         batch.records.clear();
         batch.lent = None;
         let mut state = self.state();
         let bytes = std::mem::take(&mut batch.bytes);
         if batch.handed_over {
-            // One that was lengthened for a text is not kept.
-            if bytes.len() == READ + BEHIND && state.reads.len() < SPARE {
-                state.reads.push(bytes);
-            }
+            state.buffers.push(bytes.into());
         } else if bytes.capacity() <= 2 * COPIED {
             batch.bytes = bytes;
             batch.bytes.clear();
@@ -398,9 +272,9 @@ impl EventQueue {
     }
 }
 
-impl std::fmt::Debug for EventQueue {
+impl std::fmt::Debug for Inbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EventQueue").finish_non_exhaustive()
+        f.debug_struct("Inbox").finish_non_exhaustive()
     }
 }
 

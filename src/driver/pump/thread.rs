@@ -2,9 +2,9 @@
 //!
 //! May not outlive a turn, but for a count.
 
-use super::connection::Connection;
-use super::events::Collector;
-use super::inner::Failure;
+use crate::driver::connection::Connection;
+use crate::driver::inbox::collector::Collector;
+use crate::driver::link::life::Failure;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -11,7 +11,7 @@
 //!
 //! May not hold more than one message, nor know what a frame looks like.
 
-use super::collector::Collector;
+use crate::driver::inbox::collector::Collector;
 use crate::proto::{Event, Handle, Payload, Sink};
 
 /// A message that goes on in the next input: its stream, and where what there is of it starts.
@@ -113,7 +113,7 @@ mod tests {
         assert!(collector.is_empty());
         assert_eq!(joining.settle(&mut [1, 2, 3], 0, Some((STREAM, 1))), 1);
         joining.give_up(&mut collector);
-        assert_eq!((collector.len(), &collector.extra[..]), (1, &[2, 3][..]));
+        assert_eq!((collector.len(), collector.texts()), (1, &[2, 3][..]));
         assert_eq!(joining.part(), None);
     }
 }

@@ -1,0 +1,81 @@
+//! How far one connection's events have been delivered, and what wakes its task.
+//!
+//! May not know what an event is.
+
+use crate::driver::shared::Undelivered;
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+/// Work, in bytes and records, that one connection may have waiting before it stops reading: enough to fill the time
+/// that JavaScript spends on one batch, small enough for a thousand connections at once.
+pub const MAX_UNDELIVERED: usize = 1 << 20;
+
+/// The events of one connection, or of all servers.
+#[derive(Debug)]
+pub struct Flow {
+    /// Where its batches wait for their turn: connections have lanes of their own, servers share one.
+    pub(super) lane: u32,
+    undelivered: Undelivered,
+    /// Wakes the connection's task.
+    pub wake: Notify,
+}
+
+impl Flow {
+    /// The flow of a connection, by its number.
+    pub fn new(connection: u32) -> Self {
+        Self::of_lane(connection + 1)
+    }
+
+    /// The flow of a server.
+    pub fn of_server() -> Self {
+        Self::of_lane(0)
+    }
+
+    fn of_lane(lane: u32) -> Self {
+        Self {
+            lane,
+            undelivered: Undelivered::new(MAX_UNDELIVERED),
+            wake: Notify::new(),
+        }
+    }
+
+    /// Whether more may be read. If not, the task is woken when that changes.
+    pub fn can_read(&self) -> bool {
+        self.undelivered.has_room_or_wait()
+    }
+
+    /// Whether the application has seen all there was.
+    pub fn is_delivered(&self) -> bool {
+        self.undelivered.is_none()
+    }
+
+    /// Counts work as undelivered.
+    pub fn charge(&self, work: usize) {
+        self.undelivered.add(work);
+    }
+
+    /// Counts work as delivered.
+    pub fn deliver(&self, work: usize) {
+        if self.undelivered.deliver(work) {
+            self.wake.notify_one();
+        }
+    }
+}
+
+/// Work that a flow was charged; it comes off when this is dropped.
+#[derive(Debug)]
+pub struct Charge(Arc<Flow>, usize);
+
+impl Charge {
+    /// Charges `work` to `flow`.
+    pub fn new(flow: Arc<Flow>, work: usize) -> Self {
+        flow.charge(work);
+        Self(flow, work)
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.0.deliver(self.1);
+    }
+}

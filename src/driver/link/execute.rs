@@ -1,0 +1,134 @@
+//! Commands of the application's, executed on the session as far as it can encode them.
+//!
+//! May not know how a command crossed the boundary.
+
+use super::Link;
+use super::life::Failure;
+use crate::driver::boundary::{Command, INCREMENTAL, URGENCY};
+use crate::driver::command;
+use crate::driver::inbox::collector::Collector;
+use crate::proto::Handle;
+use std::time::Instant;
+
+impl Link {
+    /// Executes the commands at the front that are for `target`, this connection: those that are sent in their order,
+    /// the others at once. Returns their length.
+    pub fn execute(
+        &mut self,
+        commands: &[u8],
+        target: u32,
+        now: impl Fn() -> Instant,
+        collector: &mut Collector,
+    ) -> usize {
+        let mut taken = 0;
+        loop {
+            let rest = &commands[taken..];
+            if !self.life.takes_commands() {
+                return taken + command::run(rest, target);
+            }
+            let Some(found) = command::first(rest).filter(|found| found.target == target) else {
+                return taken;
+            };
+            if found.command.is_ordered() && self.is_backed_up() {
+                self.backlog.push(&found, &rest[..found.length]);
+            } else {
+                self.apply(found.command, &now, collector);
+            }
+            taken += found.length;
+        }
+    }
+
+    /// Executes a command to send data whose payload stands by itself.
+    pub fn execute_data(
+        &mut self,
+        target: u32,
+        stream: Handle,
+        payload: &[u8],
+        collector: &mut Collector,
+    ) {
+        if !self.life.takes_commands() {
+            return;
+        }
+        if self.is_backed_up() {
+            self.backlog
+                .extend(|bytes| command::put_data(bytes, target, stream, payload));
+        } else {
+            self.session.data(stream, payload, collector);
+        }
+    }
+
+    /// Executes what waits, as far as the session can encode it.
+    pub fn execute_backlog(&mut self, now: impl Fn() -> Instant, collector: &mut Collector) {
+        if self.backlog.len() == 0 {
+            return;
+        }
+        let mut backlog = std::mem::take(&mut self.backlog);
+        while self.session.can_encode()
+            && self.life.takes_backlog()
+            && let Some(found) = backlog.first()
+        {
+            let (length, answers) = (found.length, found.command.is_acknowledgement());
+            self.apply(found.command, &now, collector);
+            backlog.skip(length, answers);
+        }
+        if self.life.takes_backlog() {
+            self.backlog = backlog;
+        }
+    }
+
+    /// Whether a command has to wait behind others, or for room.
+    fn is_backed_up(&self) -> bool {
+        self.backlog.len() > 0 || !self.session.can_encode()
+    }
+
+    fn apply(&mut self, command: Command<'_>, now: &impl Fn() -> Instant, sink: &mut Collector) {
+        match command {
+            Command::Data(stream, payload) => self.session.data(stream, payload, sink),
+            other => self.apply_other(other, now, sink),
+        }
+    }
+
+    /// By itself, since nearly all commands send data, and are executed the faster.
+    #[inline(never)]
+    fn apply_other(
+        &mut self,
+        command: Command<'_>,
+        now: &impl Fn() -> Instant,
+        sink: &mut Collector,
+    ) {
+        match command {
+            Command::Data(stream, payload) => self.session.data(stream, payload, sink),
+            Command::Open(stream, meta) => self.session.open(stream, meta, sink),
+            Command::End(stream) => self.session.end(stream, None, sink),
+            Command::EndValue(stream, value) => self.session.end(stream, Some(value), sink),
+            Command::Accept(stream) => self.session.accept(stream, sink),
+            Command::Hold(stream, bytes) => self.session.hold(stream, bytes),
+            Command::Release(stream, bytes) => self.session.release(stream, bytes, sink),
+            Command::Forget(stream) => self.session.forget(stream),
+            Command::Mark(stream, id) => self.session.mark(stream, id, sink),
+            Command::ConnEnd => {
+                self.life.finish_write();
+                self.session.finish();
+            }
+            Command::ConnPause => self.is_paused = true,
+            Command::ConnResume => self.is_paused = false,
+            Command::Discard(stream) => self.session.discard(stream, sink),
+            Command::Reset(stream, code) => self.session.reset(stream, code, sink),
+            Command::Stop(stream, code) => self.session.stop(stream, code, sink),
+            Command::Credit(stream) => self.session.credit(stream, sink),
+            Command::Ping(id) => self.session.ping(id, now()),
+            Command::Close(code, reason) => {
+                self.session.close(code, true, reason);
+                self.fail(Failure::Closed);
+            }
+            Command::Refuse(stream, code) => self.session.refuse(stream, code, sink),
+            Command::Priority(stream, bits) => {
+                let urgency = (bits & URGENCY) as u8;
+                self.session
+                    .set_priority(stream, urgency, bits & INCREMENTAL != 0);
+            }
+            Command::Goaway => self.session.go_away(),
+            Command::Unread(stream) => self.session.unread(stream, sink),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! A connection's life, and why it ended.
+//!
+//! ```text
+//!              ┌─ read: Open ──the peer's FIN──▶ Ended
+//!   Open ──────┤
+//!     │        └─ write: Open ──"finish"──▶ Finishing ──our FIN──▶ Ended
+//!     │
+//!     ├─ both ended, or the task found a failure ─────────────────────────▶ Over
+//!     └─ a command or the JavaScript thread found a failure ──▶ Failing ──▶ Over
+//! ```
+//!
+//! A link that is failing takes no more commands, and its task ends it at its next turn. A link that is over has said
+//! its farewell; what then happens to the socket is `Linger`'s (farewell.rs).
+//!
+//! May not act: the link does.
+
+use crate::proto::ProtocolError;
+use std::io;
+
+/// How a connection is to end before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Not at all.
+    No,
+    /// The socket closes.
+    Close,
+    /// The socket closes with a reset.
+    Reset,
+}
+
+impl Stop {
+    /// The stop that a number stands for.
+    pub fn from_number(number: u8) -> Self {
+        match number {
+            0 => Self::No,
+            1 => Self::Close,
+            _ => Self::Reset,
+        }
+    }
+}
+
+/// Why a connection ended other than in good order.
+#[derive(Debug)]
+pub enum Failure {
+    /// What the peer sent, or did not send in time.
+    Protocol(ProtocolError),
+    /// What the socket answered to this system call.
+    System(io::Error, &'static str),
+    /// The application stopped the connection.
+    Stopped(Stop),
+    /// The application closed the connection with a code, which the session knows already.
+    Closed,
+    /// A defect of ours: a thread panicked at work on the connection, and what it left is not to be used.
+    Defect,
+}
+
+/// What is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    Open,
+    Ended,
+}
+
+/// What is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writing {
+    Open,
+    /// Our FIN goes behind what is queued.
+    Finishing,
+    Ended,
+}
+
+/// How far both directions are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Halves {
+    pub read: Reading,
+    pub write: Writing,
+}
+
+/// The life of a link.
+#[derive(Debug)]
+pub enum Life {
+    Open(Halves),
+    Failing(Halves, Failure),
+    Over,
+}
+
+impl Life {
+    /// A life that begins.
+    pub fn new() -> Self {
+        Self::Open(Halves {
+            read: Reading::Open,
+            write: Writing::Open,
+        })
+    }
+
+    /// Whether commands are executed.
+    pub fn takes_commands(&self) -> bool {
+        matches!(self, Self::Open(_))
+    }
+
+    /// Whether commands that wait are executed: behind a stop by the application they are still worth sending.
+    pub fn takes_backlog(&self) -> bool {
+        matches!(self, Self::Open(_) | Self::Failing(_, Failure::Stopped(_)))
+    }
+
+    /// Whether bytes may be read.
+    pub fn reads(&self) -> bool {
+        matches!(self, Self::Open(halves) if halves.read == Reading::Open)
+    }
+
+    /// Whether bytes may be written.
+    pub fn writes(&self) -> bool {
+        matches!(self, Self::Open(halves) if halves.write != Writing::Ended)
+    }
+
+    /// Whether our FIN is due behind what is queued.
+    pub fn is_finishing(&self) -> bool {
+        matches!(self, Self::Open(halves) if halves.write == Writing::Finishing)
+    }
+
+    /// Whether a failure has to be acted on.
+    pub fn is_failing(&self) -> bool {
+        matches!(self, Self::Failing(..))
+    }
+
+    /// Whether both directions have come to their end.
+    pub fn is_complete(&self) -> bool {
+        matches!(self, Self::Open(halves) if halves.read == Reading::Ended && halves.write == Writing::Ended)
+    }
+
+    /// The peer has sent its FIN.
+    pub fn end_read(&mut self) {
+        if let Self::Open(halves) = self {
+            halves.read = Reading::Ended;
+        }
+    }
+
+    /// The application wants our FIN behind what is queued.
+    pub fn finish_write(&mut self) {
+        if let Self::Open(halves) = self
+            && halves.write == Writing::Open
+        {
+            halves.write = Writing::Finishing;
+        }
+    }
+
+    /// Our FIN is sent.
+    pub fn end_write(&mut self) {
+        if let Self::Open(halves) = self {
+            halves.write = Writing::Ended;
+        }
+    }
+
+    /// Something went wrong. The first failure is why the connection ends, with two exceptions: a close with a code says
+    /// more than the stop behind it, which a command that waited may overtake, and a defect is worse than any.
+    pub fn fail(&mut self, failure: Failure) {
+        let counts = match (&*self, &failure) {
+            (Self::Open(_), _) | (Self::Failing(..), Failure::Defect) => true,
+            (Self::Failing(_, Failure::Stopped(_)), Failure::Closed) => true,
+            _ => false,
+        };
+        if counts && let Self::Open(halves) | Self::Failing(halves, _) = *self {
+            *self = Self::Failing(halves, failure);
+        }
+    }
+
+    /// Ends the life. Returns how far both directions were, and what went wrong; `None`, if it was over already.
+    pub fn end(&mut self) -> Option<(Halves, Option<Failure>)> {
+        match std::mem::replace(self, Self::Over) {
+            Self::Open(halves) => Some((halves, None)),
+            Self::Failing(halves, failure) => Some((halves, Some(failure))),
+            Self::Over => None,
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The driver's locks, and the order in which a thread may take them.
+//!
+//! ```text
+//!   Tables ──▶ Link ──▶ Deferred ──▶ Gate ──▶ Inbox ──▶ Signal
+//! ```
+//!
+//! A thread that holds one of them may take only those to its right. Debug builds assert that at each acquisition, so a
+//! test that passes through a wrong order fails without the deadlock that needs two threads.
+//!
+//! A panic with a lock held leaves the data as it was between two statements. All that stands behind these locks can
+//! bear that but a connection's link, which its owner gives up (`Connection::give_up`).
+//!
+//! May not know what a lock protects.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::{Mutex, MutexGuard, TryLockError};
+
+/// Where a lock stands in the order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rank {
+    /// The connections and servers of an environment, and what addresses have used up of their resets.
+    Tables,
+    /// One connection's link. No thread holds two of them.
+    Link,
+    /// The commands that found the link taken; the socket, for those who set an option on it.
+    Deferred,
+    /// The memory that JavaScript lends.
+    Gate,
+    /// The queue of events.
+    Inbox,
+    /// The wake-up of a JavaScript thread.
+    Signal,
+}
+
+/// A lock of some rank.
+#[derive(Debug)]
+pub struct Lock<T> {
+    rank: Rank,
+    mutex: Mutex<T>,
+}
+
+/// The data, until it is dropped.
+#[derive(Debug)]
+pub struct Guard<'a, T> {
+    // Released before the rank is.
+    guard: MutexGuard<'a, T>,
+    _held: Held,
+}
+
+impl<T> Lock<T> {
+    /// A lock over `data`.
+    pub fn new(rank: Rank, data: T) -> Self {
+        let mutex = Mutex::new(data);
+        Self { rank, mutex }
+    }
+
+    /// Waits for the data, in whatever state a panic left it.
+    pub fn lock(&self) -> Guard<'_, T> {
+        self.lock_or_else(|guard| guard)
+    }
+
+    /// Waits for the data. If a thread panicked with it, `mend` sees it first.
+    pub fn lock_or_else(&self, mend: impl FnOnce(Guard<'_, T>) -> Guard<'_, T>) -> Guard<'_, T> {
+        let held = Held::new(self.rank);
+        match self.mutex.lock() {
+            Ok(guard) => Guard { guard, _held: held },
+            Err(poisoned) => {
+                self.mutex.clear_poison();
+                let guard = poisoned.into_inner();
+                mend(Guard { guard, _held: held })
+            }
+        }
+    }
+
+    /// The data, unless another thread has it. If a thread panicked with it, `mend` sees it first.
+    pub fn try_lock_or_else(
+        &self,
+        mend: impl FnOnce(Guard<'_, T>) -> Guard<'_, T>,
+    ) -> Option<Guard<'_, T>> {
+        match self.mutex.try_lock() {
+            Ok(guard) => Some(Guard {
+                guard,
+                _held: Held::new(self.rank),
+            }),
+            Err(TryLockError::Poisoned(poisoned)) => {
+                self.mutex.clear_poison();
+                Some(mend(Guard {
+                    guard: poisoned.into_inner(),
+                    _held: Held::new(self.rank),
+                }))
+            }
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+}
+
+impl<T> Deref for Guard<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.guard
+    }
+}
+
+impl<T> DerefMut for Guard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.guard
+    }
+}
+
+/// A rank that this thread holds, for as long as this lives. Costs nothing in a release build.
+#[derive(Debug)]
+pub struct Held(#[cfg(debug_assertions)] Rank);
+
+#[cfg(debug_assertions)]
+thread_local! {
+    static HELD: std::cell::RefCell<Vec<Rank>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+impl Held {
+    /// This thread is about to wait for a lock of this rank.
+    #[cfg(debug_assertions)]
+    pub fn new(rank: Rank) -> Self {
+        HELD.with_borrow_mut(|held| {
+            if let Some(&last) = held.last() {
+                assert!(
+                    last < rank,
+                    "{rank:?} may not be locked while {last:?} is held"
+                );
+            }
+            held.push(rank);
+        });
+        Self(rank)
+    }
+
+    /// This thread is about to wait for a lock of this rank.
+    #[cfg(not(debug_assertions))]
+    #[inline]
+    pub fn new(_rank: Rank) -> Self {
+        Self()
+    }
+}
+
+#[cfg(debug_assertions)]
+impl Drop for Held {
+    fn drop(&mut self) {
+        HELD.with_borrow_mut(|held| {
+            let at = held.iter().rposition(|&rank| rank == self.0);
+            at.map(|at| held.remove(at));
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locks_are_taken_in_their_order() {
+        let (link, inbox) = (Lock::new(Rank::Link, 1), Lock::new(Rank::Inbox, 2));
+        let held = link.lock();
+        assert_eq!(*held + *inbox.lock(), 3);
+        drop(held);
+        assert_eq!(*inbox.lock(), 2);
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    #[should_panic(expected = "Link may not be locked while Inbox is held")]
+    fn the_wrong_order_is_a_panic_of_debug_builds() {
+        let (link, inbox) = (Lock::new(Rank::Link, 1), Lock::new(Rank::Inbox, 2));
+        let _held = inbox.lock();
+        let _ = link.lock();
+    }
+}

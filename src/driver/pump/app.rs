@@ -1,0 +1,308 @@
+//! The pump on JavaScript's thread: executes its commands, sends what it may send from there, and reads while little comes.
+//!
+//! A hop to another thread and back costs more than a short send or read, so while little moves the bytes take the
+//! shortest way. A connection on which much comes goes back to its task, which reads and parses beside JavaScript; so
+//! does one whose peer says what only the engine needs to know, such as credit for what is sent here.
+//!
+//! ```text
+//!          little came, nothing undelivered, nothing waits to be written
+//!   Reader::Task ──────────────────────────────────────────────────────▶ Reader::App
+//!                ◀──────────────────────────────────────────────────────
+//!          a long read or one with nothing for JavaScript, a full inbox, an end, an error, a pause, a write that waits
+//!          for the kernel or for credit
+//! ```
+//!
+//! Only the task gives reading away; both threads take it back, under the connection's lock.
+//!
+//! May not wait, but for a moment at the process's exit.
+
+use super::send::Sent;
+use crate::driver::connection::{Connection, Guarded};
+use crate::driver::inbox::collector::Collector;
+use crate::driver::io::{Io, is_transient};
+use crate::driver::link::life::Failure;
+use crate::driver::link::{Reader, Step};
+use crate::driver::lock::Guard;
+use crate::driver::{clock, command};
+use crate::proto::Handle;
+use std::time::Instant;
+
+/// Size of a read on JavaScript's thread.
+const SHORT_READ: usize = 64 << 10;
+
+/// A connection that has so much to read at once is the task's: parsing it on JavaScript's thread would cost that thread
+/// more than the hop to the task.
+const BUSY: usize = 16 << 10;
+
+/// Most bytes read and dropped at the process's exit.
+const EXIT_UNREAD: usize = 4 << 20;
+
+impl Connection {
+    /// Executes the commands at the front of a buffer that are for this connection. Returns their length, and the bytes
+    /// then queued.
+    pub fn submit(&self, commands: &[u8], collector: &mut Collector) -> (usize, u64) {
+        let Some(mut guarded) = self.try_lock() else {
+            let taken = self.run_of(commands);
+            let queued = self.defer(|deferred| deferred.extend_from_slice(&commands[..taken]));
+            return (taken, queued);
+        };
+        let could_read = self.begin_submit(&mut guarded, collector);
+        let link = &mut guarded.link;
+        let taken = link.execute(commands, self.id, clock::now, collector);
+        (taken, self.end_submit(guarded, could_read, collector))
+    }
+
+    /// Executes one command to send data, whose payload stands by itself: a long one is copied once less so. Returns the
+    /// bytes then queued.
+    pub fn submit_data(&self, stream: Handle, payload: &[u8], collector: &mut Collector) -> u64 {
+        let Some(mut guarded) = self.try_lock() else {
+            return self.defer(|deferred| {
+                command::put_data(deferred, self.id, stream, payload);
+            });
+        };
+        let could_read = self.begin_submit(&mut guarded, collector);
+        let link = &mut guarded.link;
+        link.execute_data(self.id, stream, payload, collector);
+        self.end_submit(guarded, could_read, collector)
+    }
+
+    fn begin_submit(&self, guarded: &mut Guarded, collector: &mut Collector) -> bool {
+        collector.start(self.id);
+        let could_read = guarded.link.wants_read();
+        self.absorb(&mut guarded.link, collector);
+        could_read
+    }
+
+    fn end_submit(
+        &self,
+        mut guarded: Guard<'_, Guarded>,
+        could_read: bool,
+        collector: &mut Collector,
+    ) -> u64 {
+        let queued = self.send_after(&mut guarded, None, collector);
+        let task_is_needed = guarded.link.needs_task() || could_read != guarded.link.wants_read();
+        let has_told = !collector.is_empty();
+        self.tell(collector);
+        drop(guarded);
+        if has_told {
+            self.inbox.notify();
+        }
+        if task_is_needed {
+            self.wake();
+        }
+        queued
+    }
+
+    /// Sends what commands, or bytes that came `now`, have brought about, if it is little. Returns the bytes queued.
+    fn send_after(
+        &self,
+        guarded: &mut Guarded,
+        now: Option<Instant>,
+        collector: &mut Collector,
+    ) -> u64 {
+        if let Some(socket) = guarded.socket.clone() {
+            self.send_directly(guarded, &*socket, now, collector);
+        }
+        if self.counters.use_again() {
+            self.wake();
+        }
+        let queued = self.publish(&guarded.link);
+        if queued > self.low_water() {
+            self.counters.queue.want_few();
+        }
+        queued
+    }
+
+    fn send_directly(
+        &self,
+        guarded: &mut Guarded,
+        io: &dyn Io,
+        now: Option<Instant>,
+        collector: &mut Collector,
+    ) {
+        let link = &mut guarded.link;
+        let is_little = link.ready() <= self.most_direct;
+        if !is_little || !link.is_clear_to_send() || !link.wants_write() {
+            return;
+        }
+        let now = now.unwrap_or_else(clock::now);
+        // Whether nothing came for too long is not known before the socket has been read: the task does, being due.
+        if let Err(failure) = link.act_on_deadline(now, || io.unsent()) {
+            link.fail(failure);
+            return;
+        }
+        // More than one transmit is there only where this thread sends all it can.
+        while link.is_clear_to_send() {
+            // As if something were deferred: a FIN is the task's to send.
+            let Step::Send(transmit) = link.next(true, now, collector) else {
+                return;
+            };
+            if self.send_now(link, io, transmit, collector) != Sent::All {
+                return;
+            }
+        }
+    }
+
+    /// Reads once, if this thread is the reader. Returns whether there was something.
+    pub fn read_as_app(&self, collector: &mut Collector) -> bool {
+        // Not if the task is in a turn: the set stays readable, and the next look is near.
+        let Some(mut guarded) = self.try_lock() else {
+            return false;
+        };
+        let Some(socket) = guarded.socket.clone() else {
+            return false;
+        };
+        if guarded.link.reader() != Reader::App {
+            return false;
+        }
+        let before = self.counters.read.get();
+        let may = guarded.link.may_app_read() && self.flow.can_read();
+        let stays = may && self.read_once(&mut guarded, &*socket, collector);
+        if !stays {
+            self.take_reading_back(&mut guarded);
+        }
+        let task_is_needed = !stays || guarded.link.needs_task();
+        drop(guarded);
+        if task_is_needed {
+            self.wake();
+        }
+        self.counters.read.get() > before
+    }
+
+    /// Reads once. Returns whether this thread goes on reading.
+    fn read_once(&self, guarded: &mut Guarded, io: &dyn Io, collector: &mut Collector) -> bool {
+        let mut buffer = self.inbox.read_buffer();
+        let read = match io.recv(&mut buffer[..SHORT_READ]) {
+            Ok(read @ 1..) => read,
+            result => {
+                self.inbox.return_buffer(buffer);
+                return match result {
+                    // The task will find the FIN again.
+                    Ok(_) => false,
+                    Err(error) if is_transient(&error) => true,
+                    Err(error) => {
+                        guarded.link.fail(Failure::System(error, "read"));
+                        false
+                    }
+                };
+            }
+        };
+        self.counters.read.add(read as u64);
+        collector.start(self.id);
+        let now = clock::now();
+        let (result, used) = guarded.link.received(&mut buffer, 0..read, now, collector);
+        let tells = match result {
+            Ok(tells) => {
+                self.send_after(guarded, Some(now), collector);
+                // What the peer has just allowed may have left from here.
+                if self.counters.queue.wants_few() {
+                    self.tell_drained(&guarded.link, collector);
+                }
+                tells
+            }
+            Err(error) => {
+                guarded.link.fail(Failure::Protocol(error));
+                false
+            }
+        };
+        // With the lock held: the task, once it reads again, must not overtake this.
+        let read_into = Some((buffer.into(), used));
+        self.inbox.push(&self.flow, collector, read_into);
+        // A message that is begun is the task's to go on with.
+        tells && read < BUSY && used == read && !guarded.link.life().is_failing()
+    }
+
+    /// The process exits: sends all that is queued as far as the kernel takes it at once. The one place where JavaScript's
+    /// thread may wait: for the lock, and until `deadline` for a task that is in the kernel with earlier bytes. If that
+    /// does not come back nothing is sent, since the peer would read it in their place.
+    pub fn flush_at_exit(&self, deadline: Instant, collector: &mut Collector) {
+        let mut guarded = self.lock();
+        while guarded.link.is_away() {
+            drop(guarded);
+            if clock::now() >= deadline {
+                return;
+            }
+            std::thread::yield_now();
+            guarded = self.lock();
+        }
+        collector.start(self.id);
+        self.send_rest_of(&mut guarded, collector);
+        let Some(socket) = guarded.socket.clone() else {
+            return;
+        };
+        if guarded.link.is_in_flight() {
+            return;
+        }
+        // A socket that is closed with something unread resets the connection, and what was just sent may be lost.
+        let _ = socket.shutdown_write();
+        let mut unread = [0; 4 << 10];
+        let mut left = EXIT_UNREAD;
+        while left > 0
+            && let Ok(read @ 1..) = socket.recv(&mut unread)
+        {
+            left = left.saturating_sub(read);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::{Engine, Inbox, testing};
+    use crate::proto::Transmit;
+    use std::io::{self, Read};
+    use std::net::TcpStream;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    /// A connection whose task is in the kernel, and which has something queued behind that.
+    fn stuck(engine: &Engine) -> (Arc<Connection>, Transmit, TcpStream) {
+        let (socket, peer) = testing::pair();
+        let connection = testing::connection(engine);
+        connection.attach(socket, true);
+        let mut collector = Collector::default();
+        let mut guarded = connection.lock();
+        let (open, now) = (testing::open(connection.id), clock::now());
+        guarded
+            .link
+            .execute(&open, connection.id, clock::now, &mut collector);
+        let Step::Send(transmit) = guarded.link.next(false, now, &mut collector) else {
+            panic!("it has something to say");
+        };
+        drop(guarded);
+        connection.submit(&testing::open_at(connection.id, 2), &mut collector);
+        peer.set_nonblocking(true).expect("a socket");
+        (connection, transmit, peer)
+    }
+
+    #[test]
+    fn nothing_is_sent_at_the_exit_past_what_the_task_holds() {
+        let engine = Engine::new(Arc::new(Inbox::new(|| {})), None);
+        let (connection, transmit, mut peer) = stuck(&engine);
+        assert!(connection.queued() > 0);
+        connection.flush_at_exit(Instant::now(), &mut Collector::default());
+        let error = peer.read(&mut [0; 100]).expect_err("nothing was sent");
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        let mut guarded = connection.lock();
+        guarded
+            .link
+            .sent(transmit, 0, clock::now(), &mut Collector::default());
+        drop(guarded);
+        connection.flush_at_exit(Instant::now(), &mut Collector::default());
+        assert!(peer.read(&mut [0; 100]).expect("all of it") > 0);
+    }
+
+    #[test]
+    fn the_exit_waits_once_for_all_connections() {
+        let engine = Engine::new(Arc::new(Inbox::new(|| {})), None);
+        let all: Vec<_> = (0..10).map(|_| stuck(&engine)).collect();
+        let started = Instant::now();
+        engine.flush_at_exit();
+        assert!(
+            started.elapsed() < Duration::from_millis(500),
+            "{:?}",
+            started.elapsed()
+        );
+        drop(all);
+    }
+}

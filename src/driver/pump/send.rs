@@ -1,0 +1,103 @@
+//! Sending on the thread at hand, with the lock held.
+//!
+//! May not wait.
+
+use crate::driver::clock;
+use crate::driver::connection::{Connection, Guarded};
+use crate::driver::inbox::collector::Collector;
+use crate::driver::io::{Io, is_transient};
+use crate::driver::link::Link;
+use crate::driver::link::life::Failure;
+use crate::proto::Transmit;
+use std::io::{self, IoSlice};
+
+/// Chunks in one vectored write.
+const SLICES: usize = 16;
+
+/// Sends what of a transmit fits into one call.
+pub fn send_some(io: &dyn Io, transmit: &Transmit) -> io::Result<usize> {
+    let mut slices = [IoSlice::new(&[]); SLICES];
+    let filled = transmit.fill(&mut slices);
+    io.send(&slices[..filled])
+}
+
+impl Connection {
+    /// Counts what the kernel took of a transmit. Returns whether that was all of it.
+    pub fn count_sent(
+        &self,
+        link: &mut Link,
+        transmit: Transmit,
+        bytes: usize,
+        collector: &mut Collector,
+    ) -> bool {
+        self.counters.written.add(bytes as u64);
+        link.sent(transmit, bytes, clock::now(), collector)
+    }
+
+    /// Sends a transmit as far as the kernel takes it. Returns whether the link goes on.
+    pub fn send_now(
+        &self,
+        link: &mut Link,
+        io: &dyn Io,
+        mut transmit: Transmit,
+        collector: &mut Collector,
+    ) -> Sent {
+        loop {
+            let (bytes, error) = match send_some(io, &transmit) {
+                Ok(bytes) => (bytes, None),
+                Err(error) => (0, Some(error)),
+            };
+            if self.count_sent(link, transmit, bytes, collector) {
+                return Sent::All;
+            }
+            match error {
+                Some(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Some(error) if is_transient(&error) => return Sent::Some,
+                Some(error) => {
+                    link.fail(Failure::System(error, "write"));
+                    return Sent::Failed;
+                }
+                None => {}
+            }
+            match link.take_held() {
+                Some(held) => transmit = held,
+                None => return Sent::All,
+            }
+        }
+    }
+
+    /// Sends all that is queued, whatever the pace, as far as the kernel takes it at once. Returns whether the socket could
+    /// bear it.
+    pub fn send_rest(&self, link: &mut Link, io: &dyn Io, collector: &mut Collector) -> bool {
+        loop {
+            self.absorb(link, collector);
+            let Some(transmit) = link.next_of_rest(collector) else {
+                return true;
+            };
+            match self.send_now(link, io, transmit, collector) {
+                Sent::All => {}
+                Sent::Some => return true,
+                Sent::Failed => return false,
+            }
+        }
+    }
+
+    /// Sends all that is queued of a connection that has a socket: see [`Connection::send_rest`].
+    pub fn send_rest_of(&self, guarded: &mut Guarded, collector: &mut Collector) -> bool {
+        match guarded.socket.clone() {
+            Some(socket) => self.send_rest(&mut guarded.link, &*socket, collector),
+            None => true,
+        }
+    }
+}
+
+/// How far sending came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// All is with the kernel.
+    All,
+    /// The kernel has no room for the rest.
+    Some,
+    /// The socket is broken, and the link knows.
+    Failed,
+}
