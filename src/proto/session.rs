@@ -14,13 +14,13 @@
 use super::config::{Config, Protocol, Side};
 use super::error::ProtocolError;
 use super::event::{Event, Partial, Payload, PeerKind, Sink, Wires};
-use super::legacy::{self, Legacy};
+use super::legacy::Legacy;
 use super::marks::Marks;
 use super::negotiate::{self, Negotiation, Start};
 use super::outbox::{Outbox, Transmit};
 use super::pace::{self, Pace};
-use super::qmux::{self, Qmux};
-use lobby::{FromEarlier, Gate, Lobby, NoEvents};
+use super::qmux::Qmux;
+use lobby::{FromEarlier, Lobby, NoEvents};
 use std::time::Instant;
 use watch::Watch;
 
@@ -56,7 +56,7 @@ pub struct Session {
     barriers: Vec<u32>,
     held: u64,
     /// What the application wants and only QMux can say, until it is known whether the peer speaks it.
-    undone: commands::UndoneSet,
+    postponed: commands::Postponed,
     /// Streams of the peer's for which there is no place yet.
     lobby: Lobby,
     watch: Watch,
@@ -66,78 +66,10 @@ pub struct Session {
     now: Instant,
 }
 
-/// Lets the legacy wire work on the session's other parts. Payloads of its events are ranges of the input, if there is one.
-macro_rules! legacy {
-    ($self:ident, $sink:expr, |$wire:ident, $cx:ident| $work:expr) => {
-        legacy!($self, $sink, &[], |$wire, $cx| $work)
-    };
-    ($self:ident, $sink:expr, $input:expr, |$wire:ident, $cx:ident| $work:expr) => {{
-        let $wire = &mut $self.legacy;
-        let gate = &mut Gate {
-            lobby: &mut $self.lobby,
-            input: $input,
-            sink: $sink,
-        };
-        let $cx = &mut legacy::Context {
-            config: &$self.config,
-            negotiation: &mut $self.negotiation,
-            outbox: &mut $self.outbox,
-            pace: &mut $self.pace,
-            marks: &mut $self.marks,
-            qmux: &mut $self.qmux,
-            side: $self.side,
-            seed: $self.seed,
-            now: $self.now,
-            sink: gate,
-        };
-        $work
-    }};
-}
-
-/// The same for QMux, if that is what we send; otherwise gives `None`.
-macro_rules! qmux {
-    ($self:ident, $sink:expr, |$wire:ident, $cx:ident| $work:expr) => {
-        qmux!($self, $sink, &[], |$wire, $cx| $work)
-    };
-    ($self:ident, $sink:expr, $input:expr, |$wire:ident, $cx:ident| $work:expr) => {
-        match &mut $self.qmux {
-            Some($wire) => {
-                let gate = &mut Gate {
-                    lobby: &mut $self.lobby,
-                    input: $input,
-                    sink: $sink,
-                };
-                let $cx = &mut qmux::Context {
-                    config: &$self.config,
-                    outbox: &mut $self.outbox,
-                    marks: &mut $self.marks,
-                    sink: gate,
-                    now: $self.now,
-                };
-                Some($work)
-            }
-            None => None,
-        }
-    };
-}
-
-/// The same for what may lead to frames besides streams' bytes: they are encoded at once. What ends a stream makes room
-/// for another.
-macro_rules! qmux_flush {
-    ($self:ident, $sink:expr, |$wire:ident, $cx:ident| $work:expr) => {{
-        let result = qmux!($self, $sink, |$wire, $cx| {
-            let result = $work;
-            $wire.flush($cx);
-            result
-        });
-        $self.admit($sink);
-        result
-    }};
-}
-
 mod commands;
 mod counts;
 mod lobby;
+mod split;
 mod watch;
 
 impl Session {
@@ -158,7 +90,7 @@ impl Session {
             marks: Marks::default(),
             barriers: Vec::new(),
             held: 0,
-            undone: commands::UndoneSet::default(),
+            postponed: commands::Postponed::default(),
             watch: Watch::new(&config, now),
             lobby: Lobby::new(config.qmux.max_incoming_streams),
             is_finishing: false,
@@ -168,7 +100,9 @@ impl Session {
         if !speaks_legacy {
             session.start_qmux(&mut NoEvents);
         } else if side == Side::Connecting {
-            legacy!(session, &mut NoEvents, |_wire, cx| cx.write_offer());
+            let sink = &mut NoEvents;
+            let (_, mut cx) = session.legacy(sink);
+            cx.write_offer();
         }
         session
     }
@@ -179,7 +113,9 @@ impl Session {
         self.pace.lift();
         let wire = Qmux::new(&self.config, self.side, self.seed, self.now);
         self.qmux = Some(Box::new(wire));
-        qmux!(self, sink, |wire, cx| wire.write_parameters(cx));
+        if let Some((wire, mut cx)) = self.qmux(sink) {
+            wire.write_parameters(&mut cx);
+        }
     }
 
     /// The peer may reset no more than this many streams at once, for now: it used the rest up on another connection.
@@ -252,20 +188,26 @@ impl Session {
         at: usize,
         sink: &mut S,
     ) -> Result<(), ProtocolError> {
-        qmux!(self, sink, input, |wire, cx| wire.receive(input, at, cx)).unwrap_or(Ok(()))
+        match self.qmux_reading(input, sink) {
+            Some((wire, mut cx)) => wire.receive(input, at, &mut cx),
+            None => Ok(()),
+        }
     }
 
     fn receive_legacy<S: Sink>(&mut self, input: &[u8], sink: &mut S) -> Result<(), ProtocolError> {
-        let at = legacy!(self, sink, input, |wire, cx| wire.receive(input, cx))?;
+        let (wire, mut cx) = self.legacy_reading(input, sink);
+        let at = wire.receive(input, &mut cx)?;
         if self.legacy.take_heard() {
             self.watch.active = self.now;
             if let Some(wire) = &mut self.qmux {
                 wire.heard(self.now);
             }
         }
-        self.do_undone(sink);
+        self.do_postponed(sink);
         if !self.legacy.is_over() {
-            qmux!(self, sink, |wire, cx| wire.flush(cx));
+            if let Some((wire, mut cx)) = self.qmux(sink) {
+                wire.flush(&mut cx);
+            }
             return Ok(());
         }
         // Behind the switch the next byte is a record's.
@@ -306,7 +248,7 @@ impl Session {
         match self.receiving {
             // No legacy frame comes that would decide it.
             Receiving::Qmux => {
-                self.do_undone(&mut owned);
+                self.do_postponed(&mut owned);
                 self.receive_qmux(&first, 0, &mut owned)?;
             }
             // So few bytes hold no switch.
@@ -346,15 +288,12 @@ impl Session {
     /// Says why the connection ends, as its last frame; what waits is dropped. Nothing on the legacy wire; and while it is
     /// not known which wire it is, it is said when it is, see [`Session::owes_close`].
     pub fn close(&mut self, code: u64, application: bool, reason: &str) {
-        if self.close_when_known(code, application, reason) {
+        if self.postpone_close(code, application, reason) {
             return;
         }
-        qmux!(self, &mut NoEvents, |wire, cx| wire.close(
-            code,
-            application,
-            reason,
-            cx
-        ));
+        if let Some((wire, mut cx)) = self.qmux(&mut NoEvents) {
+            wire.close(code, application, reason, &mut cx);
+        }
         self.outbox.close();
     }
 
@@ -434,7 +373,9 @@ impl Session {
 
     /// Encodes what may be sent now.
     fn prepare<S: Sink>(&mut self, sink: &mut S) {
-        qmux!(self, sink, |wire, cx| wire.prepare(cx));
+        if let Some((wire, mut cx)) = self.qmux(sink) {
+            wire.prepare(&mut cx);
+        }
         self.admit(sink);
         if self.owes_last_word()
             && self.encoded() == 0

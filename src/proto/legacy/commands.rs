@@ -59,7 +59,7 @@ impl Legacy {
         if let Some(id) = self.local.take_at(slot).and_then(|stream| stream.id) {
             self.local.unbind(id);
         }
-        cx.sink
+        cx.shared
             .emit(Event::Closed(Handle::local(slot)), Payload::Empty);
         self.open_waiting(cx);
     }

@@ -26,7 +26,7 @@ impl Legacy {
         let is_news =
             stream.acked && !stream.ended && !std::mem::replace(&mut stream.stopped, true);
         if is_news {
-            cx.sink.emit(
+            cx.shared.emit(
                 Event::Stopped(Handle::local(slot)),
                 Payload::Owned(STOPPED_WITH),
             );

@@ -25,10 +25,10 @@ impl Legacy {
             ended: false,
             discarded: false,
         };
-        let config = cx.config;
-        let (slot, id_there) = match cx.with_qmux(|qmux, _| qmux.carry_open(config, meta)) {
-            Some(carried) => {
-                let (handle, id_there) = carried?;
+        let config = cx.shared.config;
+        let (slot, id_there) = match cx.qmux() {
+            Some((qmux, _)) => {
+                let (handle, id_there) = qmux.carry_open(config, meta)?;
                 let slot = handle.slot() as u32;
                 self.remote.put_at(slot, stream);
                 (slot, id_there as u32)
@@ -39,7 +39,7 @@ impl Legacy {
             }
         };
         self.remote.bind(id, slot);
-        cx.sink.emit(
+        cx.shared.emit(
             Event::Stream {
                 stream: Handle::remote(slot),
                 id: id_there,
@@ -57,7 +57,7 @@ impl Legacy {
     ) -> Result<(), ProtocolError> {
         let agreed = cx.negotiation.recv_offer(payload)?;
         cx.pace.lift();
-        cx.sink.emit(Event::Peer(PeerKind::New), Payload::Empty);
+        cx.shared.emit(Event::Peer(PeerKind::New), Payload::Empty);
         cx.write_offer();
         let Some(agreed) = agreed else { return Ok(()) };
         let peer = Parameters::decode(&agreed.parameters)?;
@@ -72,23 +72,23 @@ impl Legacy {
             ..Wires::default()
         };
         let qmux = Qmux::carried(
-            cx.config,
+            cx.shared.config,
             cx.side,
             cx.seed,
-            cx.now,
+            cx.shared.now,
             (peer, agreed.parameters),
             (&carried, self.opened),
         );
         *cx.qmux = Some(Box::new(qmux));
-        cx.sink.emit(Event::Wires(wires), Payload::Empty);
+        cx.shared.emit(Event::Wires(wires), Payload::Empty);
         let waiting = std::mem::take(&mut self.waiting);
         self.local = Table::default();
-        cx.with_qmux(|qmux, cx| {
+        if let Some((qmux, cx)) = cx.qmux() {
             qmux.write_parameters(cx);
             for (slot, meta) in waiting {
                 qmux.open(Handle::local(slot), &meta, cx);
             }
-        });
+        }
         Ok(())
     }
 

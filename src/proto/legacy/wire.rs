@@ -21,33 +21,28 @@
 //!
 //! May not decide when bytes are sent, nor what is read.
 
-use super::super::config::{Config, Side};
+use super::super::config::Side;
+use super::super::context;
 use super::super::error::ProtocolError;
 use super::super::event::{Event, Handle, MAX_MESSAGE, Partial, Payload, PeerKind, Sink};
 use super::super::json;
-use super::super::marks::Marks;
 use super::super::negotiate::{self, Negotiation};
-use super::super::outbox::Outbox;
 use super::super::pace::Pace;
-use super::super::qmux::{self, Parameters, Qmux};
+use super::super::qmux::{Parameters, Qmux};
 use super::frame::{self, Decoder, Piece};
 use super::streams::{Local, Remote, Table};
 use std::collections::VecDeque;
-use std::time::Instant;
 
-/// The parts of a session that its wire works on.
+/// The parts of a session that this wire works on: those of both wires, and its own. The fields are open, because several
+/// are borrowed at once.
 pub struct Context<'a, S> {
-    pub config: &'a Config,
+    pub shared: context::Context<'a, S>,
     pub negotiation: &'a mut Negotiation,
-    pub outbox: &'a mut Outbox,
     pub pace: &'a mut Pace,
-    pub marks: &'a mut Marks,
     /// The other wire, once we have switched to it.
     pub qmux: &'a mut Option<Box<Qmux>>,
     pub side: Side,
     pub seed: u64,
-    pub now: Instant,
-    pub sink: &'a mut S,
 }
 
 /// Longest payload of a data frame that is passed on whole although it arrives in parts, so that a write of few bytes
@@ -95,36 +90,26 @@ pub struct Legacy {
     heard_of_frame: usize,
 }
 
-impl<S: Sink> Context<'_, S> {
+impl<'a, S: Sink> Context<'a, S> {
     pub(super) fn write(&mut self, kind: u8, id: u8, payload: &[u8]) {
         let header = frame::header(kind, id, payload.len());
-        self.outbox
-            .push_frame(&header, payload, self.pace.max_send());
-        self.pace.encoded(self.outbox.open_bytes());
+        let outbox = &mut *self.shared.outbox;
+        outbox.push_frame(&header, payload, self.pace.max_send());
+        self.pace.encoded(outbox.open_bytes());
     }
 
     /// Writes our offer where one is due: before anything else, or not at all.
     pub fn write_offer(&mut self) {
-        let config = self.config;
+        let config = self.shared.config;
         if let Some(payload) = self.negotiation.offer(|| Parameters::encode(config)) {
             self.write(negotiate::OFFER, 0, &payload);
         }
     }
 
-    /// Works on the other wire, if we have switched to it.
-    pub(super) fn with_qmux<R>(
-        &mut self,
-        work: impl FnOnce(&mut Qmux, &mut qmux::Context<'_, S>) -> R,
-    ) -> Option<R> {
-        let qmux = self.qmux.as_mut()?;
-        let cx = &mut qmux::Context {
-            config: self.config,
-            outbox: self.outbox,
-            marks: self.marks,
-            sink: self.sink,
-            now: self.now,
-        };
-        Some(work(qmux, cx))
+    /// The other wire, if we have switched to it, and what it works on.
+    pub(super) fn qmux(&mut self) -> Option<(&mut Qmux, &mut context::Context<'a, S>)> {
+        let qmux = self.qmux.as_deref_mut()?;
+        Some((qmux, &mut self.shared))
     }
 
     fn unknown_type_is_skipped(&self) -> bool {
@@ -161,7 +146,7 @@ impl Legacy {
                 Target::Stream(stream) => {
                     // A part with nothing in it is no message of nothing.
                     if !piece.range.is_empty() {
-                        cx.sink
+                        cx.shared
                             .emit(Event::Data(stream), Payload::Input(piece.range));
                     }
                 }
@@ -203,7 +188,7 @@ impl Legacy {
             }
             *at = payload.end;
             self.was_heard = true;
-            cx.sink
+            cx.shared
                 .emit(Event::Data(Handle::remote(slot)), Payload::Input(payload));
         }
     }
@@ -225,7 +210,7 @@ impl Legacy {
             return Ok(Target::Text);
         }
         if cx.negotiation.recv_other() {
-            cx.sink.emit(Event::Peer(PeerKind::Old), Payload::Empty);
+            cx.shared.emit(Event::Peer(PeerKind::Old), Payload::Empty);
         }
         let text = |limit: usize| match length > limit {
             true => Err(ProtocolError::JsonTooLarge { length, limit }),
@@ -240,13 +225,13 @@ impl Legacy {
                     frame::DATA if discarded => Ok(Target::Nothing),
                     frame::DATA if length <= MAX_WHOLE => Ok(Target::Message(Handle::remote(slot))),
                     frame::DATA => Ok(Target::Stream(Handle::remote(slot))),
-                    _ => text(cx.config.max_end_value_size),
+                    _ => text(cx.shared.config.max_end_value_size),
                 }
             }
             frame::OPEN if self.remote.is_used(id) => Err(ProtocolError::StreamInUse(id)),
             frame::OPEN => {
-                let target = text(cx.config.max_meta_size)?;
-                let limit = cx.config.max_meta_total;
+                let target = text(cx.shared.config.max_meta_size)?;
+                let limit = cx.shared.config.max_meta_total;
                 let carried = cx.qmux.as_ref().map_or(0, |qmux| qmux.meta_total());
                 if self.meta_total + carried + length > limit {
                     return Err(ProtocolError::MetaTotal(limit));
@@ -280,7 +265,7 @@ impl Legacy {
         cx: &mut Context<'_, S>,
     ) -> Result<(), ProtocolError> {
         if let Target::Message(stream) = self.target {
-            cx.sink.emit(Event::Data(stream), payload);
+            cx.shared.emit(Event::Data(stream), payload);
             return Ok(());
         }
         let &Piece { kind, id, .. } = piece;
@@ -292,7 +277,7 @@ impl Legacy {
             self.is_over = true;
             return Ok(());
         }
-        json::check(text, cx.config.max_json_depth)?;
+        json::check(text, cx.shared.config.max_json_depth)?;
         if kind == frame::OPEN {
             return self.recv_open(id, text.len(), payload, cx);
         }
@@ -306,28 +291,26 @@ impl Legacy {
         };
         if kind == frame::JSON {
             if !state.discarded {
-                cx.sink.emit(Event::Json(stream), payload);
+                cx.shared.emit(Event::Json(stream), payload);
             }
             return Ok(());
         }
         state.ended = true;
         if !state.discarded {
             let has_value = text.trim_ascii() != frame::NULL;
-            cx.sink.emit(
+            cx.shared.emit(
                 Event::End { stream, has_value },
                 if has_value { payload } else { Payload::Empty },
             );
         }
         self.remote.unbind(id);
-        if cx
-            .with_qmux(|qmux, cx| qmux.carry_end(stream, cx))
-            .is_some()
-        {
+        if let Some((qmux, cx)) = cx.qmux() {
+            qmux.carry_end(stream, cx);
             // Its slot is the other wire's to give.
             self.remote.take_at(slot);
             return Ok(());
         }
-        cx.sink.emit(Event::Closed(stream), Payload::Empty);
+        cx.shared.emit(Event::Closed(stream), Payload::Empty);
         // Its id was perhaps the one that an open of ours waits for.
         self.open_waiting(cx);
         Ok(())
@@ -345,7 +328,7 @@ impl Legacy {
             .filter(|stream| !stream.acked)
             .ok_or(unknown)?;
         stream.acked = true;
-        cx.sink.emit(
+        cx.shared.emit(
             Event::Opened {
                 stream: Handle::local(slot),
                 id: id.into(),

@@ -2,11 +2,12 @@
 //!
 //! May not encode a frame.
 
+use super::super::context::Context;
 use super::super::error::{ProtocolError, Violation};
 use super::super::event::{Event, Handle, Payload, Sink};
 use super::receive::{flow, state};
 use super::stream::{RecvState, SendState};
-use super::wire::{Context, Qmux};
+use super::wire::Qmux;
 
 fn changed() -> ProtocolError {
     ProtocolError::Qmux(Violation::FinalSize, "changed the final size of a stream")
@@ -100,15 +101,15 @@ impl Qmux {
         let payload = Payload::Owned(code_text.as_bytes());
         match before {
             RecvState::Data | RecvState::EndValue if is_known => {
-                cx.sink.emit(Event::Reset(handle), payload);
+                cx.emit(Event::Reset(handle), payload);
             }
             // It accepted the stream and said so, which the reset has overtaken; unless it never saw it whole.
             RecvState::Accept if was_seen => {
                 self.tell_opened(handle, cx);
-                cx.sink.emit(Event::Reset(handle), payload);
+                cx.emit(Event::Reset(handle), payload);
             }
             RecvState::Accept | RecvState::Refusal => {
-                cx.sink.emit(Event::Refused(handle), payload);
+                cx.emit(Event::Refused(handle), payload);
             }
             _ => {}
         }
@@ -150,7 +151,6 @@ impl Qmux {
     /// The application learns that the peer wants no more of a stream.
     pub(super) fn tell_stopped<S: Sink>(&self, handle: Handle, code: u64, cx: &mut Context<'_, S>) {
         let code = code.to_string();
-        cx.sink
-            .emit(Event::Stopped(handle), Payload::Owned(code.as_bytes()));
+        cx.emit(Event::Stopped(handle), Payload::Owned(code.as_bytes()));
     }
 }

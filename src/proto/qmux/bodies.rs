@@ -3,12 +3,13 @@
 //!
 //! May not judge a header.
 
+use super::super::context::Context;
 use super::super::error::{ProtocolError, Violation};
 use super::super::event::{Event, Handle, MAX_MESSAGE, Partial, Payload, Sink, Wires};
 use super::super::json;
 use super::parameters::Parameters;
 use super::stream::{NO_MARK, RecvState};
-use super::wire::{Context, Qmux};
+use super::wire::Qmux;
 use std::ops::Range;
 
 /// Longest message that is passed on whole although it arrives in parts, so that a write of few bytes is one event
@@ -197,7 +198,7 @@ impl Qmux {
             foreign: self.is_foreign(),
             hears_unread: self.hears_unread(),
         };
-        cx.sink.emit(Event::Wires(wires), Payload::Empty);
+        cx.emit(Event::Wires(wires), Payload::Empty);
         self.go_away_now();
         self.open_waiting(cx);
         Ok(())
@@ -228,7 +229,7 @@ impl Qmux {
                     // A frame of nothing is a message of nothing, to us.
                     let is_message = was_empty && is_end && !fin && is_ours;
                     if !piece.bytes.is_empty() || is_message {
-                        cx.sink.emit(Event::Data(handle), piece.payload());
+                        cx.emit(Event::Data(handle), piece.payload());
                     }
                     break;
                 }
@@ -263,7 +264,7 @@ impl Qmux {
             RecvState::Meta | RecvState::Accept | RecvState::Refusal => {
                 return Err(violation("ended a stream within its first bytes"));
             }
-            RecvState::Data => cx.sink.emit(
+            RecvState::Data => cx.emit(
                 Event::End {
                     stream: handle,
                     has_value: false,
@@ -273,7 +274,7 @@ impl Qmux {
             RecvState::EndValue => {
                 let text = self.take_text(handle);
                 json::check(&text, cx.config.max_json_depth)?;
-                cx.sink.emit(
+                cx.emit(
                     Event::End {
                         stream: handle,
                         has_value: true,
@@ -299,7 +300,7 @@ impl Qmux {
                 && stream.recv.wants_credit()
             {
                 stream.recv.marked = received;
-                cx.sink.emit(Event::Credit(Some(handle)), Payload::Empty);
+                cx.emit(Event::Credit(Some(handle)), Payload::Empty);
             }
         }
         self.mark_connection(cx);
@@ -316,7 +317,7 @@ impl Qmux {
             && credit.window.would_be_due(received)
         {
             credit.marked = received;
-            cx.sink.emit(Event::Credit(None), Payload::Empty);
+            cx.emit(Event::Credit(None), Payload::Empty);
         }
     }
 }

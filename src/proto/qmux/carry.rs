@@ -6,12 +6,13 @@
 //! May not read or write a legacy frame.
 
 use super::super::config::{Config, Side};
+use super::super::context::Context;
 use super::super::error::{ProtocolError, Violation};
 use super::super::event::{Handle, Sink};
 use super::parameters::Parameters;
 use super::stream::{RecvState, SendState, Stream};
 use super::window::RecvWindow;
-use super::wire::{Context, Qmux};
+use super::wire::Qmux;
 use std::time::Instant;
 
 /// Most streams that a side opens before its switch: an id there is free again when it is acknowledged, and no

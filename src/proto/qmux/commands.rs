@@ -2,6 +2,7 @@
 //!
 //! May not encode a frame: `send` and `control` do.
 
+use super::super::context::Context;
 use super::super::event::{Event, Handle, Payload, Sink};
 use super::super::varint;
 use super::frame;
@@ -9,7 +10,7 @@ use super::queue::Kind;
 use super::scheduler;
 use super::stream::{NO_MARK, RecvState, SendState, Stream};
 use super::window::RecvWindow;
-use super::wire::{Context, Qmux};
+use super::wire::Qmux;
 use std::time::Instant;
 
 /// Most bytes of memory kept for putting a meta together.
@@ -121,7 +122,7 @@ impl Qmux {
             return;
         };
         stream.recv.state = RecvState::Done;
-        cx.sink.emit(Event::GoAway(Some(handle)), Payload::Empty);
+        cx.emit(Event::GoAway(Some(handle)), Payload::Empty);
         self.give_up(handle, 0, cx);
         self.settle(handle, cx);
     }
@@ -346,7 +347,7 @@ impl Qmux {
             Some(stream) if stream.send.queue.is_some() => {
                 stream.send.push(Kind::Mark, &id.to_le_bytes());
             }
-            _ => cx.marks.add(cx.outbox.total(), id, cx.sink),
+            _ => cx.mark(id),
         }
     }
 

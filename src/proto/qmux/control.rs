@@ -6,10 +6,11 @@
 //! May not decide when a frame is due, but that credit goes back at half a window.
 
 use super::super::config::Config;
+use super::super::context::Context;
 use super::super::event::{Handle, Sink};
 use super::super::session::MAX_ENCODED;
 use super::frame;
-use super::wire::{Context, Qmux};
+use super::wire::Qmux;
 use std::collections::VecDeque;
 use std::time::Duration;
 

@@ -33,4 +33,4 @@ mod wire;
 
 pub use carry::Carried;
 pub use parameters::Parameters;
-pub use wire::{Context, Qmux};
+pub use wire::Qmux;

@@ -2,6 +2,7 @@
 //!
 //! May not encode a frame.
 
+use super::super::context::Context;
 use super::super::error::{ProtocolError, Violation};
 use super::super::event::{Event, Handle, Payload, Sink};
 use super::abort::{behind_end, sends};
@@ -11,7 +12,7 @@ use super::frame::Frame;
 use super::stream::{NO_MARK, RecvState, SendState, Stream};
 use super::streams::Found;
 use super::window::RecvWindow;
-use super::wire::{Context, Qmux};
+use super::wire::Qmux;
 
 fn violation(what: &'static str) -> ProtocolError {
     ProtocolError::Qmux(Violation::Protocol, what)
@@ -90,7 +91,7 @@ impl Qmux {
                 taken += length;
                 self.decoder.take_whole(payload.end - *at);
                 *at = payload.end;
-                cx.sink.emit(Event::Data(handle), Payload::Input(payload));
+                cx.emit(Event::Data(handle), Payload::Input(payload));
                 match self.decoder.whole(input, *at) {
                     Some((same, following)) if same == id => payload = following,
                     other => break other,
@@ -195,7 +196,7 @@ impl Qmux {
             }
             Frame::PingResponse(number) => {
                 for (id, rtt) in self.ping.recv_response(number, cx.now)? {
-                    cx.sink.emit(Event::Pong { id, rtt }, Payload::Empty);
+                    cx.emit(Event::Pong { id, rtt }, Payload::Empty);
                 }
                 Ok(())
             }
@@ -272,8 +273,7 @@ impl Qmux {
         self.incoming.receive_one();
         if is_known {
             let id = id as u32;
-            cx.sink
-                .emit(Event::Stream { stream: handle, id }, Payload::Empty);
+            cx.emit(Event::Stream { stream: handle, id }, Payload::Empty);
         }
         handle
     }
@@ -358,7 +358,7 @@ impl Qmux {
             && stream.send.state != SendState::Done
             && !std::mem::replace(&mut stream.is_unread, true);
         if is_news {
-            cx.sink.emit(Event::Unread(handle), Payload::Empty);
+            cx.emit(Event::Unread(handle), Payload::Empty);
         }
         self.useless_unless(is_news, cx)
     }
@@ -397,7 +397,7 @@ impl Qmux {
             return Ok(());
         }
         self.peer_serves = streams;
-        cx.sink.emit(Event::GoAway(None), Payload::Empty);
+        cx.emit(Event::GoAway(None), Payload::Empty);
         // Those that wait for a place get the next numbers.
         let left = streams.saturating_sub(self.streams.opened);
         let left = usize::try_from(left).unwrap_or(usize::MAX);

@@ -3,13 +3,14 @@
 //!
 //! May not decide what the application is told, but that a stream is blocked.
 
+use super::super::context::Context;
 use super::super::event::{Event, Handle, Payload, Sink};
 use super::super::session::MAX_ENCODED;
 use super::frame::{self, StreamHeader};
 use super::queue::Kind;
 use super::record::MAX_GATHERED;
 use super::stream::{SendState, Stream};
-use super::wire::{Context, Qmux};
+use super::wire::Qmux;
 
 /// Bytes of one turn, when several streams wait: about a record, or one message that goes whole.
 const QUANTUM: usize = MAX_GATHERED;
@@ -210,7 +211,7 @@ impl Qmux {
             match kind {
                 Kind::Mark => {
                     let id = bytes.first_chunk().map_or(0, |id| u32::from_le_bytes(*id));
-                    cx.marks.add(cx.outbox.total(), id, cx.sink);
+                    cx.mark(id);
                     queue.advance(4);
                 }
                 Kind::EndValue => {
@@ -354,7 +355,7 @@ impl Qmux {
         while let Some((kind, bytes)) = queue.first() {
             if kind == Kind::Mark {
                 let id = bytes.first_chunk().map_or(0, |id| u32::from_le_bytes(*id));
-                cx.marks.add(cx.outbox.total(), id, cx.sink);
+                cx.mark(id);
             }
             let length = bytes.len();
             queue.advance(length);
@@ -381,7 +382,7 @@ impl Qmux {
             // Else it learns that with the acceptance.
             if *is_known {
                 self.blocked_events = self.blocked_events.wrapping_add(1);
-                cx.sink.emit(Event::Blocked(handle), Payload::Empty);
+                cx.emit(Event::Blocked(handle), Payload::Empty);
             }
         }
     }
@@ -396,7 +397,7 @@ impl Qmux {
             self.blocked -= queued;
             self.ready += queued;
             if stream.is_known {
-                cx.sink.emit(Event::Unblocked(handle), Payload::Empty);
+                cx.emit(Event::Unblocked(handle), Payload::Empty);
             }
         }
     }

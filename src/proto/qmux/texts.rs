@@ -5,13 +5,14 @@
 //!
 //! May not know what lies between.
 
+use super::super::context::Context;
 use super::super::error::ProtocolError;
 use super::super::event::{Event, Handle, Payload, Sink};
 use super::super::json;
 use super::super::varint;
 use super::bodies::{Piece, violation};
 use super::stream::{NO_STOP, RecvState};
-use super::wire::{Context, Qmux};
+use super::wire::Qmux;
 
 impl Qmux {
     /// Puts a text together that must not be longer than `total`; gives whether it is complete.
@@ -138,8 +139,7 @@ impl Qmux {
         stream.is_known = true;
         let id = stream.id as u32;
         self.meta_total += meta.bytes.len();
-        cx.sink
-            .emit(Event::Stream { stream: handle, id }, meta.payload());
+        cx.emit(Event::Stream { stream: handle, id }, meta.payload());
         Ok(())
     }
 
@@ -178,14 +178,13 @@ impl Qmux {
         };
         stream.is_known = true;
         let (id, stopped, is_blocked) = (stream.id as u32, stream.stopped, stream.send.is_blocked);
-        cx.sink
-            .emit(Event::Opened { stream: handle, id }, Payload::Empty);
+        cx.emit(Event::Opened { stream: handle, id }, Payload::Empty);
         if stopped != NO_STOP {
             self.tell_stopped(handle, stopped, cx);
         }
         if is_blocked {
             self.blocked_events = self.blocked_events.wrapping_add(1);
-            cx.sink.emit(Event::Blocked(handle), Payload::Empty);
+            cx.emit(Event::Blocked(handle), Payload::Empty);
         }
     }
 
@@ -212,8 +211,7 @@ impl Qmux {
         stream.recv.state = RecvState::Discard;
         self.take_text(handle);
         let code = code.to_string();
-        cx.sink
-            .emit(Event::Refused(handle), Payload::Owned(code.as_bytes()));
+        cx.emit(Event::Refused(handle), Payload::Owned(code.as_bytes()));
         Ok(())
     }
 

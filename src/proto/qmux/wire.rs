@@ -7,10 +7,9 @@
 //! May not know the legacy wire, nor how the two ends came to speak this one.
 
 use super::super::config::{Config, Side};
+use super::super::context::Context;
 use super::super::error::ProtocolError;
 use super::super::event::{Event, Handle, MAX_MESSAGE, Payload, Sink};
-use super::super::marks::Marks;
-use super::super::outbox::Outbox;
 use super::bodies::Bodies;
 use super::budget::Budget;
 use super::control::Control;
@@ -25,15 +24,6 @@ use super::streams::Streams;
 use super::window::{RecvWindow, SendWindow};
 use std::collections::VecDeque;
 use std::time::Instant;
-
-/// The parts of a session that its wire works on.
-pub struct Context<'a, S> {
-    pub config: &'a Config,
-    pub outbox: &'a mut Outbox,
-    pub marks: &'a mut Marks,
-    pub sink: &'a mut S,
-    pub now: Instant,
-}
 
 /// What all streams of the peer's may send together.
 #[derive(Debug)]
@@ -382,7 +372,7 @@ impl Qmux {
         self.meta_total -= stream.meta;
         self.text_total -= stream.recv.text.len();
         if handle.is_local() {
-            cx.sink.emit(Event::Closed(handle), Payload::Empty);
+            cx.emit(Event::Closed(handle), Payload::Empty);
             return;
         }
         if !stream.is_answered {
@@ -392,7 +382,7 @@ impl Qmux {
             self.incoming.consume_one();
         }
         match stream.is_known {
-            true => cx.sink.emit(Event::Closed(handle), Payload::Empty),
+            true => cx.emit(Event::Closed(handle), Payload::Empty),
             // The application never heard of it.
             false => self.streams.forget(handle),
         }
