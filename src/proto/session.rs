@@ -122,13 +122,13 @@ impl Session {
     pub fn set_resets(&mut self, left: u32) {
         self.config.resets_left = Some(left);
         if let Some(wire) = &mut self.qmux {
-            wire.resets.start_with(left, self.now);
+            wire.set_resets(left, self.now);
         }
     }
 
     /// How many streams the peer may reset at once; `None` as long as it speaks no QMux.
     pub fn resets_left(&self, now: Instant) -> Option<u32> {
-        Some(self.qmux.as_ref()?.resets.left(now))
+        Some(self.qmux.as_ref()?.resets_left(now))
     }
 
     /// It is known whether the peer is on this machine, which the pacing towards an old one goes by.
@@ -215,7 +215,7 @@ impl Session {
         self.legacy = Legacy::default();
         sink.emit(Event::Wires(self.wires()), Payload::Empty);
         if let Some(wire) = &mut self.qmux {
-            wire.end_carrying(&self.config);
+            wire.end_carrying();
         }
         self.receive_qmux(input, at, sink)
     }
@@ -326,12 +326,7 @@ impl Session {
     /// Whether there is, or may be, something to send now.
     pub fn wants_write(&self) -> bool {
         let is_open = !self.outbox.is_closed();
-        self.encoded() > 0
-            || is_open
-                && self
-                    .qmux
-                    .as_ref()
-                    .is_some_and(|qmux| qmux.wants_control(&self.config))
+        self.encoded() > 0 || is_open && self.qmux.as_ref().is_some_and(|qmux| qmux.wants_control())
     }
 
     /// Whether another command that writes may be applied now. With QMux, streams keep what cannot be encoded.

@@ -55,9 +55,9 @@ impl Qmux {
     ) -> Result<Option<Handle>, ProtocolError> {
         let handle = self.stream_of(id, cx)?;
         match handle.map(|handle| (handle, self.streams.get(handle))) {
-            None => self.useless.spend(cx.now)?,
+            None => self.budgets.useless.spend(cx.now)?,
             Some((handle, Some(stream))) if !handle.is_local() && !stream.is_answered => {
-                self.resets.spend(cx.now)?;
+                self.budgets.resets.spend(cx.now)?;
             }
             Some(_) => {}
         }
@@ -83,7 +83,7 @@ impl Qmux {
         let recv = &mut stream.recv;
         if recv.state == RecvState::Done {
             return match recv.window.received() == final_size {
-                true => self.useless.spend(cx.now),
+                true => self.budgets.useless.spend(cx.now),
                 false => Err(changed()),
             };
         }
@@ -136,7 +136,7 @@ impl Qmux {
             return Ok(());
         };
         if stream.send.state == SendState::Done {
-            return self.useless.spend(cx.now);
+            return self.budgets.useless.spend(cx.now);
         }
         match stream.is_known {
             true => self.tell_stopped(handle, code, cx),

@@ -7,7 +7,6 @@ use super::super::context::Context;
 use super::super::error::{ProtocolError, Violation};
 use super::super::event::{Event, Handle, MAX_MESSAGE, Partial, Payload, Sink, Wires};
 use super::super::json;
-use super::parameters::Parameters;
 use super::stream::{NO_MARK, RecvState};
 use super::wire::Qmux;
 use std::ops::Range;
@@ -185,13 +184,10 @@ impl Qmux {
 
     fn recv_parameters<S: Sink>(&mut self, cx: &mut Context<'_, S>) -> Result<(), ProtocolError> {
         let parts = std::mem::take(&mut self.bodies.parts);
-        if let Some(offered) = self.offered.take() {
-            return match offered == parts {
-                true => Ok(()),
-                false => Err(violation("declared other parameters than in its offer")),
-            };
-        }
-        self.set_peer(Parameters::decode(&parts)?);
+        let Some(parameters) = self.peer.recv_parameters(&parts)? else {
+            return Ok(());
+        };
+        self.set_peer(parameters);
         let wires = Wires {
             sending: true,
             receiving: true,
@@ -199,7 +195,7 @@ impl Qmux {
             hears_unread: self.hears_unread(),
         };
         cx.emit(Event::Wires(wires), Payload::Empty);
-        self.go_away_now();
+        self.tell_go_away();
         self.open_waiting(cx);
         Ok(())
     }
@@ -214,7 +210,7 @@ impl Qmux {
         cx: &mut Context<'_, S>,
     ) -> Result<(), ProtocolError> {
         let was_empty = piece.bytes.is_empty();
-        let is_ours = self.is_ours();
+        let is_ours = self.peer.is_ours();
         loop {
             let Some(stream) = self.streams.get(handle) else {
                 return Ok(());

@@ -7,17 +7,13 @@
 
 use super::super::config::{Config, Side};
 use super::super::context::Context;
-use super::super::error::{ProtocolError, Violation};
+use super::super::error::ProtocolError;
 use super::super::event::{Handle, Sink};
 use super::parameters::Parameters;
 use super::stream::{RecvState, SendState, Stream};
 use super::window::RecvWindow;
 use super::wire::Qmux;
 use std::time::Instant;
-
-/// Most streams that a side opens before its switch: an id there is free again when it is acknowledged, and no
-/// acknowledgement comes any more.
-const MAX_CARRIED: u64 = 256;
 
 /// A stream of ours that was opened there.
 #[derive(Clone, Copy, Debug)]
@@ -41,17 +37,13 @@ impl Qmux {
         (streams, opened): (&[Carried], u64),
     ) -> Self {
         let mut qmux = Self::new(config, side, seed, now);
-        let credit = peer.max_stream_data_remote;
-        // Those that ended before the switch take no place of those the peer allows.
         let ended = streams.iter().filter(|stream| stream.is_ended).count() as u64;
-        let limit = peer.max_streams.saturating_add(ended);
         qmux.set_peer(peer);
-        qmux.outgoing.carry(opened, limit);
-        qmux.streams.opened = opened;
-        qmux.offered = Some(offered);
-        qmux.can_allow = false;
+        qmux.peer.expect_again(offered);
+        qmux.counts.carry(opened, ended);
+        let credit = qmux.peer.credit_on_ours();
         for carried in streams {
-            let id = qmux.streams.id(carried.ordinal, true);
+            let id = qmux.counts.our_id(carried.ordinal);
             let send = match carried.is_ended {
                 true => SendState::Done,
                 false => SendState::Open,
@@ -71,24 +63,13 @@ impl Qmux {
         config: &Config,
         meta: usize,
     ) -> Result<(Handle, u64), ProtocolError> {
-        if self.streams.opened_by_peer >= MAX_CARRIED {
-            return Err(ProtocolError::Qmux(
-                Violation::StreamLimit,
-                "opened more streams than the legacy wire has ids for, before its switch",
-            ));
-        }
-        let credit = self
-            .peer
-            .as_ref()
-            .map_or(0, |peer| peer.max_stream_data_local);
-        let id = self.streams.id(self.streams.opened_by_peer, false);
+        let id = self.counts.carry_theirs()?;
+        let credit = self.peer.credit_on_theirs();
         let window = RecvWindow::new(config.qmux.stream_window, config.qmux.max_stream_window);
         let mut stream = Stream::new(id, SendState::Open, RecvState::Data, credit, window);
         stream.is_known = true;
         stream.meta = meta;
         self.meta_total += meta;
-        self.streams.opened_by_peer += 1;
-        self.incoming.receive_one();
         Ok((self.streams.insert_remote(stream), id))
     }
 
@@ -102,20 +83,14 @@ impl Qmux {
         if let Some(stream) = self.streams.get(handle) {
             stream.recv.state = RecvState::Done;
             stream.is_counted = true;
-            self.carried_ends += 1;
+            self.counts.carry_end();
         }
         self.settle(handle, cx);
     }
 
     /// The peer's switch was read: both know by now how many streams ended before it.
-    pub fn end_carrying(&mut self, config: &Config) {
-        let qmux = &config.qmux;
-        let allowed = qmux.max_incoming_streams.min(qmux.max_pending_streams);
-        let limit = allowed.saturating_add(self.carried_ends);
-        let window = qmux.max_incoming_streams.saturating_add(self.carried_ends);
-        self.incoming
-            .carry(self.streams.opened_by_peer, limit, window);
-        self.can_allow = true;
-        self.go_away_now();
+    pub fn end_carrying(&mut self) {
+        self.counts.end_carrying();
+        self.tell_go_away();
     }
 }

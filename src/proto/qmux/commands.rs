@@ -5,6 +5,7 @@
 use super::super::context::Context;
 use super::super::event::{Event, Handle, Payload, Sink};
 use super::super::varint;
+use super::counts::Place;
 use super::frame;
 use super::queue::Kind;
 use super::scheduler;
@@ -58,23 +59,17 @@ impl Qmux {
     ) -> bool {
         let is_first = self.opening.is_none() && self.opens.is_empty() && self.scheduler.is_empty();
         let length = text.len() as u64;
-        let Some(credit) = self
-            .peer
-            .as_ref()
-            .filter(|peer| peer.is_ours)
-            .map(|peer| peer.max_stream_data_remote)
-            .filter(|&credit| {
-                is_first
-                    && self.streams.opened < self.peer_serves
-                    && self.outgoing.available() > 0
-                    && length <= credit.min(self.send.available())
-                    && text.len() <= self.longest
-                    && self.has_room(cx)
-                    && !cx.outbox.is_closed()
-            })
-        else {
+        let credit = self.peer.credit_on_ours();
+        let can_begin = is_first
+            && self.peer.is_ours()
+            && self.counts.place() == Place::Free
+            && length <= credit.min(self.send.available())
+            && text.len() <= self.peer.longest_payload()
+            && self.has_room(cx)
+            && !cx.outbox.is_closed();
+        if !can_begin {
             return false;
-        };
+        }
         let id = self.take_place(handle);
         if let Some(stream) = self.streams.get(handle) {
             stream.id = id;
@@ -86,9 +81,7 @@ impl Qmux {
 
     /// Our next stream takes one of the places that the peer gives. Gives its id.
     fn take_place(&mut self, handle: Handle) -> u64 {
-        self.outgoing.take(1);
-        let id = self.streams.id(self.streams.opened, true);
-        self.streams.opened += 1;
+        let id = self.counts.begin_ours();
         self.streams.bind(id, handle);
         id
     }
@@ -98,21 +91,21 @@ impl Qmux {
         while self.opening.is_none()
             && let Some(&handle) = self.opens.front()
         {
-            let Some(peer) = &self.peer else { return };
-            let (is_ours, credit) = (peer.is_ours, peer.max_stream_data_remote);
-            if self.streams.opened >= self.peer_serves {
-                self.opens.pop_front();
-                self.fail_unserved(handle, cx);
-                continue;
-            }
-            if self.outgoing.available() == 0 {
-                let limit = self.outgoing.limit();
-                self.control.tell_streams_blocked(limit);
+            if !self.peer.is_known() {
                 return;
             }
-            self.opens.pop_front();
-            let id = self.take_place(handle);
-            self.begin_local(handle, id, is_ours, credit, cx);
+            match self.counts.place() {
+                Place::Full(limit) => return self.control.tell_streams_blocked(limit),
+                Place::Unserved => {
+                    self.opens.pop_front();
+                    self.fail_unserved(handle, cx);
+                }
+                Place::Free => {
+                    self.opens.pop_front();
+                    let id = self.take_place(handle);
+                    self.begin_local(handle, id, cx);
+                }
+            }
         }
     }
 
@@ -127,19 +120,12 @@ impl Qmux {
         self.settle(handle, cx);
     }
 
-    fn begin_local<S: Sink>(
-        &mut self,
-        handle: Handle,
-        id: u64,
-        is_ours: bool,
-        credit: u64,
-        cx: &mut Context<'_, S>,
-    ) {
+    fn begin_local<S: Sink>(&mut self, handle: Handle, id: u64, cx: &mut Context<'_, S>) {
         let Some(stream) = self.streams.get(handle) else {
             return;
         };
         stream.id = id;
-        stream.send.window.raise(credit);
+        stream.send.window.raise(self.peer.credit_on_ours());
         let queued = stream.send.queued();
         self.unbegun -= queued;
         self.ready += queued;
@@ -147,7 +133,7 @@ impl Qmux {
             true => SendState::Ending,
             false => SendState::Open,
         };
-        if is_ours {
+        if self.peer.is_ours() {
             self.opening = Some((handle, stream.send.meta));
             self.schedule(handle);
             return;
@@ -191,7 +177,9 @@ impl Qmux {
             return false;
         };
         let is_first = !std::mem::replace(&mut stream.is_answered, true);
-        self.answered += u64::from(is_first);
+        if is_first {
+            self.counts.answer();
+        }
         is_first
     }
 
@@ -200,7 +188,7 @@ impl Qmux {
         if !self.answer(handle) {
             return;
         }
-        if self.is_ours() && !self.send_at_once(handle, &[0], cx) {
+        if self.peer.is_ours() && !self.send_at_once(handle, &[0], cx) {
             self.put(handle, Kind::Bytes, &[0], cx);
         }
     }
@@ -210,7 +198,7 @@ impl Qmux {
         if !self.answer(handle) {
             return;
         }
-        if !self.is_ours() {
+        if !self.peer.is_ours() {
             self.give_up(handle, code, cx);
         } else {
             let mut answer = vec![1];
@@ -247,7 +235,7 @@ impl Qmux {
     /// The application is done with a stream of ours, and nobody there reads what the peer might still say on it. The peer
     /// learns of it once, if it understands that, and need not keep its half open for an answer.
     pub fn unread(&mut self, handle: Handle) {
-        let is_understood = self.is_ours() && self.hears_unread() && handle.is_local();
+        let is_understood = self.peer.is_ours() && self.peer.hears_unread() && handle.is_local();
         let Some(stream) = self.streams.get(handle).filter(|_| is_understood) else {
             return;
         };
@@ -354,18 +342,14 @@ impl Qmux {
     /// Serves no more streams of the peer's than it has opened. Told when the peer can be: behind its switch, and if it
     /// speaks our mapping.
     pub fn go_away(&mut self) {
-        self.goes_away = true;
-        if self.served.is_none() && self.can_allow && self.is_ours() {
-            let served = self.streams.opened_by_peer;
-            self.served = Some(served);
-            self.control.go_away(served);
-        }
+        self.counts.go_away();
+        self.tell_go_away();
     }
 
-    /// The peer has become known, or its switch was read: what had to wait for that is done.
-    pub(super) fn go_away_now(&mut self) {
-        if self.goes_away {
-            self.go_away();
+    /// Tells the peer how many of its streams are served, if that is due and the peer is known and has switched.
+    pub(super) fn tell_go_away(&mut self) {
+        if let Some(served) = self.counts.take_go_away(self.peer.is_ours()) {
+            self.control.go_away(served);
         }
     }
 

@@ -103,24 +103,13 @@ impl Qmux {
     }
 
     /// Whether there is something to be told.
-    pub fn wants_control(&self, config: &Config) -> bool {
+    pub fn wants_control(&self) -> bool {
         let control = &self.control;
         self.ping.is_due()
             || !control.frames.is_empty()
             || control.connection_is_due
             || !control.credits.is_empty()
-            || self.allowed(config).is_some()
-    }
-
-    /// How many streams the peer is to be told it may open.
-    fn allowed(&self, config: &Config) -> Option<u64> {
-        if !self.can_allow || self.served.is_some() || self.peer.is_none() {
-            return None;
-        }
-        let qmux = &config.qmux;
-        let bound = self.answered.saturating_add(qmux.max_pending_streams);
-        let room = qmux.max_incoming_streams.min(qmux.max_pending_streams);
-        self.incoming.due_soon(bound.min(frame::MAX_STREAMS), room)
+            || (self.peer.is_known() && self.counts.is_due())
     }
 
     /// What windows grow by: not while slow readers hold much as it is.
@@ -148,7 +137,9 @@ impl Qmux {
             return Some(frame::numbers(frame::PING_RESPONSE, [number]));
         }
         // Everything else needs the peer's parameters.
-        self.peer.as_ref()?;
+        if !self.peer.is_known() {
+            return None;
+        }
         if let Some(number) = self.ping.take_request(cx.now) {
             return Some(frame::numbers(frame::PING_REQUEST, [number]));
         }
@@ -174,8 +165,7 @@ impl Qmux {
                 return Some(frame::numbers(frame::MAX_STREAM_DATA, [id, limit]));
             }
         }
-        let limit = self.allowed(cx.config)?;
-        self.incoming.tell_limit(limit);
+        let limit = self.counts.take_due()?;
         Some(frame::numbers(frame::MAX_STREAMS_BIDI, [limit]))
     }
 }

@@ -10,7 +10,6 @@ use super::bodies::{MAX_PARAMETERS, MAX_WHOLE, Target};
 use super::decoder::Step;
 use super::frame::Frame;
 use super::stream::{NO_MARK, RecvState, SendState, Stream};
-use super::streams::Found;
 use super::window::RecvWindow;
 use super::wire::Qmux;
 
@@ -46,7 +45,7 @@ impl Qmux {
         let max_record = cx.config.qmux.max_record_size;
         loop {
             self.receive_messages(input, &mut at, cx);
-            let ours = self.is_ours();
+            let ours = self.peer.is_ours();
             match self.decoder.next(input, &mut at, max_record, ours)? {
                 Some(Step::Header(frame)) => self.recv_frame(frame, input, &mut at, cx)?,
                 Some(Step::Body(range, is_last)) => self.recv_body(input, range, is_last, cx)?,
@@ -63,12 +62,12 @@ impl Qmux {
     /// Takes the messages that stand whole at the front: what a busy connection receives, and the same as the way
     /// through `recv_frame` and `recv_body` for them.
     fn receive_messages<S: Sink>(&mut self, input: &[u8], at: &mut usize, cx: &mut Context<'_, S>) {
-        if !self.is_ours() || !self.has_begun {
+        if !self.peer.is_ours() || !self.has_begun {
             return;
         }
         let mut next = self.decoder.whole(input, *at);
         while let Some((id, mut payload)) = next {
-            let Found::Live(handle) = self.streams.find(id) else {
+            let Some(handle) = self.streams.find(id) else {
                 return;
             };
             let Some(stream) = self.streams.get(handle) else {
@@ -138,7 +137,7 @@ impl Qmux {
                 self.decoder.skip_padding(input, at);
                 // A run of it counts once, however it is cut.
                 let is_first = !was_padding;
-                self.useless_unless(!is_first, cx)
+                self.budgets.judge(!is_first, cx.now)
             }
             Frame::Stream {
                 id,
@@ -155,31 +154,31 @@ impl Qmux {
             Frame::Stop { id, code } => self.recv_stop(id, code, cx),
             Frame::MaxData(limit) => {
                 let is_more = self.send.raise(limit);
-                self.useless_unless(is_more, cx)
+                self.budgets.judge(is_more, cx.now)
             }
             Frame::MaxStreamData { id, limit } => self.recv_max_stream_data(id, limit, cx),
-            Frame::MaxStreams { uni: true, .. } => self.useless.spend(cx.now),
-            Frame::MaxStreams { limit, uni: false } => match self.outgoing.raise(limit) {
+            Frame::MaxStreams { uni: true, .. } => self.budgets.useless.spend(cx.now),
+            Frame::MaxStreams { limit, uni: false } => match self.counts.raise(limit) {
                 true => {
                     self.open_waiting(cx);
                     Ok(())
                 }
-                false => self.useless.spend(cx.now),
+                false => self.budgets.useless.spend(cx.now),
             },
             Frame::DataBlocked(limit) => {
                 let is_news = self.credit.window.hear_blocked(limit);
-                self.useless_unless(is_news, cx)
+                self.budgets.judge(is_news, cx.now)
             }
             Frame::StreamDataBlocked { id, limit } => {
                 let is_news = self.stream_of(id, cx)?.is_some_and(|handle| {
                     let stream = self.streams.get(handle);
                     stream.is_some_and(|stream| stream.recv.window.hear_blocked(limit))
                 });
-                self.useless_unless(is_news, cx)
+                self.budgets.judge(is_news, cx.now)
             }
             Frame::StreamsBlocked { limit, uni } => {
-                let is_news = !uni && self.incoming.hear_blocked(limit);
-                self.useless_unless(is_news, cx)
+                let is_news = !uni && self.counts.hear_blocked(limit);
+                self.budgets.judge(is_news, cx.now)
             }
             Frame::Close {
                 application,
@@ -191,7 +190,7 @@ impl Qmux {
                 Ok(())
             }
             Frame::PingRequest(number) => {
-                self.pings.spend(cx.now)?;
+                self.budgets.pings.spend(cx.now)?;
                 self.ping.recv_request(number)
             }
             Frame::PingResponse(number) => {
@@ -205,72 +204,47 @@ impl Qmux {
         }
     }
 
-    /// A frame that says nothing new is harmless, unless there are too many of them.
-    fn useless_unless<S: Sink>(
-        &mut self,
-        is_news: bool,
-        cx: &Context<'_, S>,
-    ) -> Result<(), ProtocolError> {
-        match is_news {
-            true => Ok(()),
-            false => self.useless.spend(cx.now),
-        }
-    }
-
     /// The stream that a frame speaks of; it begins with it, if it is one of the peer's that may. `None`: it is over.
     pub(super) fn stream_of<S: Sink>(
         &mut self,
         id: u64,
         cx: &mut Context<'_, S>,
     ) -> Result<Option<Handle>, ProtocolError> {
-        match self.streams.find(id) {
-            Found::Live(handle) => Ok(Some(handle)),
-            Found::Past => Ok(None),
-            Found::Never => Err(state("named a stream that we never opened")),
-            Found::OneWay => Err(ProtocolError::Qmux(
-                Violation::StreamLimit,
-                "named a stream of one direction",
-            )),
-            Found::New(ordinal) if ordinal >= self.incoming.limit() => Err(ProtocolError::Qmux(
-                Violation::StreamLimit,
-                "opened more streams than it may",
-            )),
-            Found::New(ordinal) => {
-                let mut handle = None;
-                // Those before it begin with it. They are few: the limit allows no more.
-                while self.streams.opened_by_peer <= ordinal {
-                    handle = Some(self.begin(cx));
-                }
-                Ok(handle)
-            }
+        if let Some(handle) = self.streams.find(id) {
+            return Ok(Some(handle));
         }
+        let Some(ordinal) = self.counts.beginning(id)? else {
+            return Ok(None);
+        };
+        let mut handle = None;
+        // Those before it begin with it. They are few: the limit allows no more.
+        while self.counts.is_beginning(ordinal) {
+            handle = Some(self.begin(cx));
+        }
+        Ok(handle)
     }
 
     /// The peer's next stream begins.
     fn begin<S: Sink>(&mut self, cx: &mut Context<'_, S>) -> Handle {
         let qmux = &cx.config.qmux;
-        let (is_ours, credit) = self.peer.as_ref().map_or((false, 0), |peer| {
-            (peer.is_ours, peer.max_stream_data_local)
-        });
-        let ordinal = self.streams.opened_by_peer;
-        let id = self.streams.id(ordinal, false);
+        let is_ours = self.peer.is_ours();
+        let id = self.counts.begin_theirs();
         let first = match is_ours {
             true => RecvState::Meta,
             false => RecvState::Data,
         };
         let window = RecvWindow::new(qmux.stream_window, qmux.max_stream_window);
+        let credit = self.peer.credit_on_theirs();
         let mut stream = Stream::new(id, SendState::Open, first, credit, window);
         stream.is_known = !is_ours;
         // A stream that is not served gets no answer, and what comes of it is dropped.
-        if self.served.is_some_and(|served| ordinal >= served) {
+        if !self.counts.serves(id) {
             stream.recv.state = RecvState::Discard;
             stream.send.state = SendState::Done;
             stream.is_known = false;
         }
         let is_known = stream.is_known;
         let handle = self.streams.insert_remote(stream);
-        self.streams.opened_by_peer += 1;
-        self.incoming.receive_one();
         if is_known {
             let id = id as u32;
             cx.emit(Event::Stream { stream: handle, id }, Payload::Empty);
@@ -308,7 +282,7 @@ impl Qmux {
             return Err(flow("sent more than it had credit for"));
         }
         if length == 0 && !fin {
-            self.empties.spend(cx.now)?;
+            self.budgets.empties.spend(cx.now)?;
         }
         let is_whole = recv.state == RecvState::Data && length <= MAX_WHOLE;
         self.bodies.start(Target::Stream {
@@ -326,13 +300,13 @@ impl Qmux {
         cx: &Context<'_, S>,
     ) -> Result<(), ProtocolError> {
         let wrong = || state("announced an end value on a stream that cannot have one");
-        let Found::Live(handle) = self.streams.find(id) else {
+        let Some(handle) = self.streams.find(id) else {
             return Err(wrong());
         };
         let stream = self.streams.get(handle).ok_or_else(wrong)?;
         match stream.recv.state {
             RecvState::Data => stream.recv.state = RecvState::EndValue,
-            RecvState::Discard => return self.useless.spend(cx.now),
+            RecvState::Discard => return self.budgets.useless.spend(cx.now),
             _ => return Err(wrong()),
         }
         Ok(())
@@ -346,7 +320,7 @@ impl Qmux {
     ) -> Result<(), ProtocolError> {
         let Some(handle) = self.stream_of(id, cx)? else {
             // It crossed the end of the stream.
-            return self.useless.spend(cx.now);
+            return self.budgets.useless.spend(cx.now);
         };
         if handle.is_local() {
             return Err(state("spoke as the opener of a stream of ours"));
@@ -360,7 +334,7 @@ impl Qmux {
         if is_news {
             cx.emit(Event::Unread(handle), Payload::Empty);
         }
-        self.useless_unless(is_news, cx)
+        self.budgets.judge(is_news, cx.now)
     }
 
     fn recv_max_stream_data<S: Sink>(
@@ -372,7 +346,7 @@ impl Qmux {
         sends(id)?;
         let Some(handle) = self.stream_of(id, cx)? else {
             // It crossed the end of the stream.
-            return self.useless.spend(cx.now);
+            return self.budgets.useless.spend(cx.now);
         };
         let Some(stream) = self.streams.get(handle) else {
             return Ok(());
@@ -381,7 +355,7 @@ impl Qmux {
         if is_more {
             self.schedule(handle);
         }
-        self.useless_unless(is_more, cx)
+        self.budgets.judge(is_more, cx.now)
     }
 
     fn recv_go_away<S: Sink>(
@@ -389,24 +363,20 @@ impl Qmux {
         streams: u64,
         cx: &mut Context<'_, S>,
     ) -> Result<(), ProtocolError> {
-        if streams > self.peer_serves {
-            return Err(violation("came back from going away"));
-        }
-        self.resets.spend(cx.now)?;
-        if streams == self.peer_serves {
+        let is_news = self.counts.recv_go_away(streams)?;
+        self.budgets.resets.spend(cx.now)?;
+        if !is_news {
             return Ok(());
         }
-        self.peer_serves = streams;
         cx.emit(Event::GoAway(None), Payload::Empty);
         // Those that wait for a place get the next numbers.
-        let left = streams.saturating_sub(self.streams.opened);
-        let left = usize::try_from(left).unwrap_or(usize::MAX);
+        let left = self.counts.left_to_serve();
         let mut unserved: Vec<_> = self.opens.iter().skip(left).copied().collect();
         self.opens.truncate(left);
         for handle in self.streams.local_handles() {
             let stream = self.streams.get(handle);
             let is_above = |stream: &&mut Stream| {
-                stream.send.state != SendState::Waiting && stream.id >> 2 >= streams
+                stream.send.state != SendState::Waiting && !self.counts.is_served(stream.id)
             };
             if let Some(stream) = stream.filter(is_above) {
                 if stream.is_known {

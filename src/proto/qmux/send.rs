@@ -69,7 +69,7 @@ impl Qmux {
         cx: &mut Context<'_, S>,
     ) -> bool {
         let is_clear = self.is_clear(cx);
-        let is_ours = self.is_ours();
+        let is_ours = self.peer.is_ours();
         let Some(stream) = self.streams.get(handle) else {
             return false;
         };
@@ -79,7 +79,7 @@ impl Qmux {
             && stream.send.state == SendState::Open
             && length <= stream.send.window.available()
             && length <= self.send.available()
-            && payload.len() <= self.longest;
+            && payload.len() <= self.peer.longest_payload();
         if is_free {
             let offset = (!is_ours).then(|| stream.send.window.used());
             stream.send.window.take(length);
@@ -191,7 +191,7 @@ impl Qmux {
 
     /// One stream's turn.
     fn turn<S: Sink>(&mut self, handle: Handle, cx: &mut Context<'_, S>) -> Turn {
-        let (is_alone, is_ours) = (self.scheduler.is_empty(), self.is_ours());
+        let (is_alone, is_ours) = (self.scheduler.is_empty(), self.peer.is_ours());
         let Some(mut queue) = self
             .streams
             .get(handle)
@@ -228,13 +228,13 @@ impl Qmux {
                 }
                 Kind::Message | Kind::Bytes => {
                     let whole = match kind {
-                        Kind::Message => self.whole,
+                        Kind::Message => self.peer.longest_unsplit(),
                         _ => 0,
                     };
                     let is_whole = bytes.len() <= whole;
                     let longest = match is_alone || is_whole {
-                        true => self.longest,
-                        false => self.longest.min(MAX_GATHERED - 32),
+                        true => self.peer.longest_payload(),
+                        false => self.peer.longest_payload().min(MAX_GATHERED - 32),
                     };
                     let own = stream.send.window.available();
                     let credit = own.min(self.send.available());
@@ -287,7 +287,7 @@ impl Qmux {
 
     /// Encodes the end of a stream.
     fn send_fin<S: Sink>(&mut self, handle: Handle, cx: &mut Context<'_, S>) {
-        let is_ours = self.is_ours();
+        let is_ours = self.peer.is_ours();
         if let Some(stream) = self.streams.get(handle) {
             let offset = (!is_ours).then(|| stream.send.window.used());
             stream.send.state = SendState::Done;

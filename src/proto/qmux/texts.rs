@@ -126,11 +126,10 @@ impl Qmux {
         if self.meta_total + meta.bytes.len() > limit {
             return Err(ProtocolError::MetaTotal(limit));
         }
-        let served = self.served;
         let Some(stream) = self.streams.get(handle) else {
             return Ok(());
         };
-        if served.is_some_and(|served| stream.id >> 2 >= served) {
+        if !self.counts.serves(stream.id) {
             stream.recv.state = RecvState::Discard;
             return Ok(());
         }

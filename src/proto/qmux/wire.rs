@@ -9,13 +9,15 @@
 use super::super::config::{Config, Side};
 use super::super::context::Context;
 use super::super::error::ProtocolError;
-use super::super::event::{Event, Handle, MAX_MESSAGE, Payload, Sink};
+use super::super::event::{Event, Handle, Payload, Sink};
 use super::bodies::Bodies;
-use super::budget::Budget;
+use super::budget::Budgets;
 use super::control::Control;
+use super::counts::Counts;
 use super::decoder::Decoder;
 use super::frame;
 use super::parameters::Parameters;
+use super::peer::Peer;
 use super::ping::Ping;
 use super::record::Records;
 use super::scheduler::Scheduler;
@@ -40,10 +42,9 @@ pub struct Credit {
 /// One connection's state.
 #[derive(Debug)]
 pub struct Qmux {
-    /// What the peer declared; none yet: what needs it waits.
-    pub(super) peer: Option<Parameters>,
-    /// The parameters in the peer's offer, which it has to repeat.
-    pub(super) offered: Option<Vec<u8>>,
+    pub(super) peer: Peer,
+    pub(super) counts: Counts,
+    pub(super) budgets: Budgets,
     /// The peer's first frame has come.
     pub(super) has_begun: bool,
     pub(super) decoder: Decoder,
@@ -56,11 +57,6 @@ pub struct Qmux {
     /// What the peer may send on all streams, and what we may.
     pub(super) credit: Credit,
     pub(super) send: SendWindow,
-    /// How many streams the peer may open, and how many we may.
-    pub(super) incoming: RecvWindow,
-    pub(super) outgoing: SendWindow,
-    /// Streams of the peer's that do not wait for the application's answer any more.
-    pub(super) answered: u64,
     /// Streams of ours that wait for a place.
     pub(super) opens: VecDeque<Handle>,
     /// Memory for putting a meta together.
@@ -74,65 +70,36 @@ pub struct Qmux {
     pub(super) ready: u64,
     /// How often the application was told that a stream is blocked.
     pub(super) blocked_events: u32,
-    /// Longest message that is always sent whole, although others wait.
-    pub(super) whole: usize,
-    /// Longest payload of one frame.
-    pub(super) longest: usize,
     /// Meta of the streams that live, and texts under way.
     pub(super) meta_total: usize,
     pub(super) text_total: usize,
-    /// The application wants no new streams of the peer's.
-    pub(super) goes_away: bool,
-    /// We serve so many of the peer's streams and no more.
-    pub(super) served: Option<u64>,
-    /// The peer serves so many of ours.
-    pub(super) peer_serves: u64,
-    /// The peer may be told how many streams it may open: its switch was read.
-    pub(super) can_allow: bool,
-    /// Streams of the peer's that ended before its switch.
-    pub(super) carried_ends: u64,
     /// The peer sends nothing more: what has no credit never gets any.
     pub(super) peer_has_finished: bool,
     /// The last frame was padding.
     pub(super) was_padding: bool,
     /// Bytes of pings in the outbox that repeat one without an answer.
     pub(super) repeated: u64,
-    pub resets: Budget,
-    pub(super) pings: Budget,
-    pub(super) empties: Budget,
-    pub(super) useless: Budget,
 }
-
-/// Longest header in front of a payload in one frame: type, id, offset.
-const HEADER_ROOM: usize = 1 + 8 + 8;
-
-/// The same where no offset is needed.
-const OUR_HEADER: usize = 1 + 8;
 
 /// Frames of the peer's that may speak of a stream which has just ended here: a stop, a reset, credit, and a spare one.
 const CROSSING: u32 = 4;
-
-/// Longest payload of one frame where the peer takes any length.
-const LONGEST: usize = MAX_MESSAGE;
 
 impl Qmux {
     /// A connection on which nothing was sent or received. `seed` should be random.
     pub fn new(config: &Config, side: Side, seed: u64, now: Instant) -> Self {
         let qmux = &config.qmux;
-        let allowed = qmux.max_incoming_streams.min(qmux.max_pending_streams);
-        let mut incoming = RecvWindow::new(allowed, allowed);
-        incoming.carry(0, allowed, qmux.max_incoming_streams);
-        let mut resets = Budget::new(qmux.max_resets, "resets");
+        let mut budgets = Budgets::new(qmux);
         if let Some(left) = config.resets_left {
-            resets.start_with(left, now);
+            budgets.resets.start_with(left, now);
         }
         Self {
-            peer: None,
-            offered: None,
+            peer: Peer::default(),
+            counts: Counts::new(qmux, side),
+            budgets,
             has_begun: false,
             decoder: Decoder::default(),
             bodies: Bodies::default(),
-            streams: Streams::new(side, seed),
+            streams: Streams::new(seed),
             records: Records::default(),
             scheduler: Scheduler::default(),
             control: Control::default(),
@@ -145,9 +112,6 @@ impl Qmux {
                 is_flooded: false,
             },
             send: SendWindow::default(),
-            incoming,
-            outgoing: SendWindow::default(),
-            answered: 0,
             opens: VecDeque::new(),
             text: Vec::new(),
             opening: None,
@@ -155,22 +119,11 @@ impl Qmux {
             unbegun: 0,
             ready: 0,
             blocked_events: 0,
-            whole: 0,
-            longest: 0,
             meta_total: 0,
             text_total: 0,
-            goes_away: false,
-            served: None,
-            peer_serves: u64::MAX,
-            can_allow: true,
-            carried_ends: 0,
             peer_has_finished: false,
             was_padding: false,
             repeated: 0,
-            resets,
-            pings: Budget::new(qmux.max_pings, "pings"),
-            empties: Budget::new(qmux.max_empty_frames, "empty frames"),
-            useless: Budget::new(qmux.max_useless_frames, "frames of no use"),
         }
     }
 
@@ -185,42 +138,31 @@ impl Qmux {
     }
 
     /// The peer's parameters are in force.
-    pub fn set_peer(&mut self, peer: Parameters) {
+    pub(super) fn set_peer(&mut self, peer: Parameters) {
         self.send.raise(peer.max_data);
-        self.outgoing.raise(peer.max_streams);
+        self.counts.raise(peer.max_streams);
         self.ping.set_peer_timeout(peer.idle_timeout);
-        // A record takes the header of its frame, too.
-        let record = usize::try_from(peer.max_record).unwrap_or(usize::MAX);
-        let header = match peer.is_ours {
-            true => OUR_HEADER,
-            false => HEADER_ROOM,
-        };
-        self.longest = record.saturating_sub(header).min(LONGEST);
-        if peer.is_ours {
-            // At half a window credit goes back, so a message of half a window never waits in vain.
-            let windows = peer.max_data.min(peer.max_stream_data_local);
-            let half = windows.min(peer.max_stream_data_remote) / 2;
-            self.whole = self
-                .longest
-                .min(usize::try_from(half).unwrap_or(usize::MAX));
-        }
-        self.peer = Some(peer);
-    }
-
-    /// Whether the peer speaks our mapping.
-    #[inline]
-    pub fn is_ours(&self) -> bool {
-        self.peer.as_ref().is_some_and(|peer| peer.is_ours)
+        self.peer.declare(peer);
     }
 
     /// Whether the peer is known to speak plain QMux.
     pub fn is_foreign(&self) -> bool {
-        self.peer.as_ref().is_some_and(|peer| !peer.is_ours)
+        self.peer.is_foreign()
     }
 
     /// Whether the peer says when nobody there reads an answer, and understands it.
     pub fn hears_unread(&self) -> bool {
-        self.peer.as_ref().is_some_and(|peer| peer.hears_unread)
+        self.peer.hears_unread()
+    }
+
+    /// The peer may reset no more than this many streams at once, for now.
+    pub fn set_resets(&mut self, left: u32, now: Instant) {
+        self.budgets.resets.start_with(left, now);
+    }
+
+    /// How many streams the peer may reset at once.
+    pub fn resets_left(&self, now: Instant) -> u32 {
+        self.budgets.resets.left(now)
     }
 
     /// Completes the record at the end of the outbox.
@@ -287,7 +229,7 @@ impl Qmux {
 
     /// Whether the peer's parameters are in force.
     pub fn knows_peer(&self) -> bool {
-        self.peer.is_some()
+        self.peer.is_known()
     }
 
     /// The connection stands from now on.
@@ -367,7 +309,7 @@ impl Qmux {
         };
         if handle.is_local() || stream.is_answered {
             // What its two ends said of it may have crossed its end.
-            self.useless.earn(CROSSING);
+            self.budgets.useless.earn(CROSSING);
         }
         self.meta_total -= stream.meta;
         self.text_total -= stream.recv.text.len();
@@ -376,10 +318,10 @@ impl Qmux {
             return;
         }
         if !stream.is_answered {
-            self.answered += 1;
+            self.counts.answer();
         }
         if !stream.is_counted {
-            self.incoming.consume_one();
+            self.counts.end_theirs();
         }
         match stream.is_known {
             true => cx.emit(Event::Closed(handle), Payload::Empty),
