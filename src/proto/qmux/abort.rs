@@ -81,19 +81,19 @@ impl Qmux {
             return Ok(());
         };
         let recv = &mut stream.recv;
-        if recv.state == RecvState::Done {
-            return match recv.window.received() == final_size {
+        if recv.is_done() {
+            return match recv.credit.received() == final_size {
                 true => self.budgets.useless.spend(cx.now),
                 false => Err(changed()),
             };
         }
         let missing = final_size
-            .checked_sub(recv.window.received())
+            .checked_sub(recv.credit.received())
             .ok_or_else(changed)?;
-        if recv.window.receive(missing).is_none() || self.credit.window.receive(missing).is_none() {
+        if recv.credit.receive(missing).is_none() || self.credit.receive(missing).is_none() {
             return Err(flow("reset a stream behind what it had credit for"));
         }
-        let before = std::mem::replace(&mut recv.state, RecvState::Done);
+        let before = recv.finish();
         let was_seen = stream.send.window.used() >= stream.send.meta;
         let is_known = stream.is_known || (before == RecvState::Accept && was_seen);
         self.take_text(handle);
@@ -117,7 +117,7 @@ impl Qmux {
             // Nobody here knows of it who could end our half.
             self.give_up(handle, code, cx);
         }
-        self.mark_connection(cx);
+        self.credit.ask_for_all(cx);
         self.settle(handle, cx);
         Ok(())
     }
@@ -141,7 +141,7 @@ impl Qmux {
         match stream.is_known {
             true => self.tell_stopped(handle, code, cx),
             // It overtook the acceptance, which is still under way.
-            false => stream.stopped = code,
+            false => stream.stopped = Some(code),
         }
         self.give_up(handle, code, cx);
         self.settle(handle, cx);

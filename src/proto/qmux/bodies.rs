@@ -7,7 +7,7 @@ use super::super::context::Context;
 use super::super::error::{ProtocolError, Violation};
 use super::super::event::{Event, Handle, MAX_MESSAGE, Partial, Payload, Sink, Wires};
 use super::super::json;
-use super::stream::{NO_MARK, RecvState};
+use super::stream::RecvState;
 use super::wire::Qmux;
 use std::ops::Range;
 
@@ -215,7 +215,7 @@ impl Qmux {
             let Some(stream) = self.streams.get(handle) else {
                 return Ok(());
             };
-            match stream.recv.state {
+            match stream.recv.state() {
                 RecvState::Meta => self.recv_meta(handle, &mut piece, cx)?,
                 RecvState::Accept => self.recv_accept(handle, &mut piece, cx)?,
                 RecvState::Refusal => self.recv_refusal(handle, &mut piece, cx)?,
@@ -233,7 +233,7 @@ impl Qmux {
             let Some(stream) = self.streams.get(handle) else {
                 return Ok(());
             };
-            let goes_on = matches!(stream.recv.state, RecvState::Data | RecvState::Refusal);
+            let goes_on = matches!(stream.recv.state(), RecvState::Data | RecvState::Refusal);
             if piece.bytes.is_empty() || !goes_on {
                 break;
             }
@@ -242,7 +242,7 @@ impl Qmux {
             self.recv_fin(handle, cx)?;
         }
         if is_end {
-            self.mark(handle, cx);
+            self.ask(handle, cx);
         }
         Ok(())
     }
@@ -255,7 +255,7 @@ impl Qmux {
         let Some(stream) = self.streams.get(handle) else {
             return Ok(());
         };
-        let state = std::mem::replace(&mut stream.recv.state, RecvState::Done);
+        let state = stream.recv.finish();
         match state {
             RecvState::Meta | RecvState::Accept | RecvState::Refusal => {
                 return Err(violation("ended a stream within its first bytes"));
@@ -282,38 +282,5 @@ impl Qmux {
         }
         self.settle(handle, cx);
         Ok(())
-    }
-
-    /// Asks the application to say when it has seen what it was given, if credit would then go back.
-    pub(super) fn mark<S: Sink>(&mut self, handle: Handle, cx: &mut Context<'_, S>) {
-        if let Some(stream) = self.streams.get(handle) {
-            let received = stream.recv.window.received();
-            if !self.bodies.is_of(Some(handle))
-                && stream.recv.marked == NO_MARK
-                && stream.is_known
-                && received > stream.recv.seen
-                && stream.recv.window.would_be_due(received)
-                && stream.recv.wants_credit()
-            {
-                stream.recv.marked = received;
-                cx.emit(Event::Credit(Some(handle)), Payload::Empty);
-            }
-        }
-        self.mark_connection(cx);
-    }
-
-    /// The same for the connection.
-    #[inline]
-    pub(super) fn mark_connection<S: Sink>(&mut self, cx: &mut Context<'_, S>) {
-        let credit = &mut self.credit;
-        let received = credit.window.received();
-        if !self.bodies.is_of(None)
-            && credit.marked == NO_MARK
-            && received > credit.seen
-            && credit.window.would_be_due(received)
-        {
-            credit.marked = received;
-            cx.emit(Event::Credit(None), Payload::Empty);
-        }
     }
 }

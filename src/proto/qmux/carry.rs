@@ -81,7 +81,7 @@ impl Qmux {
     /// The peer ended a stream on the legacy wire, before its switch.
     pub fn carry_end<S: Sink>(&mut self, handle: Handle, cx: &mut Context<'_, S>) {
         if let Some(stream) = self.streams.get(handle) {
-            stream.recv.state = RecvState::Done;
+            stream.recv.finish();
             stream.is_counted = true;
             self.counts.carry_end();
         }

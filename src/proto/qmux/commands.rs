@@ -9,16 +9,13 @@ use super::counts::Place;
 use super::frame;
 use super::queue::Kind;
 use super::scheduler;
-use super::stream::{NO_MARK, RecvState, SendState, Stream};
+use super::stream::{RecvState, SendState, Stream};
 use super::window::RecvWindow;
 use super::wire::Qmux;
 use std::time::Instant;
 
 /// Most bytes of memory kept for putting a meta together.
 const SPARE_TEXT: usize = 4 << 10;
-
-/// What may be held besides, because it came on the legacy wire, which has no credit: what was under way there.
-const CARRIED: u64 = 16 << 20;
 
 impl Qmux {
     /// Opens a stream, at once or when the peer allows another one.
@@ -114,7 +111,7 @@ impl Qmux {
         let Some(stream) = self.streams.get(handle) else {
             return;
         };
-        stream.recv.state = RecvState::Done;
+        stream.recv.finish();
         cx.emit(Event::GoAway(Some(handle)), Payload::Empty);
         self.give_up(handle, 0, cx);
         self.settle(handle, cx);
@@ -146,7 +143,7 @@ impl Qmux {
                 stream.send.queue = None;
             }
         }
-        stream.recv.state = RecvState::Data;
+        stream.recv.start_data();
         self.ready -= meta;
         let header = frame::StreamHeader::new(id, Some(0), Some(0), false);
         self.records
@@ -215,19 +212,12 @@ impl Qmux {
             return;
         };
         let has_begun = stream.send.state != SendState::Waiting;
-        let recv = &mut stream.recv;
-        match recv.state {
-            RecvState::Data | RecvState::EndValue => {
-                recv.state = RecvState::Discard;
-                let id = stream.id;
-                self.take_text(handle);
-                if has_begun {
-                    self.control.stop(id, code);
-                }
+        if stream.recv.stop(code) {
+            let id = stream.id;
+            self.take_text(handle);
+            if has_begun {
+                self.control.stop(id, code);
             }
-            // What its first bytes say is still wanted.
-            RecvState::Meta | RecvState::Accept | RecvState::Refusal => recv.stop = code,
-            RecvState::Discard | RecvState::Done => {}
         }
         self.settle(handle, cx);
     }
@@ -239,7 +229,7 @@ impl Qmux {
         let Some(stream) = self.streams.get(handle).filter(|_| is_understood) else {
             return;
         };
-        let is_waited_for = matches!(stream.recv.state, RecvState::Accept | RecvState::Data);
+        let is_waited_for = matches!(stream.recv.state(), RecvState::Accept | RecvState::Data);
         if is_waited_for && stream.send.state == SendState::Done && !stream.is_unread {
             stream.is_unread = true;
             let id = stream.id;
@@ -253,7 +243,7 @@ impl Qmux {
             return;
         };
         if stream.send.state == SendState::Waiting {
-            stream.recv.state = RecvState::Done;
+            stream.recv.finish();
         }
         if stream.send.state != SendState::Done {
             self.give_up(handle, code, cx);
@@ -267,51 +257,45 @@ impl Qmux {
     }
 
     /// `bytes` of what was delivered are not consumed.
-    pub fn hold(&mut self, handle: Handle, bytes: u32, max_held: u64) {
-        self.credit.held += u64::from(bytes);
-        // What is held counts for more than its bytes, so that tiny messages, and those of nothing, count too. Twice
-        // what can be held of longer ones is too much.
-        let most = max_held.saturating_add(self.credit.window.size());
-        self.credit.is_flooded |= self.credit.held > most.saturating_mul(2).saturating_add(CARRIED);
-        if let Some(stream) = self.streams.get(handle) {
-            stream.recv.held += u64::from(bytes);
-        }
+    pub fn hold(&mut self, handle: Handle, bytes: u32) {
+        self.credit.hold(self.streams.get(handle), bytes);
     }
 
-    /// `bytes` of what was held are.
-    pub fn release<S: Sink>(&mut self, handle: Handle, bytes: u32, cx: &mut Context<'_, S>) {
-        let bytes = u64::from(bytes);
-        self.credit.held = self.credit.held.saturating_sub(bytes);
-        self.consume_connection(cx.config.qmux.max_held);
-        if let Some(stream) = self.streams.get(handle) {
-            stream.recv.held = stream.recv.held.saturating_sub(bytes);
-            self.consume(handle);
-        }
+    /// `bytes` of what was held are consumed.
+    pub fn release(&mut self, handle: Handle, bytes: u32) {
+        let stream = self.streams.get(handle);
+        self.credit.release(handle, stream, bytes);
     }
 
     /// The application has seen all before an `Event::Credit`.
     pub fn credit<S: Sink>(&mut self, stream: Option<Handle>, cx: &mut Context<'_, S>) {
+        let was_asked = match stream.map(|handle| (handle, self.streams.get(handle))) {
+            None => self.credit.answer_for_all(),
+            Some((handle, Some(stream))) => self.credit.answer(handle, stream),
+            Some((_, None)) => false,
+        };
+        // More has come meanwhile.
         match stream {
-            Some(handle) => {
-                if let Some(stream) = self.streams.get(handle)
-                    && stream.recv.marked != NO_MARK
-                {
-                    stream.recv.seen = stream.recv.seen.max(stream.recv.marked);
-                    stream.recv.marked = NO_MARK;
-                    self.consume(handle);
-                    // More has come meanwhile.
-                    self.mark(handle, cx);
-                }
-            }
-            None => {
-                let credit = &mut self.credit;
-                if credit.marked != NO_MARK {
-                    credit.seen = credit.seen.max(credit.marked);
-                    credit.marked = NO_MARK;
-                    self.consume_connection(cx.config.qmux.max_held);
-                    self.mark_connection(cx);
-                }
-            }
+            Some(handle) if was_asked => self.ask(handle, cx),
+            None if was_asked => self.ask_for_all(cx),
+            _ => {}
+        }
+    }
+
+    /// Asks the application to say when it has seen what it was given of a stream, and of all. A message under way is not
+    /// asked about before its end.
+    pub(super) fn ask<S: Sink>(&mut self, handle: Handle, cx: &mut Context<'_, S>) {
+        if !self.bodies.is_of(Some(handle))
+            && let Some(stream) = self.streams.get(handle)
+        {
+            self.credit.ask(handle, stream, cx);
+        }
+        self.ask_for_all(cx);
+    }
+
+    fn ask_for_all<S: Sink>(&mut self, cx: &mut Context<'_, S>) {
+        if !self.bodies.is_of(None) {
+            self.credit.ask_for_all(cx);
         }
     }
 

@@ -5,14 +5,12 @@
 //!
 //! May not decide when a frame is due, but that credit goes back at half a window.
 
-use super::super::config::Config;
 use super::super::context::Context;
-use super::super::event::{Handle, Sink};
+use super::super::event::Sink;
 use super::super::session::MAX_ENCODED;
 use super::frame;
 use super::wire::Qmux;
 use std::collections::VecDeque;
-use std::time::Duration;
 
 /// Control frames are encoded up to so much ahead of the socket: they go past what waits for room there.
 const CONTROL_ENCODED: u64 = MAX_ENCODED + (64 << 10);
@@ -21,9 +19,6 @@ const CONTROL_ENCODED: u64 = MAX_ENCODED + (64 << 10);
 #[derive(Debug, Default)]
 pub struct Control {
     frames: VecDeque<Vec<u8>>,
-    /// Streams whose credit goes back, and whether the connection's does.
-    credits: VecDeque<Handle>,
-    connection_is_due: bool,
     /// Limits at which the peer was last told that we wait.
     told_blocked: Option<u64>,
     told_streams_blocked: Option<u64>,
@@ -76,46 +71,16 @@ impl Control {
 
     pub fn shrink(&mut self) {
         self.frames.shrink_to_fit();
-        self.credits.shrink_to_fit();
     }
 }
 
 impl Qmux {
-    /// A stream's credit goes back, if it is worth it.
-    pub(super) fn consume(&mut self, handle: Handle) {
-        let Some(stream) = self.streams.get(handle) else {
-            return;
-        };
-        let recv = &mut stream.recv;
-        recv.consume();
-        if !recv.is_due && recv.wants_credit() && recv.window.is_due() {
-            recv.is_due = true;
-            self.control.credits.push_back(handle);
-        }
-    }
-
-    /// The connection's credit goes back: of all that was seen but what is held beyond `max_held`.
-    pub(super) fn consume_connection(&mut self, max_held: u64) {
-        let credit = &mut self.credit;
-        let excess = credit.held.saturating_sub(max_held);
-        credit.window.consume_to(credit.seen.saturating_sub(excess));
-        self.control.connection_is_due |= credit.window.is_due();
-    }
-
     /// Whether there is something to be told.
     pub fn wants_control(&self) -> bool {
-        let control = &self.control;
         self.ping.is_due()
-            || !control.frames.is_empty()
-            || control.connection_is_due
-            || !control.credits.is_empty()
+            || !self.control.is_empty()
+            || self.credit.is_due()
             || (self.peer.is_known() && self.counts.is_due())
-    }
-
-    /// What windows grow by: not while slow readers hold much as it is.
-    fn rtt_to_grow_by(&self, config: &Config) -> Option<Duration> {
-        let has_room = self.credit.held <= config.qmux.max_held / 2;
-        self.ping.rtt().filter(|_| has_room)
     }
 
     /// Encodes what is to be told.
@@ -146,24 +111,11 @@ impl Qmux {
         if let Some(frame) = self.control.frames.pop_front() {
             return Some(frame);
         }
-        if std::mem::take(&mut self.control.connection_is_due) {
-            self.ping.sample(cx.now);
-            let rtt = self.rtt_to_grow_by(cx.config);
-            let limit = self.credit.window.tell(cx.now, rtt);
-            return Some(frame::numbers(frame::MAX_DATA, [limit]));
-        }
-        while let Some(handle) = self.control.credits.pop_front() {
-            let rtt = self.rtt_to_grow_by(cx.config);
-            let Some(stream) = self.streams.get(handle) else {
-                continue;
-            };
-            let was_due = std::mem::take(&mut stream.recv.is_due);
-            if was_due && stream.recv.wants_credit() && stream.recv.window.is_due() {
-                let limit = stream.recv.window.tell(cx.now, rtt);
-                let id = stream.id;
-                self.ping.sample(cx.now);
-                return Some(frame::numbers(frame::MAX_STREAM_DATA, [id, limit]));
-            }
+        let credit = self
+            .credit
+            .next_frame(&mut self.streams, &mut self.ping, cx.now);
+        if credit.is_some() {
+            return credit;
         }
         let limit = self.counts.take_due()?;
         Some(frame::numbers(frame::MAX_STREAMS_BIDI, [limit]))

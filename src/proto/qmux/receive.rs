@@ -9,7 +9,7 @@ use super::abort::{behind_end, sends};
 use super::bodies::{MAX_PARAMETERS, MAX_WHOLE, Target};
 use super::decoder::Step;
 use super::frame::Frame;
-use super::stream::{NO_MARK, RecvState, SendState, Stream};
+use super::stream::{RecvState, SendState, Stream};
 use super::window::RecvWindow;
 use super::wire::Qmux;
 
@@ -33,7 +33,7 @@ impl Qmux {
         mut at: usize,
         cx: &mut Context<'_, S>,
     ) -> Result<(), ProtocolError> {
-        if self.credit.is_flooded {
+        if self.credit.is_flooded() {
             return Err(ProtocolError::Flood(
                 "bytes that nobody reads, in tiny messages",
             ));
@@ -74,12 +74,11 @@ impl Qmux {
                 return;
             };
             let recv = &mut stream.recv;
-            if recv.state != RecvState::Data {
+            if recv.state() != RecvState::Data {
                 return;
             }
             // Those of one stream in a row are counted in one.
-            let allowed = recv.window.available();
-            let allowed = allowed.min(self.credit.window.available());
+            let allowed = recv.credit.available().min(self.credit.available());
             let mut taken = 0;
             next = loop {
                 let length = payload.len() as u64;
@@ -97,14 +96,12 @@ impl Qmux {
                 }
             };
             // It was allowed.
-            let _ = recv.window.receive(taken);
-            let _ = self.credit.window.receive(taken);
-            let received = recv.window.received();
-            if recv.marked == NO_MARK && recv.window.would_be_due(received) {
-                self.mark(handle, cx);
-            } else {
-                self.mark_connection(cx);
+            let _ = recv.credit.receive(taken);
+            let _ = self.credit.receive(taken);
+            if recv.credit.may_ask() {
+                self.credit.ask(handle, stream, cx);
             }
+            self.credit.ask_for_all(cx);
         }
     }
 
@@ -166,13 +163,13 @@ impl Qmux {
                 false => self.budgets.useless.spend(cx.now),
             },
             Frame::DataBlocked(limit) => {
-                let is_news = self.credit.window.hear_blocked(limit);
+                let is_news = self.credit.hear_blocked(limit);
                 self.budgets.judge(is_news, cx.now)
             }
             Frame::StreamDataBlocked { id, limit } => {
                 let is_news = self.stream_of(id, cx)?.is_some_and(|handle| {
                     let stream = self.streams.get(handle);
-                    stream.is_some_and(|stream| stream.recv.window.hear_blocked(limit))
+                    stream.is_some_and(|stream| stream.recv.credit.hear_blocked(limit))
                 });
                 self.budgets.judge(is_news, cx.now)
             }
@@ -239,7 +236,7 @@ impl Qmux {
         stream.is_known = !is_ours;
         // A stream that is not served gets no answer, and what comes of it is dropped.
         if !self.counts.serves(id) {
-            stream.recv.state = RecvState::Discard;
+            stream.recv.discard();
             stream.send.state = SendState::Done;
             stream.is_known = false;
         }
@@ -267,24 +264,24 @@ impl Qmux {
         let missing = || state("sent on a stream that has ended");
         let stream = self.streams.get(handle).ok_or_else(missing)?;
         let recv = &mut stream.recv;
-        if recv.state == RecvState::Done {
-            return Err(over(Some(recv.window.received())));
+        if recv.is_done() {
+            return Err(over(Some(recv.credit.received())));
         }
-        if offset.is_some_and(|offset| offset != recv.window.received()) {
+        if offset.is_some_and(|offset| offset != recv.credit.received()) {
             return Err(violation(
                 "left a gap in a stream, or sent a part of it twice",
             ));
         }
-        if recv.window.receive(length).is_none() {
+        if recv.credit.receive(length).is_none() {
             return Err(flow("sent more on a stream than it had credit for"));
         }
-        if self.credit.window.receive(length).is_none() {
+        if self.credit.receive(length).is_none() {
             return Err(flow("sent more than it had credit for"));
         }
         if length == 0 && !fin {
             self.budgets.empties.spend(cx.now)?;
         }
-        let is_whole = recv.state == RecvState::Data && length <= MAX_WHOLE;
+        let is_whole = recv.state() == RecvState::Data && length <= MAX_WHOLE;
         self.bodies.start(Target::Stream {
             handle,
             fin,
@@ -304,12 +301,13 @@ impl Qmux {
             return Err(wrong());
         };
         let stream = self.streams.get(handle).ok_or_else(wrong)?;
-        match stream.recv.state {
-            RecvState::Data => stream.recv.state = RecvState::EndValue,
-            RecvState::Discard => return self.budgets.useless.spend(cx.now),
-            _ => return Err(wrong()),
+        if stream.recv.start_end_value() {
+            return Ok(());
         }
-        Ok(())
+        match stream.recv.state() {
+            RecvState::Discard => self.budgets.useless.spend(cx.now),
+            _ => Err(wrong()),
+        }
     }
 
     /// The opener of a stream reads no answer.

@@ -23,6 +23,10 @@
 //!
 //! May not know other streams, nor the connection's credit.
 
+mod recv_half;
+
+pub use recv_half::{RecvHalf, RecvState};
+
 use super::queue::{Kind, SendQueue};
 use super::scheduler;
 use super::window::{RecvWindow, SendWindow};
@@ -35,24 +39,6 @@ pub enum SendState {
     Ending,
     Done,
 }
-
-/// Where a receiving half stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RecvState {
-    Meta,
-    Accept,
-    Refusal,
-    Data,
-    EndValue,
-    Discard,
-    Done,
-}
-
-/// Nothing is to be stopped.
-pub const NO_STOP: u64 = u64::MAX;
-
-/// No mark is under way.
-pub const NO_MARK: u64 = u64::MAX;
 
 /// What we send.
 #[derive(Debug)]
@@ -76,25 +62,6 @@ pub struct SendHalf {
     pub is_incremental: bool,
 }
 
-/// What we receive.
-#[derive(Debug)]
-pub struct RecvHalf {
-    pub state: RecvState,
-    pub window: RecvWindow,
-    /// Up to where the application is known to have seen the stream.
-    pub seen: u64,
-    /// Up to where it will have when it answers; [`NO_MARK`]: it was not asked.
-    pub marked: u64,
-    /// What it holds of that, as it counts.
-    pub held: u64,
-    /// It waits for its credit to be sent.
-    pub is_due: bool,
-    /// The code with which the application stops it once its first bytes have come; [`NO_STOP`]: it does not.
-    pub stop: u64,
-    /// A text that is put together.
-    pub text: Vec<u8>,
-}
-
 /// A stream.
 #[derive(Debug)]
 pub struct Stream {
@@ -107,9 +74,8 @@ pub struct Stream {
     pub is_answered: bool,
     /// Its opener is done with it and reads no answer: said, of ours, or heard, of the peer's.
     pub is_unread: bool,
-    /// The code with which the peer stopped it before it accepted it, which the application learns behind that;
-    /// [`NO_STOP`]: it did not.
-    pub stopped: u64,
+    /// The code with which the peer stopped it before it accepted it, which the application learns behind that.
+    pub stopped: Option<u64>,
     /// It ended before the peer's switch: its place was given back then.
     pub is_counted: bool,
     /// Length of its meta, while it counts.
@@ -132,20 +98,11 @@ impl Stream {
                 urgency: scheduler::DEFAULT,
                 is_incremental: true,
             },
-            recv: RecvHalf {
-                state: recv,
-                window,
-                seen: 0,
-                marked: NO_MARK,
-                held: 0,
-                is_due: false,
-                stop: NO_STOP,
-                text: Vec::new(),
-            },
+            recv: RecvHalf::new(recv, window),
             is_known: false,
             is_answered: false,
             is_unread: false,
-            stopped: NO_STOP,
+            stopped: None,
             is_counted: false,
             meta: 0,
         }
@@ -153,7 +110,7 @@ impl Stream {
 
     /// Whether both halves are over.
     pub fn is_over(&self) -> bool {
-        self.send.state == SendState::Done && self.recv.state == RecvState::Done
+        self.send.state == SendState::Done && self.recv.is_done()
     }
 }
 
@@ -166,17 +123,5 @@ impl SendHalf {
     /// Puts something behind what waits.
     pub fn push(&mut self, kind: Kind, bytes: &[u8]) {
         self.queue.get_or_insert_default().push(kind, bytes);
-    }
-}
-
-impl RecvHalf {
-    /// What the peer may be told is consumed: what was seen and is not held.
-    pub fn consume(&mut self) {
-        self.window.consume_to(self.seen.saturating_sub(self.held));
-    }
-
-    /// Whether the peer is still to send, and may need credit for it.
-    pub fn wants_credit(&self) -> bool {
-        !matches!(self.state, RecvState::Discard | RecvState::Done)
     }
 }

@@ -196,7 +196,7 @@ impl Streams {
                 self.past.pop_front();
             }
             self.past
-                .push_back((stream.id, stream.recv.window.received()));
+                .push_back((stream.id, stream.recv.credit.received()));
         }
         self.last = (u64::MAX, Handle(0));
         Some(stream)
@@ -272,7 +272,7 @@ mod tests {
         for ordinal in 0..1000 {
             let handle = streams.insert_remote(stream(ordinal << 2));
             if let Some(stream) = streams.get(handle) {
-                assert_eq!(stream.recv.window.receive(ordinal % 10), Some(()));
+                assert_eq!(stream.recv.credit.receive(ordinal % 10), Some(()));
             }
             assert!(streams.remove(handle).is_some());
             streams.forget(handle);

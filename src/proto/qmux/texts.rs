@@ -11,7 +11,6 @@ use super::super::event::{Event, Handle, Payload, Sink};
 use super::super::json;
 use super::super::varint;
 use super::bodies::{Piece, violation};
-use super::stream::{NO_STOP, RecvState};
 use super::wire::Qmux;
 
 impl Qmux {
@@ -26,9 +25,9 @@ impl Qmux {
         let Some(stream) = self.streams.get(handle) else {
             return Ok(false);
         };
-        let part = piece.cut(total.saturating_sub(stream.recv.text.len()));
-        stream.recv.text.extend_from_slice(part.bytes);
-        let is_complete = stream.recv.text.len() >= total;
+        let part = piece.cut(total.saturating_sub(stream.recv.text().len()));
+        stream.recv.add_text(part.bytes);
+        let is_complete = stream.recv.text().len() >= total;
         self.text_total += part.bytes.len();
         match self.text_total > limit {
             true => Err(ProtocolError::MetaTotal(limit)),
@@ -38,7 +37,7 @@ impl Qmux {
 
     pub(super) fn take_text(&mut self, handle: Handle) -> Vec<u8> {
         let stream = self.streams.get(handle);
-        let text = stream.map_or_else(Vec::new, |stream| std::mem::take(&mut stream.recv.text));
+        let text = stream.map_or_else(Vec::new, |stream| stream.recv.take_text());
         self.text_total -= text.len();
         text
     }
@@ -46,8 +45,7 @@ impl Qmux {
     /// Bytes at the front of a stream that the application never sees are consumed on arrival.
     fn absorb(&mut self, handle: Handle, bytes: usize) {
         if let Some(stream) = self.streams.get(handle) {
-            stream.recv.seen += bytes as u64;
-            self.consume(handle);
+            self.credit.skip(handle, stream, bytes);
         }
     }
 
@@ -62,7 +60,7 @@ impl Qmux {
         let Some(stream) = self.streams.get(handle) else {
             return Ok(());
         };
-        let is_fresh = stream.recv.text.is_empty();
+        let is_fresh = stream.recv.text().is_empty();
         // Nearly always: all of it is in this one piece.
         if is_fresh
             && let Some((length, rest)) = varint::read(piece.bytes)
@@ -79,7 +77,7 @@ impl Qmux {
         // The length first, byte by byte; then as much as it says.
         loop {
             let text = match self.streams.get(handle) {
-                Some(stream) => &stream.recv.text,
+                Some(stream) => stream.recv.text(),
                 None => return Ok(()),
             };
             let total = match varint::read(text) {
@@ -95,7 +93,7 @@ impl Qmux {
             let is_nothing = self
                 .streams
                 .get(handle)
-                .is_some_and(|stream| matches!(varint::read(&stream.recv.text), Some((0, _))));
+                .is_some_and(|stream| matches!(varint::read(stream.recv.text()), Some((0, _))));
             if is_complete && (has_length || is_nothing) {
                 break;
             }
@@ -130,11 +128,11 @@ impl Qmux {
             return Ok(());
         };
         if !self.counts.serves(stream.id) {
-            stream.recv.state = RecvState::Discard;
+            stream.recv.discard();
             return Ok(());
         }
         stream.meta = meta.bytes.len();
-        stream.recv.state = RecvState::Data;
+        stream.recv.start_data();
         stream.is_known = true;
         let id = stream.id as u32;
         self.meta_total += meta.bytes.len();
@@ -157,14 +155,14 @@ impl Qmux {
         };
         match answer {
             0 => {
-                stream.recv.state = RecvState::Data;
-                let stop = stream.recv.stop;
+                stream.recv.start_data();
+                let stop = stream.recv.early_stop();
                 self.tell_opened(handle, cx);
-                if stop != NO_STOP {
-                    self.stop(handle, stop, cx);
+                if let Some(code) = stop {
+                    self.stop(handle, code, cx);
                 }
             }
-            1 => stream.recv.state = RecvState::Refusal,
+            1 => stream.recv.start_refusal(),
             _ => return Err(violation("answered a stream with neither yes nor no")),
         }
         Ok(())
@@ -178,8 +176,8 @@ impl Qmux {
         stream.is_known = true;
         let (id, stopped, is_blocked) = (stream.id as u32, stream.stopped, stream.send.is_blocked);
         cx.emit(Event::Opened { stream: handle, id }, Payload::Empty);
-        if stopped != NO_STOP {
-            self.tell_stopped(handle, stopped, cx);
+        if let Some(code) = stopped {
+            self.tell_stopped(handle, code, cx);
         }
         if is_blocked {
             self.blocked_events = self.blocked_events.wrapping_add(1);
@@ -198,16 +196,16 @@ impl Qmux {
         let have = self
             .streams
             .get(handle)
-            .map_or(0, |stream| stream.recv.text.len());
+            .map_or(0, |stream| stream.recv.text().len());
         self.gather(handle, piece, have + before, limit)?;
         self.absorb(handle, before);
         let Some(stream) = self.streams.get(handle) else {
             return Ok(());
         };
-        let Some((code, _)) = varint::read(&stream.recv.text) else {
+        let Some((code, _)) = varint::read(stream.recv.text()) else {
             return Ok(());
         };
-        stream.recv.state = RecvState::Discard;
+        stream.recv.discard();
         self.take_text(handle);
         let code = code.to_string();
         cx.emit(Event::Refused(handle), Payload::Owned(code.as_bytes()));

@@ -14,6 +14,7 @@ use super::bodies::Bodies;
 use super::budget::Budgets;
 use super::control::Control;
 use super::counts::Counts;
+use super::credit::Credit;
 use super::decoder::Decoder;
 use super::frame;
 use super::parameters::Parameters;
@@ -21,23 +22,10 @@ use super::peer::Peer;
 use super::ping::Ping;
 use super::record::Records;
 use super::scheduler::Scheduler;
-use super::stream::NO_MARK;
 use super::streams::Streams;
-use super::window::{RecvWindow, SendWindow};
+use super::window::SendWindow;
 use std::collections::VecDeque;
 use std::time::Instant;
-
-/// What all streams of the peer's may send together.
-#[derive(Debug)]
-pub struct Credit {
-    pub window: RecvWindow,
-    /// As for a stream.
-    pub seen: u64,
-    pub marked: u64,
-    pub held: u64,
-    /// It has become too much.
-    pub is_flooded: bool,
-}
 
 /// One connection's state.
 #[derive(Debug)]
@@ -54,8 +42,8 @@ pub struct Qmux {
     pub(super) scheduler: Scheduler,
     pub(super) control: Control,
     pub(super) ping: Ping,
-    /// What the peer may send on all streams, and what we may.
     pub(super) credit: Credit,
+    /// What we may send on all streams.
     pub(super) send: SendWindow,
     /// Streams of ours that wait for a place.
     pub(super) opens: VecDeque<Handle>,
@@ -104,13 +92,7 @@ impl Qmux {
             scheduler: Scheduler::default(),
             control: Control::default(),
             ping: Ping::new(qmux, now),
-            credit: Credit {
-                window: RecvWindow::new(qmux.connection_window, qmux.max_connection_window),
-                seen: 0,
-                marked: NO_MARK,
-                held: 0,
-                is_flooded: false,
-            },
+            credit: Credit::new(qmux),
             send: SendWindow::default(),
             opens: VecDeque::new(),
             text: Vec::new(),
@@ -290,6 +272,7 @@ impl Qmux {
         self.scheduler.shrink();
         self.streams.shrink();
         self.control.shrink();
+        self.credit.shrink();
         self.bodies.shrink();
         self.opens.shrink_to_fit();
         self.text = Vec::new();
@@ -312,7 +295,7 @@ impl Qmux {
             self.budgets.useless.earn(CROSSING);
         }
         self.meta_total -= stream.meta;
-        self.text_total -= stream.recv.text.len();
+        self.text_total -= stream.recv.text().len();
         if handle.is_local() {
             cx.emit(Event::Closed(handle), Payload::Empty);
             return;

@@ -240,7 +240,7 @@ impl Session {
     pub fn hold(&mut self, stream: Handle, bytes: u32) {
         self.held += u64::from(bytes);
         if let Some(qmux) = &mut self.qmux {
-            qmux.hold(stream, bytes, self.config.qmux.max_held);
+            qmux.hold(stream, bytes);
         }
     }
 
@@ -251,8 +251,8 @@ impl Session {
             "no more is released than was held"
         );
         self.held = self.held.saturating_sub(bytes.into());
-        if let Some((wire, mut cx)) = self.qmux(sink) {
-            wire.release(stream, bytes, &mut cx);
+        if let Some(wire) = &mut self.qmux {
+            wire.release(stream, bytes);
         }
         self.flush(sink);
     }
