@@ -6,7 +6,7 @@ use super::super::context::Context;
 use super::super::error::{ProtocolError, Violation};
 use super::super::event::{Event, Handle, Payload, Sink};
 use super::receive::{flow, state};
-use super::stream::{RecvState, SendState};
+use super::stream::RecvState;
 use super::wire::Qmux;
 
 fn changed() -> ProtocolError {
@@ -94,7 +94,7 @@ impl Qmux {
             return Err(flow("reset a stream behind what it had credit for"));
         }
         let before = recv.finish();
-        let was_seen = stream.send.window.used() >= stream.send.meta;
+        let was_seen = stream.send.has_sent_meta();
         let is_known = stream.is_known || (before == RecvState::Accept && was_seen);
         self.take_text(handle);
         let code_text = code.to_string();
@@ -135,7 +135,7 @@ impl Qmux {
         let Some(stream) = self.streams.get(handle) else {
             return Ok(());
         };
-        if stream.send.state == SendState::Done {
+        if stream.send.is_done() {
             return self.budgets.useless.spend(cx.now);
         }
         match stream.is_known {

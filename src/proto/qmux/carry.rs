@@ -10,7 +10,7 @@ use super::super::context::Context;
 use super::super::error::ProtocolError;
 use super::super::event::{Handle, Sink};
 use super::parameters::Parameters;
-use super::stream::{RecvState, SendState, Stream};
+use super::stream::{RecvHalf, RecvState, SendHalf, SendState, Stream};
 use super::window::RecvWindow;
 use super::wire::Qmux;
 use std::time::Instant;
@@ -49,7 +49,8 @@ impl Qmux {
                 false => SendState::Open,
             };
             let window = RecvWindow::new(config.qmux.stream_window, config.qmux.max_stream_window);
-            let stream = Stream::new(id, send, RecvState::Accept, credit, window);
+            let send = SendHalf::new(send, credit, 0);
+            let stream = Stream::new(id, send, RecvHalf::new(RecvState::Accept, window));
             if qmux.streams.insert_local(carried.handle, stream) {
                 qmux.streams.bind(id, carried.handle);
             }
@@ -66,7 +67,8 @@ impl Qmux {
         let id = self.counts.carry_theirs()?;
         let credit = self.peer.credit_on_theirs();
         let window = RecvWindow::new(config.qmux.stream_window, config.qmux.max_stream_window);
-        let mut stream = Stream::new(id, SendState::Open, RecvState::Data, credit, window);
+        let send = SendHalf::new(SendState::Open, credit, 0);
+        let mut stream = Stream::new(id, send, RecvHalf::new(RecvState::Data, window));
         stream.is_known = true;
         stream.meta = meta;
         self.meta_total += meta;

@@ -6,104 +6,87 @@ use super::super::context::Context;
 use super::super::event::{Event, Handle, Payload, Sink};
 use super::super::varint;
 use super::counts::Place;
-use super::frame;
 use super::queue::Kind;
-use super::scheduler;
-use super::stream::{RecvState, SendState, Stream};
+use super::stream::{RecvHalf, RecvState, SendHalf, SendState, Stream};
 use super::window::RecvWindow;
 use super::wire::Qmux;
 use std::time::Instant;
 
-/// Most bytes of memory kept for putting a meta together.
-const SPARE_TEXT: usize = 4 << 10;
+/// What an acceptor sends first: that it accepts a stream, or that it does not, and behind that with which code.
+const ACCEPTED: &[u8] = &[0];
+const REFUSED: &[u8] = &[1];
 
 impl Qmux {
     /// Opens a stream, at once or when the peer allows another one.
     pub fn open<S: Sink>(&mut self, handle: Handle, meta: &[u8], cx: &mut Context<'_, S>) {
         let qmux = &cx.config.qmux;
         let window = RecvWindow::new(qmux.stream_window, qmux.max_stream_window);
-        let mut stream = Stream::new(u64::MAX, SendState::Waiting, RecvState::Accept, 0, window);
-        let mut text = std::mem::take(&mut self.text);
-        varint::put(meta.len() as u64, &mut text);
-        text.extend_from_slice(meta);
-        stream.send.meta = text.len() as u64;
-        if !self.streams.insert_local(handle, stream) {
+        let first_bytes = self.send.first_bytes(meta);
+        let send = SendHalf::new(SendState::Waiting, 0, first_bytes.len() as u64);
+        let recv = RecvHalf::new(RecvState::Accept, window);
+        if !self
+            .streams
+            .insert_local(handle, Stream::new(u64::MAX, send, recv))
+        {
             debug_assert!(
                 false,
                 "the application opens a stream in a slot that is in use"
             );
             return;
         }
-        if !self.open_at_once(handle, &text, cx) {
-            if let Some(stream) = self.streams.get(handle) {
-                stream.send.push(Kind::Bytes, &text);
-            }
-            self.unbegun += text.len() as u64;
-            self.opens.push_back(handle);
+        let Some(stream) = self.streams.get(handle) else {
+            return;
+        };
+        let can_begin = self.counts.place() == Place::Free;
+        if can_begin && self.send.can_begin(&first_bytes, &self.peer, cx) {
+            let id = self.counts.begin_ours();
+            stream.id = id;
+            stream.send.begin(self.peer.credit_on_ours());
+            let is_sent = self.send.at_once(stream, &first_bytes, &self.peer, cx);
+            debug_assert!(is_sent, "there was nothing in the way");
+            self.streams.bind(id, handle);
+        } else {
+            self.send.wait_for_place(handle, stream, &first_bytes);
             self.fill(cx);
         }
-        text.clear();
-        text.shrink_to(SPARE_TEXT);
-        self.text = text;
-    }
-
-    /// Lets a stream begin whose meta can be sent whole now, behind nobody. Gives whether it did.
-    fn open_at_once<S: Sink>(
-        &mut self,
-        handle: Handle,
-        text: &[u8],
-        cx: &mut Context<'_, S>,
-    ) -> bool {
-        let is_first = self.opening.is_none() && self.opens.is_empty() && self.scheduler.is_empty();
-        let length = text.len() as u64;
-        let credit = self.peer.credit_on_ours();
-        let can_begin = is_first
-            && self.peer.is_ours()
-            && self.counts.place() == Place::Free
-            && length <= credit.min(self.send.available())
-            && text.len() <= self.peer.longest_payload()
-            && self.has_room(cx)
-            && !cx.outbox.is_closed();
-        if !can_begin {
-            return false;
-        }
-        let id = self.take_place(handle);
-        if let Some(stream) = self.streams.get(handle) {
-            stream.id = id;
-            stream.send.window.raise(credit);
-            stream.send.state = SendState::Open;
-        }
-        self.send_at_once(handle, text, cx)
-    }
-
-    /// Our next stream takes one of the places that the peer gives. Gives its id.
-    fn take_place(&mut self, handle: Handle) -> u64 {
-        let id = self.counts.begin_ours();
-        self.streams.bind(id, handle);
-        id
+        self.send.recycle(first_bytes);
     }
 
     /// Lets streams that wait for a place begin, in order, each when the meta of the one before is sent.
     pub(super) fn open_waiting<S: Sink>(&mut self, cx: &mut Context<'_, S>) {
-        while self.opening.is_none()
-            && let Some(&handle) = self.opens.front()
-        {
+        while let Some(handle) = self.send.first_open() {
             if !self.peer.is_known() {
                 return;
             }
             match self.counts.place() {
                 Place::Full(limit) => return self.control.tell_streams_blocked(limit),
                 Place::Unserved => {
-                    self.opens.pop_front();
+                    self.send.pop_open();
                     self.fail_unserved(handle, cx);
                 }
                 Place::Free => {
-                    self.opens.pop_front();
-                    let id = self.take_place(handle);
-                    self.begin_local(handle, id, cx);
+                    self.send.pop_open();
+                    self.begin_ours(handle, cx);
                 }
             }
         }
+    }
+
+    /// A stream of ours that waited has a place.
+    fn begin_ours<S: Sink>(&mut self, handle: Handle, cx: &mut Context<'_, S>) {
+        let id = self.counts.begin_ours();
+        self.streams.bind(id, handle);
+        let Some(stream) = self.streams.get(handle) else {
+            return;
+        };
+        stream.id = id;
+        self.send.begin(handle, stream, &self.peer, cx);
+        if !self.peer.is_ours() {
+            // A foreign peer accepts without a word.
+            stream.recv.start_data();
+            self.tell_opened(handle, cx);
+        }
+        self.schedule(handle);
     }
 
     /// A stream of ours, no longer among those that wait, is not served by the peer.
@@ -117,39 +100,63 @@ impl Qmux {
         self.settle(handle, cx);
     }
 
-    fn begin_local<S: Sink>(&mut self, handle: Handle, id: u64, cx: &mut Context<'_, S>) {
+    /// Sends one message, or with a foreign peer bytes.
+    #[inline]
+    pub fn data<S: Sink>(&mut self, handle: Handle, payload: &[u8], cx: &mut Context<'_, S>) {
         let Some(stream) = self.streams.get(handle) else {
             return;
         };
-        stream.id = id;
-        stream.send.window.raise(self.peer.credit_on_ours());
-        let queued = stream.send.queued();
-        self.unbegun -= queued;
-        self.ready += queued;
-        stream.send.state = match stream.send.is_ending {
-            true => SendState::Ending,
-            false => SendState::Open,
-        };
-        if self.peer.is_ours() {
-            self.opening = Some((handle, stream.send.meta));
-            self.schedule(handle);
+        let is_sent = self.send.at_once(stream, payload, &self.peer, cx);
+        if !is_sent && stream.send.is_writable() {
+            self.put(handle, Kind::Message, payload, cx);
+        }
+    }
+
+    /// Sends bytes of a stream in one frame, if there is credit and nobody waits. Returns whether it did.
+    fn send_at_once<S: Sink>(
+        &mut self,
+        handle: Handle,
+        payload: &[u8],
+        cx: &mut Context<'_, S>,
+    ) -> bool {
+        let stream = self.streams.get(handle);
+        stream.is_some_and(|stream| self.send.at_once(stream, payload, &self.peer, cx))
+    }
+
+    /// Puts something behind what waits on a stream, and sends what may be sent.
+    fn put<S: Sink>(&mut self, handle: Handle, kind: Kind, bytes: &[u8], cx: &mut Context<'_, S>) {
+        let stream = self.streams.get(handle);
+        if let Some(stream) = stream.filter(|stream| !stream.send.is_done()) {
+            self.send.put(handle, stream, kind, bytes);
+            self.fill(cx);
+        }
+    }
+
+    /// Ends a stream behind what waits.
+    fn put_end<S: Sink>(&mut self, handle: Handle, cx: &mut Context<'_, S>) {
+        let stream = self.streams.get(handle);
+        let Some(stream) = stream.filter(|stream| !stream.send.is_done()) else {
             return;
+        };
+        match self.send.end(handle, stream, &self.peer, cx) {
+            true => self.settle(handle, cx),
+            false => self.fill(cx),
         }
-        // A foreign peer knows no meta; an empty frame lets it see the stream.
-        let meta = stream.send.meta;
-        if let Some(queue) = &mut stream.send.queue {
-            queue.advance(meta as usize);
-            if queue.is_empty() {
-                stream.send.queue = None;
-            }
+    }
+
+    /// A stream with something to send waits for its turn.
+    pub(super) fn schedule(&mut self, handle: Handle) {
+        if let Some(stream) = self.streams.get(handle) {
+            self.send.schedule(handle, stream);
         }
-        stream.recv.start_data();
-        self.ready -= meta;
-        let header = frame::StreamHeader::new(id, Some(0), Some(0), false);
-        self.records
-            .push(header.as_slice(), header.length_field, &[], cx.outbox);
-        self.tell_opened(handle, cx);
-        self.schedule(handle);
+    }
+
+    /// Gives the sending half up: what waits is dropped, and the peer is told.
+    pub(super) fn give_up<S: Sink>(&mut self, handle: Handle, code: u64, cx: &mut Context<'_, S>) {
+        if let Some(stream) = self.streams.get(handle) {
+            self.send
+                .give_up(handle, stream, code, &mut self.control, cx);
+        }
     }
 
     /// Ends the sending half, with a value (a JSON text) or without.
@@ -157,15 +164,14 @@ impl Qmux {
         let Some(stream) = self.streams.get(handle) else {
             return;
         };
-        let is_open = matches!(stream.send.state, SendState::Open | SendState::Waiting);
-        if !is_open || stream.send.is_ending {
+        if !stream.send.is_writable() {
             return;
         }
         if let Some(value) = value.filter(|value| value.trim_ascii() != b"null") {
             self.put(handle, Kind::EndValue, &[], cx);
             self.put(handle, Kind::Bytes, value, cx);
         }
-        self.put_fin(handle, cx);
+        self.put_end(handle, cx);
     }
 
     /// A stream of the peer's no longer waits for the application's answer. Gives whether it did.
@@ -185,8 +191,8 @@ impl Qmux {
         if !self.answer(handle) {
             return;
         }
-        if self.peer.is_ours() && !self.send_at_once(handle, &[0], cx) {
-            self.put(handle, Kind::Bytes, &[0], cx);
+        if self.peer.is_ours() && !self.send_at_once(handle, ACCEPTED, cx) {
+            self.put(handle, Kind::Bytes, ACCEPTED, cx);
         }
     }
 
@@ -198,10 +204,10 @@ impl Qmux {
         if !self.peer.is_ours() {
             self.give_up(handle, code, cx);
         } else {
-            let mut answer = vec![1];
+            let mut answer = REFUSED.to_vec();
             varint::put(code, &mut answer);
             self.put(handle, Kind::Bytes, &answer, cx);
-            self.put_fin(handle, cx);
+            self.put_end(handle, cx);
         }
         self.stop(handle, code, cx);
     }
@@ -211,7 +217,7 @@ impl Qmux {
         let Some(stream) = self.streams.get(handle) else {
             return;
         };
-        let has_begun = stream.send.state != SendState::Waiting;
+        let has_begun = stream.send.has_begun();
         if stream.recv.stop(code) {
             let id = stream.id;
             self.take_text(handle);
@@ -230,7 +236,7 @@ impl Qmux {
             return;
         };
         let is_waited_for = matches!(stream.recv.state(), RecvState::Accept | RecvState::Data);
-        if is_waited_for && stream.send.state == SendState::Done && !stream.is_unread {
+        if is_waited_for && stream.send.is_done() && !stream.is_unread {
             stream.is_unread = true;
             let id = stream.id;
             self.control.unread(id);
@@ -242,10 +248,10 @@ impl Qmux {
         let Some(stream) = self.streams.get(handle) else {
             return;
         };
-        if stream.send.state == SendState::Waiting {
+        if !stream.send.has_begun() {
             stream.recv.finish();
         }
-        if stream.send.state != SendState::Done {
+        if !stream.send.is_done() {
             self.give_up(handle, code, cx);
             self.settle(handle, cx);
         }
@@ -301,22 +307,16 @@ impl Qmux {
 
     /// How urgent a stream is.
     pub fn set_priority(&mut self, handle: Handle, urgency: u8, is_incremental: bool) {
-        let urgency = urgency.min(scheduler::LEVELS as u8 - 1);
-        let Some(stream) = self.streams.get(handle) else {
-            return;
-        };
-        let before = std::mem::replace(&mut stream.send.urgency, urgency);
-        stream.send.is_incremental = is_incremental;
-        if stream.send.is_scheduled && before != urgency {
-            self.scheduler.remove(handle, before);
-            self.scheduler.add(handle, urgency);
+        if let Some(stream) = self.streams.get(handle) {
+            self.send
+                .set_priority(handle, &mut stream.send, urgency, is_incremental);
         }
     }
 
     /// Asks for `Event::Mark(id)` when what was commanded on a stream is with the kernel.
     pub fn add_mark<S: Sink>(&mut self, handle: Handle, id: u32, cx: &mut Context<'_, S>) {
         match self.streams.get(handle) {
-            Some(stream) if stream.send.queue.is_some() => {
+            Some(stream) if stream.send.is_queued() => {
                 stream.send.push(Kind::Mark, &id.to_le_bytes());
             }
             _ => cx.mark(id),

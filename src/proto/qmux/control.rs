@@ -90,7 +90,7 @@ impl Qmux {
                 return;
             };
             let before = cx.outbox.len() as u64;
-            self.records.push(&frame, 0, &[], cx.outbox);
+            self.send.push_frame(&frame, cx);
             if self.ping.take_repeated() {
                 self.repeated += (cx.outbox.len() as u64).saturating_sub(before);
             }

@@ -20,6 +20,7 @@ mod counts;
 mod credit;
 mod decoder;
 mod frame;
+mod opens;
 mod parameters;
 mod peer;
 mod ping;
@@ -32,6 +33,7 @@ mod send;
 mod stream;
 mod streams;
 mod texts;
+mod waiting;
 mod window;
 mod wire;
 

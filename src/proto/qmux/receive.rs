@@ -9,7 +9,7 @@ use super::abort::{behind_end, sends};
 use super::bodies::{MAX_PARAMETERS, MAX_WHOLE, Target};
 use super::decoder::Step;
 use super::frame::Frame;
-use super::stream::{RecvState, SendState, Stream};
+use super::stream::{RecvHalf, RecvState, SendHalf, SendState, Stream};
 use super::window::RecvWindow;
 use super::wire::Qmux;
 
@@ -232,12 +232,13 @@ impl Qmux {
         };
         let window = RecvWindow::new(qmux.stream_window, qmux.max_stream_window);
         let credit = self.peer.credit_on_theirs();
-        let mut stream = Stream::new(id, SendState::Open, first, credit, window);
+        let send = SendHalf::new(SendState::Open, credit, 0);
+        let mut stream = Stream::new(id, send, RecvHalf::new(first, window));
         stream.is_known = !is_ours;
         // A stream that is not served gets no answer, and what comes of it is dropped.
         if !self.counts.serves(id) {
             stream.recv.discard();
-            stream.send.state = SendState::Done;
+            stream.send.finish();
             stream.is_known = false;
         }
         let is_known = stream.is_known;
@@ -327,7 +328,7 @@ impl Qmux {
             return Ok(());
         };
         let is_news = stream.is_known
-            && stream.send.state != SendState::Done
+            && !stream.send.is_done()
             && !std::mem::replace(&mut stream.is_unread, true);
         if is_news {
             cx.emit(Event::Unread(handle), Payload::Empty);
@@ -349,7 +350,7 @@ impl Qmux {
         let Some(stream) = self.streams.get(handle) else {
             return Ok(());
         };
-        let is_more = stream.send.window.raise(limit);
+        let is_more = stream.send.raise(limit);
         if is_more {
             self.schedule(handle);
         }
@@ -369,13 +370,11 @@ impl Qmux {
         cx.emit(Event::GoAway(None), Payload::Empty);
         // Those that wait for a place get the next numbers.
         let left = self.counts.left_to_serve();
-        let mut unserved: Vec<_> = self.opens.iter().skip(left).copied().collect();
-        self.opens.truncate(left);
+        let mut unserved = self.send.cut_opens(left);
         for handle in self.streams.local_handles() {
             let stream = self.streams.get(handle);
-            let is_above = |stream: &&mut Stream| {
-                stream.send.state != SendState::Waiting && !self.counts.is_served(stream.id)
-            };
+            let is_above =
+                |stream: &&mut Stream| stream.send.has_begun() && !self.counts.is_served(stream.id);
             if let Some(stream) = stream.filter(is_above) {
                 if stream.is_known {
                     return Err(violation("went away from a stream that it has accepted"));

@@ -24,43 +24,10 @@
 //! May not know other streams, nor the connection's credit.
 
 mod recv_half;
+mod send_half;
 
 pub use recv_half::{RecvHalf, RecvState};
-
-use super::queue::{Kind, SendQueue};
-use super::scheduler;
-use super::window::{RecvWindow, SendWindow};
-
-/// Where a sending half stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SendState {
-    Waiting,
-    Open,
-    Ending,
-    Done,
-}
-
-/// What we send.
-#[derive(Debug)]
-pub struct SendHalf {
-    pub state: SendState,
-    /// It was ended while it waited to begin.
-    pub is_ending: bool,
-    pub window: SendWindow,
-    /// Length of what goes before everything: the meta and its length.
-    pub meta: u64,
-    /// None: nothing waits.
-    pub queue: Option<Box<SendQueue>>,
-    /// It waits for its turn.
-    pub is_scheduled: bool,
-    /// The application knows that it waits for the peer's reader.
-    pub is_blocked: bool,
-    /// The limit at which the peer was last told that we wait; 0: never.
-    pub told_blocked: u64,
-    pub urgency: u8,
-    /// It takes turns with others of its urgency.
-    pub is_incremental: bool,
-}
+pub use send_half::{SendHalf, SendState, WaitsFor};
 
 /// A stream.
 #[derive(Debug)]
@@ -83,22 +50,11 @@ pub struct Stream {
 }
 
 impl Stream {
-    pub fn new(id: u64, send: SendState, recv: RecvState, credit: u64, window: RecvWindow) -> Self {
+    pub fn new(id: u64, send: SendHalf, recv: RecvHalf) -> Self {
         Self {
             id,
-            send: SendHalf {
-                state: send,
-                is_ending: false,
-                window: SendWindow::new(credit),
-                meta: 0,
-                queue: None,
-                is_scheduled: false,
-                is_blocked: false,
-                told_blocked: 0,
-                urgency: scheduler::DEFAULT,
-                is_incremental: true,
-            },
-            recv: RecvHalf::new(recv, window),
+            send,
+            recv,
             is_known: false,
             is_answered: false,
             is_unread: false,
@@ -110,18 +66,6 @@ impl Stream {
 
     /// Whether both halves are over.
     pub fn is_over(&self) -> bool {
-        self.send.state == SendState::Done && self.recv.is_done()
-    }
-}
-
-impl SendHalf {
-    /// Bytes that wait.
-    pub fn queued(&self) -> u64 {
-        self.queue.as_ref().map_or(0, |queue| queue.len())
-    }
-
-    /// Puts something behind what waits.
-    pub fn push(&mut self, kind: Kind, bytes: &[u8]) {
-        self.queue.get_or_insert_default().push(kind, bytes);
+        self.send.is_done() && self.recv.is_done()
     }
 }

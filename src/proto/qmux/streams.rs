@@ -236,17 +236,15 @@ impl Streams {
 
 #[cfg(test)]
 mod tests {
-    use super::super::stream::{RecvState, SendState};
+    use super::super::stream::{RecvHalf, RecvState, SendHalf, SendState};
     use super::super::window::RecvWindow;
     use super::*;
 
     fn stream(id: u64) -> Stream {
         Stream::new(
             id,
-            SendState::Open,
-            RecvState::Data,
-            10,
-            RecvWindow::new(10, 10),
+            SendHalf::new(SendState::Open, 10, 0),
+            RecvHalf::new(RecvState::Data, RecvWindow::new(10, 10)),
         )
     }
 

@@ -174,14 +174,14 @@ impl Qmux {
             return;
         };
         stream.is_known = true;
-        let (id, stopped, is_blocked) = (stream.id as u32, stream.stopped, stream.send.is_blocked);
+        let (id, stopped, is_blocked) =
+            (stream.id as u32, stream.stopped, stream.send.is_blocked());
         cx.emit(Event::Opened { stream: handle, id }, Payload::Empty);
         if let Some(code) = stopped {
             self.tell_stopped(handle, code, cx);
         }
         if is_blocked {
-            self.blocked_events = self.blocked_events.wrapping_add(1);
-            cx.emit(Event::Blocked(handle), Payload::Empty);
+            self.send.emit_blocked(handle, cx);
         }
     }
 

@@ -20,11 +20,8 @@ use super::frame;
 use super::parameters::Parameters;
 use super::peer::Peer;
 use super::ping::Ping;
-use super::record::Records;
-use super::scheduler::Scheduler;
+use super::send::Send;
 use super::streams::Streams;
-use super::window::SendWindow;
-use std::collections::VecDeque;
 use std::time::Instant;
 
 /// One connection's state.
@@ -38,31 +35,13 @@ pub struct Qmux {
     pub(super) decoder: Decoder,
     pub(super) bodies: Bodies,
     pub(super) streams: Streams,
-    pub(super) records: Records,
-    pub(super) scheduler: Scheduler,
     pub(super) control: Control,
     pub(super) ping: Ping,
     pub(super) credit: Credit,
-    /// What we may send on all streams.
-    pub(super) send: SendWindow,
-    /// Streams of ours that wait for a place.
-    pub(super) opens: VecDeque<Handle>,
-    /// Memory for putting a meta together.
-    pub(super) text: Vec<u8>,
-    /// The stream whose meta is not all sent, and where that ends: others begin behind it, so that the peer learns of them
-    /// in their order.
-    pub(super) opening: Option<(Handle, u64)>,
-    /// Bytes that wait on streams: on those that wait for the peer's reader, on those that have not begun, and the others.
-    pub(super) blocked: u64,
-    pub(super) unbegun: u64,
-    pub(super) ready: u64,
-    /// How often the application was told that a stream is blocked.
-    pub(super) blocked_events: u32,
+    pub(super) send: Send,
     /// Meta of the streams that live, and texts under way.
     pub(super) meta_total: usize,
     pub(super) text_total: usize,
-    /// The peer sends nothing more: what has no credit never gets any.
-    pub(super) peer_has_finished: bool,
     /// The last frame was padding.
     pub(super) was_padding: bool,
     /// Bytes of pings in the outbox that repeat one without an answer.
@@ -88,22 +67,12 @@ impl Qmux {
             decoder: Decoder::default(),
             bodies: Bodies::default(),
             streams: Streams::new(seed),
-            records: Records::default(),
-            scheduler: Scheduler::default(),
             control: Control::default(),
             ping: Ping::new(qmux, now),
             credit: Credit::new(qmux),
-            send: SendWindow::default(),
-            opens: VecDeque::new(),
-            text: Vec::new(),
-            opening: None,
-            blocked: 0,
-            unbegun: 0,
-            ready: 0,
-            blocked_events: 0,
+            send: Send::default(),
             meta_total: 0,
             text_total: 0,
-            peer_has_finished: false,
             was_padding: false,
             repeated: 0,
         }
@@ -114,9 +83,9 @@ impl Qmux {
         let parameters = Parameters::encode(cx.config);
         let mut bytes = frame::numbers(frame::PARAMETERS, [parameters.len() as u64]);
         bytes.extend_from_slice(&parameters);
-        self.records.push(&bytes, 0, &[], cx.outbox);
+        self.send.push_frame(&bytes, cx);
         // Alone, so that it is the whole of the first record: what every peer is known to understand.
-        self.close_record(cx);
+        self.send.complete_record(cx);
     }
 
     /// The peer's parameters are in force.
@@ -147,12 +116,6 @@ impl Qmux {
         self.budgets.resets.left(now)
     }
 
-    /// Completes the record at the end of the outbox.
-    pub fn close_record<S: Sink>(&mut self, cx: &mut Context<'_, S>) {
-        self.records.close(cx.outbox);
-        cx.marks.clamp(cx.outbox.total());
-    }
-
     /// Encodes all that may be sent now, and completes the last record: the outbox is about to be taken from.
     pub fn prepare<S: Sink>(&mut self, cx: &mut Context<'_, S>) {
         self.flush(cx);
@@ -160,7 +123,7 @@ impl Qmux {
         if cx.outbox.len() as u64 > std::mem::take(&mut self.repeated) {
             self.ping.sent(cx.now);
         }
-        self.close_record(cx);
+        self.send.complete_record(cx);
     }
 
     /// Encodes what may be sent now, as far as there is room.
@@ -169,14 +132,34 @@ impl Qmux {
         self.fill(cx);
     }
 
+    /// Encodes what waits on streams, turn by turn, while there is room.
+    pub(super) fn fill<S: Sink>(&mut self, cx: &mut Context<'_, S>) {
+        while self.send.can_encode(cx) {
+            self.open_waiting(cx);
+            let Some(handle) = self.send.next() else {
+                return;
+            };
+            let Some(stream) = self.streams.get(handle) else {
+                continue;
+            };
+            let has_credit = self
+                .send
+                .turn(handle, stream, &self.peer, &mut self.control, cx);
+            self.settle(handle, cx);
+            if !has_credit {
+                return;
+            }
+        }
+    }
+
     /// Bytes that wait on streams and may be sent as soon as there is room.
     pub fn ready(&self) -> u64 {
-        self.ready
+        self.send.ready()
     }
 
     /// Bytes that wait on streams for the peer's reader, or for a place for their stream.
     pub fn waiting(&self) -> u64 {
-        self.blocked + self.unbegun
+        self.send.waiting_for_peer()
     }
 
     /// Bytes that wait on one stream.
@@ -188,15 +171,12 @@ impl Qmux {
 
     /// How often the application was told that a stream is blocked.
     pub fn blocked_events(&self) -> u32 {
-        self.blocked_events
+        self.send.blocked_events()
     }
 
     /// Whether nothing waits that can still be sent.
     pub fn is_flushed(&self) -> bool {
-        let waiting = self.ready + self.blocked + self.unbegun;
-        let nothing_waits = self.scheduler.is_empty() && waiting == 0;
-        (nothing_waits && self.opening.is_none() || self.peer_has_finished)
-            && self.control.is_empty()
+        self.send.is_flushed() && self.control.is_empty()
     }
 
     /// The peer sends nothing more.
@@ -204,7 +184,7 @@ impl Qmux {
         if !self.decoder.is_between_records() {
             return Err(ProtocolError::FrameTruncated);
         }
-        self.peer_has_finished = true;
+        self.send.peer_finished();
         self.ping.stop();
         Ok(())
     }
@@ -261,21 +241,19 @@ impl Qmux {
         };
         bytes.extend_from_slice(reason);
         if !cx.outbox.is_closed() {
-            self.records.push(&bytes, 0, &[], cx.outbox);
-            self.close_record(cx);
+            self.send.push_frame(&bytes, cx);
+            self.send.complete_record(cx);
             cx.outbox.close();
         }
     }
 
     /// Gives spare memory back: the connection has gone quiet.
     pub fn shrink(&mut self) {
-        self.scheduler.shrink();
+        self.send.shrink();
         self.streams.shrink();
         self.control.shrink();
         self.credit.shrink();
         self.bodies.shrink();
-        self.opens.shrink_to_fit();
-        self.text = Vec::new();
     }
 
     /// Nothing is held back any more of a stream whose both halves are over: it leaves the table.
