@@ -79,6 +79,13 @@ pub enum Violation {
     Protocol = 0x0a,
 }
 
+impl Violation {
+    /// The error that this violation is; `what` says what the peer did.
+    pub fn error(self, what: &'static str) -> ProtocolError {
+        ProtocolError::Qmux(self, what)
+    }
+}
+
 impl ProtocolError {
     /// What the peer is told in a CONNECTION_CLOSE frame.
     pub fn wire_code(&self) -> u64 {

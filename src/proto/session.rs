@@ -409,7 +409,7 @@ impl Session {
     pub fn write_ended(&mut self) {
         self.outbox.close();
         if let Some(qmux) = &mut self.qmux {
-            qmux.stop_pings();
+            qmux.disable_pings();
         }
     }
 

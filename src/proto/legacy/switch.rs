@@ -25,10 +25,9 @@ impl Legacy {
             ended: false,
             discarded: false,
         };
-        let config = cx.shared.config;
         let (slot, id_there) = match cx.qmux() {
             Some((qmux, _)) => {
-                let (handle, id_there) = qmux.carry_open(config, meta)?;
+                let (handle, id_there) = qmux.carry_open(meta)?;
                 let slot = handle.slot() as u32;
                 self.remote.put_at(slot, stream);
                 (slot, id_there as u32)

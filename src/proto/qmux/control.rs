@@ -1,19 +1,11 @@
-//! Frames that are not a stream's bytes. What they say is kept as state, not as a queue of frames, so a peer that makes us
-//! answer and does not read the answers costs nothing more.
+//! Frames that are not a stream's bytes and wait to be encoded, each once: what was told is remembered.
 //!
 //! Bounded: of a reset, a stop and a notice of missing credit there is at most one per stream and limit.
 //!
-//! May not decide when a frame is due, but that credit goes back at half a window.
+//! May not decide when a frame is due.
 
-use super::super::context::Context;
-use super::super::event::Sink;
-use super::super::session::MAX_ENCODED;
 use super::frame;
-use super::wire::Qmux;
 use std::collections::VecDeque;
-
-/// Control frames are encoded up to so much ahead of the socket: they go past what waits for room there.
-const CONTROL_ENCODED: u64 = MAX_ENCODED + (64 << 10);
 
 /// What is to be told.
 #[derive(Debug, Default)]
@@ -25,9 +17,14 @@ pub struct Control {
 }
 
 impl Control {
-    /// Whether nothing is to be told that the peer waits for.
+    /// Whether nothing is to be told.
     pub fn is_empty(&self) -> bool {
         self.frames.is_empty()
+    }
+
+    /// The next frame to encode.
+    pub fn next_frame(&mut self) -> Option<Vec<u8>> {
+        self.frames.pop_front()
     }
 
     pub fn reset(&mut self, id: u64, code: u64, final_size: u64) {
@@ -69,55 +66,8 @@ impl Control {
         self.frames.push_back(frame);
     }
 
+    /// Gives spare memory back.
     pub fn shrink(&mut self) {
         self.frames.shrink_to_fit();
-    }
-}
-
-impl Qmux {
-    /// Whether there is something to be told.
-    pub fn wants_control(&self) -> bool {
-        self.ping.is_due()
-            || !self.control.is_empty()
-            || self.credit.is_due()
-            || (self.peer.is_known() && self.counts.is_due())
-    }
-
-    /// Encodes what is to be told.
-    pub(super) fn flush_control<S: Sink>(&mut self, cx: &mut Context<'_, S>) {
-        while !cx.outbox.is_closed() && (cx.outbox.len() as u64) < CONTROL_ENCODED {
-            let Some(frame) = self.next_control(cx) else {
-                return;
-            };
-            let before = cx.outbox.len() as u64;
-            self.send.push_frame(&frame, cx);
-            if self.ping.take_repeated() {
-                self.repeated += (cx.outbox.len() as u64).saturating_sub(before);
-            }
-        }
-    }
-
-    fn next_control<S: Sink>(&mut self, cx: &mut Context<'_, S>) -> Option<Vec<u8>> {
-        if let Some(number) = self.ping.take_answer() {
-            return Some(frame::numbers(frame::PING_RESPONSE, [number]));
-        }
-        // Everything else needs the peer's parameters.
-        if !self.peer.is_known() {
-            return None;
-        }
-        if let Some(number) = self.ping.take_request(cx.now) {
-            return Some(frame::numbers(frame::PING_REQUEST, [number]));
-        }
-        if let Some(frame) = self.control.frames.pop_front() {
-            return Some(frame);
-        }
-        let credit = self
-            .credit
-            .next_frame(&mut self.streams, &mut self.ping, cx.now);
-        if credit.is_some() {
-            return credit;
-        }
-        let limit = self.counts.take_due()?;
-        Some(frame::numbers(frame::MAX_STREAMS_BIDI, [limit]))
     }
 }

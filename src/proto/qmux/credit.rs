@@ -28,6 +28,9 @@ const CARRIED: u64 = 16 << 20;
 #[derive(Debug)]
 pub struct Credit {
     connection: RecvCredit,
+    /// What the peer may send on a new stream, at first and at most.
+    stream_window: u64,
+    max_stream_window: u64,
     /// What may be held before it counts against the connection's credit.
     max_held: u64,
     /// Far more is held than that.
@@ -42,11 +45,18 @@ impl Credit {
         let window = RecvWindow::new(config.connection_window, config.max_connection_window);
         Self {
             connection: RecvCredit::new(window),
+            stream_window: config.stream_window,
+            max_stream_window: config.max_stream_window,
             max_held: config.max_held,
             is_flooded: false,
             due: VecDeque::new(),
             connection_is_due: false,
         }
+    }
+
+    /// What the peer may send on a new stream.
+    pub fn window_of_stream(&self) -> RecvWindow {
+        RecvWindow::new(self.stream_window, self.max_stream_window)
     }
 
     /// Whether the application holds so much that the peer must have sent it in tiny messages.
@@ -73,7 +83,7 @@ impl Credit {
 
     /// Asks the application to say when it has seen what it was given of a stream, if credit would then go back.
     pub fn ask<S: Sink>(&self, handle: Handle, stream: &mut Stream, cx: &mut Context<'_, S>) {
-        if stream.is_known && stream.recv.ask() {
+        if stream.is_known() && stream.recv.ask() {
             cx.emit(Event::Credit(Some(handle)), Payload::Empty);
         }
     }
@@ -171,7 +181,7 @@ impl Credit {
                 && let Some(limit) = stream.recv.take_due(now, rtt)
             {
                 ping.sample(now);
-                return Some(frame::numbers(frame::MAX_STREAM_DATA, [stream.id, limit]));
+                return Some(frame::numbers(frame::MAX_STREAM_DATA, [stream.id(), limit]));
             }
         }
         None

@@ -33,11 +33,11 @@ pub struct Decoder {
     /// What is left of the body, in one.
     body: Option<u64>,
     /// Records that arrived whole.
-    pub records: u64,
+    records: u64,
 }
 
 fn encoding(what: &'static str) -> ProtocolError {
-    ProtocolError::Qmux(Violation::FrameEncoding, what)
+    Violation::FrameEncoding.error(what)
 }
 
 /// What a reader of the front of some bytes finds: a value and its length, or that it is cut short.
@@ -177,7 +177,7 @@ impl Decoder {
     /// The next frame, if it stands whole at the front of the input and is one of ours with a message, not the last of
     /// its stream: the stream's id and the payload. What most frames are, found with least work.
     #[inline]
-    pub fn whole(&self, input: &[u8], at: usize) -> Option<(u64, Range<usize>)> {
+    pub fn peek_message(&self, input: &[u8], at: usize) -> Option<(u64, Range<usize>)> {
         if self.cut_length != 0 || self.body.is_some() || self.record == 0 {
             return None;
         }
@@ -214,10 +214,15 @@ impl Decoder {
         fits.then(|| (id, start..start + length as usize))
     }
 
-    /// The frame that [`Decoder::whole`] found is taken, with so many bytes.
+    /// The frame that [`Decoder::peek_message`] found is taken, with so many bytes.
     #[inline]
-    pub fn take_whole(&mut self, bytes: usize) {
+    pub fn take_message(&mut self, bytes: usize) {
         self.used(bytes as u64);
+    }
+
+    /// How many records arrived whole.
+    pub fn records(&self) -> u64 {
+        self.records
     }
 
     /// Whether the peer may finish here.

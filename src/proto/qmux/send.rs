@@ -110,7 +110,7 @@ impl Send {
             let is_ours = peer.is_ours();
             let offset = stream.send.send(length);
             self.window.take(length);
-            let id = stream.id;
+            let id = stream.id();
             let is_pushed = is_ours
                 && frame::short_header(id, payload.len())
                     .is_some_and(|header| self.records.push_short(header, payload, cx.outbox));
@@ -219,7 +219,7 @@ impl Send {
                 Kind::EndValue => {
                     // To a foreign peer a value is bytes.
                     if is_ours {
-                        let frame = frame::numbers(frame::END_VALUE, [stream.id]);
+                        let frame = frame::numbers(frame::END_VALUE, [stream.id()]);
                         self.push_frame(&frame, cx);
                     }
                     queue.advance(0);
@@ -256,7 +256,7 @@ impl Send {
                     let offset = stream.send.send(length as u64);
                     let offset = (!is_ours).then_some(offset);
                     self.window.take(length as u64);
-                    self.push_bytes(stream.id, offset, &bytes[..length], false, cx);
+                    self.push_bytes(stream.id(), offset, &bytes[..length], false, cx);
                     queue.advance(length);
                     left = left.saturating_sub(length + 4);
                     if left == 0 || !Self::has_room(cx) {
@@ -278,7 +278,7 @@ impl Send {
     fn push_fin<S: Sink>(&mut self, stream: &mut Stream, peer: &Peer, cx: &mut Context<'_, S>) {
         stream.send.finish();
         let offset = (!peer.is_ours()).then(|| stream.send.sent());
-        self.push_bytes(stream.id, offset, &[], true, cx);
+        self.push_bytes(stream.id(), offset, &[], true, cx);
     }
 
     /// Ends a stream behind what waits. Returns whether the end is encoded by that.
@@ -308,6 +308,7 @@ impl Send {
         control: &mut Control,
         cx: &mut Context<'_, S>,
     ) {
+        let id = stream.id();
         let send = &mut stream.send;
         self.waiting.remove(send, send.queued());
         send.set_blocked(false);
@@ -319,7 +320,7 @@ impl Send {
             SendState::Waiting => self.opens.remove(handle),
             SendState::Open | SendState::Ending => {
                 self.opens.stop_sending(handle);
-                control.reset(stream.id, code, send.sent());
+                control.reset(id, code, send.sent());
             }
             SendState::Done => {}
         }
@@ -343,13 +344,13 @@ impl Send {
         cx: &mut Context<'_, S>,
     ) {
         if let Some(limit) = stream.send.take_told_blocked() {
-            control.tell_stream_blocked(stream.id, limit);
+            control.tell_stream_blocked(stream.id(), limit);
         }
         if !stream.send.is_blocked() {
             self.waiting
                 .moved(&mut stream.send, |send| send.set_blocked(true));
             // Else it learns that with the acceptance.
-            if stream.is_known {
+            if stream.is_known() {
                 self.emit_blocked(handle, cx);
             }
         }
@@ -360,7 +361,7 @@ impl Send {
         if stream.send.is_blocked() && stream.send.queued() <= LOW {
             self.waiting
                 .moved(&mut stream.send, |send| send.set_blocked(false));
-            if stream.is_known {
+            if stream.is_known() {
                 cx.emit(Event::Unblocked(handle), Payload::Empty);
             }
         }
@@ -448,7 +449,7 @@ impl Send {
         }
         stream.send.drop_meta();
         self.waiting.remove(&stream.send, meta);
-        self.push_bytes(stream.id, Some(0), &[], false, cx);
+        self.push_bytes(stream.id(), Some(0), &[], false, cx);
     }
 
     /// Bytes that may be sent as soon as there is room.

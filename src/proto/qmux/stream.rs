@@ -32,24 +32,26 @@ pub use send_half::{SendHalf, SendState, WaitsFor};
 /// A stream.
 #[derive(Debug)]
 pub struct Stream {
-    pub id: u64,
+    id: u64,
+    /// The halves are open, because they guard their own fields.
     pub send: SendHalf,
     pub recv: RecvHalf,
-    /// The application knows of it: it was announced, or acknowledged.
-    pub is_known: bool,
-    /// The application has accepted or refused it.
-    pub is_answered: bool,
-    /// Its opener is done with it and reads no answer: said, of ours, or heard, of the peer's.
-    pub is_unread: bool,
-    /// The code with which the peer stopped it before it accepted it, which the application learns behind that.
-    pub stopped: Option<u64>,
-    /// It ended before the peer's switch: its place was given back then.
-    pub is_counted: bool,
-    /// Length of its meta, while it counts.
-    pub meta: usize,
+    /// The application knows of the stream: it was announced, or acknowledged.
+    is_known: bool,
+    /// The application has accepted or refused the stream.
+    is_answered: bool,
+    /// The opener is done with the stream and reads no answer: said, of ours, or heard, of the peer's.
+    is_unread: bool,
+    /// The code with which the peer stopped the stream before it accepted it, which the application learns behind that.
+    stopped: Option<u64>,
+    /// The stream ended before the peer's switch: its place was given back then.
+    is_counted: bool,
+    /// Length of the meta, while it counts.
+    meta: usize,
 }
 
 impl Stream {
+    /// `id`: of one that waits for a place, any.
     pub fn new(id: u64, send: SendHalf, recv: RecvHalf) -> Self {
         Self {
             id,
@@ -64,8 +66,73 @@ impl Stream {
         }
     }
 
+    #[inline]
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The stream has a place, and an id by that.
+    pub fn set_id(&mut self, id: u64) {
+        self.id = id;
+    }
+
     /// Whether both halves are over.
     pub fn is_over(&self) -> bool {
         self.send.is_done() && self.recv.is_done()
+    }
+
+    /// Whether the application knows of the stream.
+    pub fn is_known(&self) -> bool {
+        self.is_known
+    }
+
+    /// The application is told of the stream.
+    pub fn introduce(&mut self) {
+        self.is_known = true;
+    }
+
+    /// Whether the application has accepted or refused the stream.
+    pub fn is_answered(&self) -> bool {
+        self.is_answered
+    }
+
+    /// The application accepts or refuses the stream. Returns whether it had not before.
+    pub fn answer(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_answered, true)
+    }
+
+    /// The opener reads no answer. Returns whether that is news.
+    pub fn set_unread(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_unread, true)
+    }
+
+    /// The peer stopped the stream before it accepted it.
+    pub fn set_stopped(&mut self, code: u64) {
+        self.stopped = Some(code);
+    }
+
+    /// The code with which the peer stopped the stream before it accepted it.
+    pub fn stopped(&self) -> Option<u64> {
+        self.stopped
+    }
+
+    /// The stream ended before the peer's switch.
+    pub fn set_counted(&mut self) {
+        self.is_counted = true;
+    }
+
+    /// Whether the stream's place was given back at the peer's switch.
+    pub fn is_counted(&self) -> bool {
+        self.is_counted
+    }
+
+    /// The stream's meta counts from now on.
+    pub fn set_meta(&mut self, length: usize) {
+        self.meta = length;
+    }
+
+    /// Length of the meta, as far as it counts.
+    pub fn meta(&self) -> usize {
+        self.meta
     }
 }

@@ -118,7 +118,7 @@ impl Streams {
     fn recent(&mut self, id: u64) -> Option<Handle> {
         let handle = self.recent.as_ref()?[place(id)];
         self.get(handle)
-            .is_some_and(|stream| stream.id == id)
+            .is_some_and(|stream| stream.id() == id)
             .then_some(handle)
     }
 
@@ -156,7 +156,7 @@ impl Streams {
 
     /// Puts a stream of the peer's into a free slot.
     pub fn insert_remote(&mut self, stream: Stream) -> Handle {
-        let id = stream.id;
+        let id = stream.id();
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None => {
@@ -191,12 +191,12 @@ impl Streams {
             return None;
         };
         // One that never began had no id.
-        if self.ids.remove(&stream.id).is_some() {
+        if self.ids.remove(&stream.id()).is_some() {
             if self.past.len() == REMEMBERED {
                 self.past.pop_front();
             }
             self.past
-                .push_back((stream.id, stream.recv.credit.received()));
+                .push_back((stream.id(), stream.recv.credit.received()));
         }
         self.last = (u64::MAX, Handle(0));
         Some(stream)

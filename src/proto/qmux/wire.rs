@@ -1,55 +1,58 @@
-//! One connection's state on this wire.
+//! One connection's state on this wire: its parts, and what has to happen in more than one of them. The picture of the parts
+//! stands in the parent.
 //!
 //! The way of one byte out: `send` → a frame in the record at the end of the outbox, or, without credit or behind others,
 //! the stream's queue → `fill`, when credit or room comes. In: `receive` → `Sink::emit` with a range of what was read
-//! → the application answers `Event::Credit` → `control` tells the peer how far it may go on.
+//! → the application answers `Event::Credit` → `credit` tells the peer how far it may go on.
 //!
 //! May not know the legacy wire, nor how the two ends came to speak this one.
+
+mod aborts;
+mod carry;
+mod commands;
+mod deliver;
+mod frames;
+
+pub use carry::Carried;
 
 use super::super::config::{Config, Side};
 use super::super::context::Context;
 use super::super::error::ProtocolError;
-use super::super::event::{Event, Handle, Payload, Sink};
-use super::bodies::Bodies;
+use super::super::event::{Event, Handle, Partial, Payload, Sink};
+use super::super::session::MAX_ENCODED;
 use super::budget::Budgets;
 use super::control::Control;
 use super::counts::Counts;
 use super::credit::Credit;
-use super::decoder::Decoder;
+use super::decoder::Step;
 use super::frame;
 use super::parameters::Parameters;
 use super::peer::Peer;
 use super::ping::Ping;
+use super::recv::Recv;
 use super::send::Send;
 use super::streams::Streams;
 use std::time::Instant;
 
-/// One connection's state.
-#[derive(Debug)]
-pub struct Qmux {
-    pub(super) peer: Peer,
-    pub(super) counts: Counts,
-    pub(super) budgets: Budgets,
-    /// The peer's first frame has come.
-    pub(super) has_begun: bool,
-    pub(super) decoder: Decoder,
-    pub(super) bodies: Bodies,
-    pub(super) streams: Streams,
-    pub(super) control: Control,
-    pub(super) ping: Ping,
-    pub(super) credit: Credit,
-    pub(super) send: Send,
-    /// Meta of the streams that live, and texts under way.
-    pub(super) meta_total: usize,
-    pub(super) text_total: usize,
-    /// The last frame was padding.
-    pub(super) was_padding: bool,
-    /// Bytes of pings in the outbox that repeat one without an answer.
-    pub(super) repeated: u64,
-}
+/// Control frames are encoded up to so much ahead of the socket: they go past what waits for room there.
+const CONTROL_ENCODED: u64 = MAX_ENCODED + (64 << 10);
 
 /// Frames of the peer's that may speak of a stream which has just ended here: a stop, a reset, credit, and a spare one.
 const CROSSING: u32 = 4;
+
+/// One connection's state.
+#[derive(Debug)]
+pub struct Qmux {
+    streams: Streams,
+    recv: Recv,
+    send: Send,
+    credit: Credit,
+    counts: Counts,
+    control: Control,
+    ping: Ping,
+    peer: Peer,
+    budgets: Budgets,
+}
 
 impl Qmux {
     /// A connection on which nothing was sent or received. `seed` should be random.
@@ -60,21 +63,15 @@ impl Qmux {
             budgets.resets.start_with(left, now);
         }
         Self {
-            peer: Peer::default(),
-            counts: Counts::new(qmux, side),
-            budgets,
-            has_begun: false,
-            decoder: Decoder::default(),
-            bodies: Bodies::default(),
             streams: Streams::new(seed),
+            recv: Recv::default(),
+            send: Send::default(),
+            credit: Credit::new(qmux),
+            counts: Counts::new(qmux, side),
             control: Control::default(),
             ping: Ping::new(qmux, now),
-            credit: Credit::new(qmux),
-            send: Send::default(),
-            meta_total: 0,
-            text_total: 0,
-            was_padding: false,
-            repeated: 0,
+            peer: Peer::default(),
+            budgets,
         }
     }
 
@@ -89,40 +86,67 @@ impl Qmux {
     }
 
     /// The peer's parameters are in force.
-    pub(super) fn set_peer(&mut self, peer: Parameters) {
+    fn set_peer(&mut self, peer: Parameters) {
         self.send.raise(peer.max_data);
         self.counts.raise(peer.max_streams);
         self.ping.set_peer_timeout(peer.idle_timeout);
         self.peer.declare(peer);
     }
 
-    /// Whether the peer is known to speak plain QMux.
-    pub fn is_foreign(&self) -> bool {
-        self.peer.is_foreign()
+    /// Decodes `input` from `at` on.
+    pub fn receive<S: Sink>(
+        &mut self,
+        input: &[u8],
+        mut at: usize,
+        cx: &mut Context<'_, S>,
+    ) -> Result<(), ProtocolError> {
+        if self.credit.is_flooded() {
+            return Err(ProtocolError::Flood(
+                "bytes that nobody reads, in tiny messages",
+            ));
+        }
+        if at < input.len() {
+            self.ping.arrived(cx.now);
+        }
+        let before = self.recv.records();
+        loop {
+            let is_ours = self.peer.is_ours();
+            if is_ours {
+                self.recv
+                    .take_messages(input, &mut at, &mut self.streams, &mut self.credit, cx);
+            }
+            match self.recv.next(input, &mut at, is_ours, cx)? {
+                Some(Step::Header(frame)) => self.recv_frame(frame, input, &mut at, cx)?,
+                Some(Step::Body(range, is_last)) => self.recv_body(input, range, is_last, cx)?,
+                None => break,
+            }
+        }
+        if self.recv.records() != before {
+            self.ping.heard(cx.now);
+        }
+        self.flush(cx);
+        Ok(())
     }
 
-    /// Whether the peer says when nobody there reads an answer, and understands it.
-    pub fn hears_unread(&self) -> bool {
-        self.peer.hears_unread()
+    /// The message under way, if it is passed on as it comes and short enough to be put together.
+    pub fn partial(&self) -> Option<Partial> {
+        self.recv.partial()
     }
 
-    /// The peer may reset no more than this many streams at once, for now.
-    pub fn set_resets(&mut self, left: u32, now: Instant) {
-        self.budgets.resets.start_with(left, now);
-    }
-
-    /// How many streams the peer may reset at once.
-    pub fn resets_left(&self, now: Instant) -> u32 {
-        self.budgets.resets.left(now)
+    /// The peer sends nothing more.
+    pub fn receive_fin(&mut self) -> Result<(), ProtocolError> {
+        if !self.recv.is_between_records() {
+            return Err(ProtocolError::FrameTruncated);
+        }
+        self.send.peer_finished();
+        self.ping.disable();
+        Ok(())
     }
 
     /// Encodes all that may be sent now, and completes the last record: the outbox is about to be taken from.
     pub fn prepare<S: Sink>(&mut self, cx: &mut Context<'_, S>) {
         self.flush(cx);
-        // A ping that is repeated is no sign of life.
-        if cx.outbox.len() as u64 > std::mem::take(&mut self.repeated) {
-            self.ping.sent(cx.now);
-        }
+        self.ping.sent(cx.outbox.len() as u64, cx.now);
         self.send.complete_record(cx);
     }
 
@@ -133,7 +157,7 @@ impl Qmux {
     }
 
     /// Encodes what waits on streams, turn by turn, while there is room.
-    pub(super) fn fill<S: Sink>(&mut self, cx: &mut Context<'_, S>) {
+    fn fill<S: Sink>(&mut self, cx: &mut Context<'_, S>) {
         while self.send.can_encode(cx) {
             self.open_waiting(cx);
             let Some(handle) = self.send.next() else {
@@ -152,78 +176,49 @@ impl Qmux {
         }
     }
 
-    /// Bytes that wait on streams and may be sent as soon as there is room.
-    pub fn ready(&self) -> u64 {
-        self.send.ready()
-    }
-
-    /// Bytes that wait on streams for the peer's reader, or for a place for their stream.
-    pub fn waiting(&self) -> u64 {
-        self.send.waiting_for_peer()
-    }
-
-    /// Bytes that wait on one stream.
-    pub fn queued_on(&mut self, handle: Handle) -> u64 {
-        self.streams
-            .get(handle)
-            .map_or(0, |stream| stream.send.queued())
-    }
-
-    /// How often the application was told that a stream is blocked.
-    pub fn blocked_events(&self) -> u32 {
-        self.send.blocked_events()
-    }
-
-    /// Whether nothing waits that can still be sent.
-    pub fn is_flushed(&self) -> bool {
-        self.send.is_flushed() && self.control.is_empty()
-    }
-
-    /// The peer sends nothing more.
-    pub fn receive_fin(&mut self) -> Result<(), ProtocolError> {
-        if !self.decoder.is_between_records() {
-            return Err(ProtocolError::FrameTruncated);
+    /// Encodes frames that are not a stream's bytes.
+    fn flush_control<S: Sink>(&mut self, cx: &mut Context<'_, S>) {
+        while !cx.outbox.is_closed() && (cx.outbox.len() as u64) < CONTROL_ENCODED {
+            let Some(frame) = self.next_control(cx.now) else {
+                return;
+            };
+            let before = cx.outbox.len() as u64;
+            self.send.push_frame(&frame, cx);
+            let after = cx.outbox.len() as u64;
+            self.ping.encoded(after.saturating_sub(before));
         }
-        self.send.peer_finished();
-        self.ping.stop();
-        Ok(())
     }
 
-    /// Whether the peer's parameters are in force.
-    pub fn knows_peer(&self) -> bool {
-        self.peer.is_known()
+    /// The next frame that is not a stream's bytes. What it says is kept as state by the part that knows it, not as a queue
+    /// of frames, so a peer that makes us answer and does not read the answers costs nothing more.
+    fn next_control(&mut self, now: Instant) -> Option<Vec<u8>> {
+        if let Some(number) = self.ping.take_answer() {
+            return Some(frame::numbers(frame::PING_RESPONSE, [number]));
+        }
+        // Everything else needs the peer's parameters.
+        if !self.peer.is_known() {
+            return None;
+        }
+        if let Some(number) = self.ping.take_request(now) {
+            return Some(frame::numbers(frame::PING_REQUEST, [number]));
+        }
+        if let Some(frame) = self.control.next_frame() {
+            return Some(frame);
+        }
+        let (streams, ping) = (&mut self.streams, &mut self.ping);
+        if let Some(frame) = self.credit.next_frame(streams, ping, now) {
+            return Some(frame);
+        }
+        let limit = self.counts.take_due()?;
+        Some(frame::numbers(frame::MAX_STREAMS_BIDI, [limit]))
     }
 
-    /// The connection stands from now on.
-    pub fn started(&mut self, now: Instant) {
-        self.ping.heard(now);
-        self.ping.arrived(now);
-    }
-
-    /// Nothing was read, so nothing can have come.
-    pub fn excuse(&mut self, now: Instant) {
-        self.ping.excuse(now);
-    }
-
-    /// Something whole came by the other wire.
-    pub fn heard(&mut self, now: Instant) {
-        self.ping.heard(now);
-        self.ping.arrived(now);
-    }
-
-    /// Pings cannot be sent any more.
-    pub fn stop_pings(&mut self) {
-        self.ping.stop();
-    }
-
-    /// When the timers want a look.
-    pub fn deadline(&self) -> Option<Instant> {
-        self.ping.deadline()
-    }
-
-    /// The timers' deadline may have come.
-    pub fn timeout(&mut self, now: Instant) -> Result<(), ProtocolError> {
-        self.ping.timeout(now)
+    /// Whether there is a frame to encode that is not a stream's bytes.
+    pub fn wants_control(&self) -> bool {
+        self.ping.is_due()
+            || !self.control.is_empty()
+            || self.credit.is_due()
+            || (self.peer.is_known() && self.counts.is_due())
     }
 
     /// The last frame: why the connection ends.
@@ -247,47 +242,125 @@ impl Qmux {
         }
     }
 
-    /// Gives spare memory back: the connection has gone quiet.
-    pub fn shrink(&mut self) {
-        self.send.shrink();
-        self.streams.shrink();
-        self.control.shrink();
-        self.credit.shrink();
-        self.bodies.shrink();
-    }
-
-    /// Nothing is held back any more of a stream whose both halves are over: it leaves the table.
-    pub(super) fn settle<S: Sink>(&mut self, handle: Handle, cx: &mut Context<'_, S>) {
-        if !self
-            .streams
-            .get(handle)
-            .is_some_and(|stream| stream.is_over())
-        {
+    /// A stream whose both halves are over leaves the table: nothing is held back of it any more.
+    fn settle<S: Sink>(&mut self, handle: Handle, cx: &mut Context<'_, S>) {
+        let stream = self.streams.get(handle);
+        if !stream.is_some_and(|stream| stream.is_over()) {
             return;
         }
         let Some(stream) = self.streams.remove(handle) else {
             return;
         };
-        if handle.is_local() || stream.is_answered {
+        if handle.is_local() || stream.is_answered() {
             // What its two ends said of it may have crossed its end.
             self.budgets.useless.earn(CROSSING);
         }
-        self.meta_total -= stream.meta;
-        self.text_total -= stream.recv.text().len();
+        self.recv.remove(&stream);
         if handle.is_local() {
             cx.emit(Event::Closed(handle), Payload::Empty);
             return;
         }
-        if !stream.is_answered {
+        if !stream.is_answered() {
             self.counts.answer();
         }
-        if !stream.is_counted {
+        if !stream.is_counted() {
             self.counts.end_theirs();
         }
-        match stream.is_known {
+        match stream.is_known() {
             true => cx.emit(Event::Closed(handle), Payload::Empty),
             // The application never heard of it.
             false => self.streams.forget(handle),
         }
+    }
+
+    /// Bytes that wait on streams and may be sent as soon as there is room.
+    pub fn ready(&self) -> u64 {
+        self.send.ready()
+    }
+
+    /// Bytes that wait on streams for the peer's reader, or for a place for their stream.
+    pub fn waiting(&self) -> u64 {
+        self.send.waiting_for_peer()
+    }
+
+    /// Bytes that wait on one stream.
+    pub fn queued_on(&mut self, handle: Handle) -> u64 {
+        let stream = self.streams.get(handle);
+        stream.map_or(0, |stream| stream.send.queued())
+    }
+
+    /// How often the application was told that a stream is blocked.
+    pub fn blocked_events(&self) -> u32 {
+        self.send.blocked_events()
+    }
+
+    /// Whether nothing waits that can still be sent.
+    pub fn is_flushed(&self) -> bool {
+        self.send.is_flushed() && self.control.is_empty()
+    }
+
+    /// Whether the peer's parameters are in force.
+    pub fn knows_peer(&self) -> bool {
+        self.peer.is_known()
+    }
+
+    /// Whether the peer is known to speak plain QMux.
+    pub fn is_foreign(&self) -> bool {
+        self.peer.is_foreign()
+    }
+
+    /// Whether the peer says when nobody there reads an answer, and understands it.
+    pub fn hears_unread(&self) -> bool {
+        self.peer.hears_unread()
+    }
+
+    /// The peer may reset no more than this many streams at once, for now.
+    pub fn set_resets(&mut self, left: u32, now: Instant) {
+        self.budgets.resets.start_with(left, now);
+    }
+
+    /// How many streams the peer may reset at once.
+    pub fn resets_left(&self, now: Instant) -> u32 {
+        self.budgets.resets.left(now)
+    }
+
+    /// The connection stands from now on.
+    pub fn started(&mut self, now: Instant) {
+        self.heard(now);
+    }
+
+    /// Nothing was read, so nothing can have come.
+    pub fn excuse(&mut self, now: Instant) {
+        self.ping.excuse(now);
+    }
+
+    /// Something whole came by the other wire.
+    pub fn heard(&mut self, now: Instant) {
+        self.ping.heard(now);
+        self.ping.arrived(now);
+    }
+
+    /// Pings cannot be sent any more.
+    pub fn disable_pings(&mut self) {
+        self.ping.disable();
+    }
+
+    /// When the timers want a look.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.ping.deadline()
+    }
+
+    /// The timers' deadline may have come.
+    pub fn timeout(&mut self, now: Instant) -> Result<(), ProtocolError> {
+        self.ping.timeout(now)
+    }
+
+    /// Gives spare memory back: little happens on the connection.
+    pub fn shrink(&mut self) {
+        self.send.shrink();
+        self.streams.shrink();
+        self.control.shrink();
+        self.credit.shrink();
+        self.recv.shrink();
     }
 }

@@ -1,54 +1,31 @@
-//! What ends a half before its time, resets and stops, and what comes for a half that is over.
+//! What ends a half before its time: resets and stops. And the peer's going away, which ends streams that it does not serve.
 //!
 //! May not encode a frame.
 
-use super::super::context::Context;
-use super::super::error::{ProtocolError, Violation};
-use super::super::event::{Event, Handle, Payload, Sink};
-use super::receive::{flow, state};
-use super::stream::RecvState;
-use super::wire::Qmux;
-
-fn changed() -> ProtocolError {
-    ProtocolError::Qmux(Violation::FinalSize, "changed the final size of a stream")
-}
+use super::super::super::context::Context;
+use super::super::super::error::{ProtocolError, Violation};
+use super::super::super::event::{Event, Handle, Payload, Sink};
+use super::super::stream::RecvState;
+use super::Qmux;
+use super::deliver::emit_stopped;
 
 /// A frame that speaks of what we send: not on a stream of one direction, since we opened none of those, and the peer's
 /// have no half of ours.
-pub(super) fn sends(id: u64) -> Result<(), ProtocolError> {
+pub(super) fn check_sends(id: u64) -> Result<(), ProtocolError> {
     match id & 2 {
         0 => Ok(()),
-        _ => Err(state("named a stream on which we do not send")),
+        _ => Err(Violation::StreamState.error("named a stream on which we do not send")),
     }
 }
 
-/// What is wrong with bytes that come for a half that is over. `ended`: its final size, if that is remembered; `offset`:
-/// none, where the stream stands.
-pub(super) fn behind_end(
-    ended: Option<u64>,
-    offset: Option<u64>,
-    length: u64,
-    fin: bool,
-) -> ProtocolError {
-    let changes = match (ended, offset) {
-        // Where the stream stands is its end.
-        (_, None) => length > 0,
-        (Some(ended), Some(offset)) => {
-            let end = offset.saturating_add(length);
-            end > ended || (fin && end != ended)
-        }
-        (None, Some(_)) => false,
-    };
-    match changes {
-        true => changed(),
-        false => state("sent on a stream that has ended"),
-    }
+fn changed() -> ProtocolError {
+    Violation::FinalSize.error("changed the final size of a stream")
 }
 
 impl Qmux {
     /// The stream that a reset or a stop is for; `None`: it is over. Of one that the application has not answered yet that
     /// is work for nothing. Others end what was begun, and there are no more of them than of those.
-    fn aborted<S: Sink>(
+    fn stream_to_abort<S: Sink>(
         &mut self,
         id: u64,
         cx: &mut Context<'_, S>,
@@ -56,7 +33,7 @@ impl Qmux {
         let handle = self.stream_of(id, cx)?;
         match handle.map(|handle| (handle, self.streams.get(handle))) {
             None => self.budgets.useless.spend(cx.now)?,
-            Some((handle, Some(stream))) if !handle.is_local() && !stream.is_answered => {
+            Some((handle, Some(stream))) if !handle.is_local() && !stream.is_answered() => {
                 self.budgets.resets.spend(cx.now)?;
             }
             Some(_) => {}
@@ -71,7 +48,7 @@ impl Qmux {
         final_size: u64,
         cx: &mut Context<'_, S>,
     ) -> Result<(), ProtocolError> {
-        let Some(handle) = self.aborted(id, cx)? else {
+        let Some(handle) = self.stream_to_abort(id, cx)? else {
             return match self.streams.final_size(id) {
                 Some(ended) if ended != final_size => Err(changed()),
                 _ => Ok(()),
@@ -91,12 +68,14 @@ impl Qmux {
             .checked_sub(recv.credit.received())
             .ok_or_else(changed)?;
         if recv.credit.receive(missing).is_none() || self.credit.receive(missing).is_none() {
-            return Err(flow("reset a stream behind what it had credit for"));
+            return Err(
+                Violation::FlowControl.error("reset a stream behind what it had credit for")
+            );
         }
         let before = recv.finish();
         let was_seen = stream.send.has_sent_meta();
-        let is_known = stream.is_known || (before == RecvState::Accept && was_seen);
-        self.take_text(handle);
+        let is_known = stream.is_known() || (before == RecvState::Accept && was_seen);
+        self.recv.drop_text(stream);
         let code_text = code.to_string();
         let payload = Payload::Owned(code_text.as_bytes());
         match before {
@@ -128,8 +107,8 @@ impl Qmux {
         code: u64,
         cx: &mut Context<'_, S>,
     ) -> Result<(), ProtocolError> {
-        sends(id)?;
-        let Some(handle) = self.aborted(id, cx)? else {
+        check_sends(id)?;
+        let Some(handle) = self.stream_to_abort(id, cx)? else {
             return Ok(());
         };
         let Some(stream) = self.streams.get(handle) else {
@@ -138,19 +117,49 @@ impl Qmux {
         if stream.send.is_done() {
             return self.budgets.useless.spend(cx.now);
         }
-        match stream.is_known {
-            true => self.tell_stopped(handle, code, cx),
+        match stream.is_known() {
+            true => emit_stopped(handle, code, cx),
             // It overtook the acceptance, which is still under way.
-            false => stream.stopped = Some(code),
+            false => stream.set_stopped(code),
         }
         self.give_up(handle, code, cx);
         self.settle(handle, cx);
         Ok(())
     }
 
-    /// The application learns that the peer wants no more of a stream.
-    pub(super) fn tell_stopped<S: Sink>(&self, handle: Handle, code: u64, cx: &mut Context<'_, S>) {
-        let code = code.to_string();
-        cx.emit(Event::Stopped(handle), Payload::Owned(code.as_bytes()));
+    /// The peer goes away: it serves so many of our streams and no more.
+    pub(super) fn recv_go_away<S: Sink>(
+        &mut self,
+        streams: u64,
+        cx: &mut Context<'_, S>,
+    ) -> Result<(), ProtocolError> {
+        let is_news = self.counts.recv_go_away(streams)?;
+        self.budgets.resets.spend(cx.now)?;
+        if !is_news {
+            return Ok(());
+        }
+        cx.emit(Event::GoAway(None), Payload::Empty);
+        // Those that wait for a place get the next numbers.
+        let left = self.counts.left_to_serve();
+        let mut unserved = self.send.cut_opens(left);
+        for handle in self.streams.local_handles() {
+            let stream = self.streams.get(handle);
+            let Some(stream) = stream.filter(|stream| stream.send.has_begun()) else {
+                continue;
+            };
+            if self.counts.is_served(stream.id()) {
+                continue;
+            }
+            if stream.is_known() {
+                return Err(
+                    Violation::Protocol.error("went away from a stream that it has accepted")
+                );
+            }
+            unserved.push(handle);
+        }
+        for handle in unserved {
+            self.fail_unserved(handle, cx);
+        }
+        Ok(())
     }
 }

@@ -5,14 +5,13 @@
 //!
 //! May not read or write a legacy frame.
 
-use super::super::config::{Config, Side};
-use super::super::context::Context;
-use super::super::error::ProtocolError;
-use super::super::event::{Handle, Sink};
-use super::parameters::Parameters;
-use super::stream::{RecvHalf, RecvState, SendHalf, SendState, Stream};
-use super::window::RecvWindow;
-use super::wire::Qmux;
+use super::super::super::config::{Config, Side};
+use super::super::super::context::Context;
+use super::super::super::error::ProtocolError;
+use super::super::super::event::{Handle, Sink};
+use super::super::parameters::Parameters;
+use super::super::stream::{RecvHalf, RecvState, SendHalf, SendState, Stream};
+use super::Qmux;
 use std::time::Instant;
 
 /// A stream of ours that was opened there.
@@ -48,9 +47,12 @@ impl Qmux {
                 true => SendState::Done,
                 false => SendState::Open,
             };
-            let window = RecvWindow::new(config.qmux.stream_window, config.qmux.max_stream_window);
             let send = SendHalf::new(send, credit, 0);
-            let stream = Stream::new(id, send, RecvHalf::new(RecvState::Accept, window));
+            let stream = Stream::new(
+                id,
+                send,
+                RecvHalf::new(RecvState::Accept, qmux.credit.window_of_stream()),
+            );
             if qmux.streams.insert_local(carried.handle, stream) {
                 qmux.streams.bind(id, carried.handle);
             }
@@ -59,32 +61,30 @@ impl Qmux {
     }
 
     /// The peer opened a stream on the legacy wire, before its switch.
-    pub fn carry_open(
-        &mut self,
-        config: &Config,
-        meta: usize,
-    ) -> Result<(Handle, u64), ProtocolError> {
+    pub fn carry_open(&mut self, meta: usize) -> Result<(Handle, u64), ProtocolError> {
         let id = self.counts.carry_theirs()?;
         let credit = self.peer.credit_on_theirs();
-        let window = RecvWindow::new(config.qmux.stream_window, config.qmux.max_stream_window);
         let send = SendHalf::new(SendState::Open, credit, 0);
-        let mut stream = Stream::new(id, send, RecvHalf::new(RecvState::Data, window));
-        stream.is_known = true;
-        stream.meta = meta;
-        self.meta_total += meta;
+        let mut stream = Stream::new(
+            id,
+            send,
+            RecvHalf::new(RecvState::Data, self.credit.window_of_stream()),
+        );
+        stream.introduce();
+        self.recv.count_meta(&mut stream, meta);
         Ok((self.streams.insert_remote(stream), id))
     }
 
     /// Meta of the streams that live.
     pub fn meta_total(&self) -> usize {
-        self.meta_total
+        self.recv.meta_total()
     }
 
     /// The peer ended a stream on the legacy wire, before its switch.
     pub fn carry_end<S: Sink>(&mut self, handle: Handle, cx: &mut Context<'_, S>) {
         if let Some(stream) = self.streams.get(handle) {
             stream.recv.finish();
-            stream.is_counted = true;
+            stream.set_counted();
             self.counts.carry_end();
         }
         self.settle(handle, cx);

@@ -2,14 +2,13 @@
 //!
 //! May not encode a frame: `send` and `control` do.
 
-use super::super::context::Context;
-use super::super::event::{Event, Handle, Payload, Sink};
-use super::super::varint;
-use super::counts::Place;
-use super::queue::Kind;
-use super::stream::{RecvHalf, RecvState, SendHalf, SendState, Stream};
-use super::window::RecvWindow;
-use super::wire::Qmux;
+use super::super::super::context::Context;
+use super::super::super::event::{Event, Handle, Payload, Sink};
+use super::super::super::varint;
+use super::super::counts::Place;
+use super::super::queue::Kind;
+use super::super::stream::{RecvHalf, RecvState, SendHalf, SendState, Stream};
+use super::Qmux;
 use std::time::Instant;
 
 /// What an acceptor sends first: that it accepts a stream, or that it does not, and behind that with which code.
@@ -19,11 +18,9 @@ const REFUSED: &[u8] = &[1];
 impl Qmux {
     /// Opens a stream, at once or when the peer allows another one.
     pub fn open<S: Sink>(&mut self, handle: Handle, meta: &[u8], cx: &mut Context<'_, S>) {
-        let qmux = &cx.config.qmux;
-        let window = RecvWindow::new(qmux.stream_window, qmux.max_stream_window);
         let first_bytes = self.send.first_bytes(meta);
         let send = SendHalf::new(SendState::Waiting, 0, first_bytes.len() as u64);
-        let recv = RecvHalf::new(RecvState::Accept, window);
+        let recv = RecvHalf::new(RecvState::Accept, self.credit.window_of_stream());
         if !self
             .streams
             .insert_local(handle, Stream::new(u64::MAX, send, recv))
@@ -40,7 +37,7 @@ impl Qmux {
         let can_begin = self.counts.place() == Place::Free;
         if can_begin && self.send.can_begin(&first_bytes, &self.peer, cx) {
             let id = self.counts.begin_ours();
-            stream.id = id;
+            stream.set_id(id);
             stream.send.begin(self.peer.credit_on_ours());
             let is_sent = self.send.at_once(stream, &first_bytes, &self.peer, cx);
             debug_assert!(is_sent, "there was nothing in the way");
@@ -79,7 +76,7 @@ impl Qmux {
         let Some(stream) = self.streams.get(handle) else {
             return;
         };
-        stream.id = id;
+        stream.set_id(id);
         self.send.begin(handle, stream, &self.peer, cx);
         if !self.peer.is_ours() {
             // A foreign peer accepts without a word.
@@ -179,7 +176,7 @@ impl Qmux {
         let Some(stream) = self.streams.get(handle) else {
             return false;
         };
-        let is_first = !std::mem::replace(&mut stream.is_answered, true);
+        let is_first = stream.answer();
         if is_first {
             self.counts.answer();
         }
@@ -219,8 +216,8 @@ impl Qmux {
         };
         let has_begun = stream.send.has_begun();
         if stream.recv.stop(code) {
-            let id = stream.id;
-            self.take_text(handle);
+            let id = stream.id();
+            self.recv.drop_text(stream);
             if has_begun {
                 self.control.stop(id, code);
             }
@@ -236,10 +233,8 @@ impl Qmux {
             return;
         };
         let is_waited_for = matches!(stream.recv.state(), RecvState::Accept | RecvState::Data);
-        if is_waited_for && stream.send.is_done() && !stream.is_unread {
-            stream.is_unread = true;
-            let id = stream.id;
-            self.control.unread(id);
+        if is_waited_for && stream.send.is_done() && stream.set_unread() {
+            self.control.unread(stream.id());
         }
     }
 
@@ -291,7 +286,7 @@ impl Qmux {
     /// Asks the application to say when it has seen what it was given of a stream, and of all. A message under way is not
     /// asked about before its end.
     pub(super) fn ask<S: Sink>(&mut self, handle: Handle, cx: &mut Context<'_, S>) {
-        if !self.bodies.is_of(Some(handle))
+        if !self.recv.is_within(Some(handle))
             && let Some(stream) = self.streams.get(handle)
         {
             self.credit.ask(handle, stream, cx);
@@ -300,7 +295,7 @@ impl Qmux {
     }
 
     fn ask_for_all<S: Sink>(&mut self, cx: &mut Context<'_, S>) {
-        if !self.bodies.is_of(None) {
+        if !self.recv.is_within(None) {
             self.credit.ask_for_all(cx);
         }
     }
