@@ -20,6 +20,7 @@ use super::config::Side;
 use super::error::ProtocolError;
 use super::event::PeerKind;
 use super::varint;
+use bytes::{Buf, BufMut};
 
 /// Frame type of the offer.
 pub const OFFER: u8 = 0xf0;
@@ -170,10 +171,10 @@ impl Negotiation {
         self.sent = true;
         let parameters = parameters();
         let mut payload = MAGIC.to_vec();
-        payload.extend([1, QMUX]);
-        payload.extend(self.nonce);
+        payload.put_slice(&[1, QMUX]);
+        payload.put_slice(&self.nonce);
         varint::put(parameters.len() as u64, &mut payload);
-        payload.extend(parameters);
+        payload.put_slice(&parameters);
         debug_assert!(payload.len() <= MAX_OFFER, "parameters are few");
         Some(payload)
     }
@@ -219,8 +220,8 @@ impl Negotiation {
         }
         self.expects_switch = true;
         let mut switch = MAGIC.to_vec();
-        switch.push(QMUX);
-        switch.extend(offer.nonce);
+        switch.put_u8(QMUX);
+        switch.put_slice(&offer.nonce);
         Ok(Some(Agreed {
             switch,
             parameters: offer.parameters.to_vec(),
@@ -255,15 +256,17 @@ struct Offer<'a> {
 }
 
 fn parse(payload: &[u8]) -> Option<Offer<'_>> {
-    let rest = payload.strip_prefix(MAGIC)?;
-    let (&count, rest) = rest.split_first()?;
-    let (versions, rest) = rest.split_at_checked(usize::from(count))?;
-    let (&nonce, rest) = rest.split_first_chunk::<NONCE>()?;
-    let (length, rest) = varint::read(rest)?;
+    let mut rest = payload.strip_prefix(MAGIC)?;
+    let count = rest.try_get_u8().ok()?;
+    let versions = rest.split_off(..usize::from(count))?;
+    let mut nonce = [0; NONCE];
+    rest.try_copy_to_slice(&mut nonce).ok()?;
+    let length = varint::get(&mut rest)?;
+    let parameters = rest.split_off(..usize::try_from(length).ok()?)?;
     Some(Offer {
         versions,
         nonce,
-        parameters: rest.get(..usize::try_from(length).ok()?)?,
+        parameters,
     })
 }
 

@@ -6,6 +6,7 @@
 //!
 //! May not look into a frame, nor refuse one.
 
+use bytes::BufMut;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
@@ -149,8 +150,8 @@ impl Outbox {
         match self.chunks.back_mut() {
             // Nearly always: both fit behind what is there.
             Some(last) if !last.ends_send && total <= CHUNK - last.bytes.len() => {
-                last.bytes.extend_from_slice(header);
-                last.bytes.extend_from_slice(payload);
+                last.bytes.put_slice(header);
+                last.bytes.put_slice(payload);
             }
             _ => {
                 self.extend(header);
@@ -179,7 +180,7 @@ impl Outbox {
             }
             let (now, later) = bytes.split_at(bytes.len().min(room));
             if let Some(last) = self.chunks.back_mut() {
-                last.bytes.extend_from_slice(now);
+                last.bytes.put_slice(now);
             }
             bytes = later;
         }

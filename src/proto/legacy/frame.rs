@@ -9,6 +9,7 @@
 //! it says, costs nothing. What a frame means is not its business.
 
 use super::super::error::ProtocolError;
+use bytes::{Buf, BufMut};
 use std::ops::Range;
 
 /// Length of a header.
@@ -30,8 +31,12 @@ pub const NULL: &[u8] = b"null";
 pub fn header(kind: u8, id: u8, payload: usize) -> [u8; HEADER] {
     // A payload comes from one command, which is bounded far below this; a JSON text is bounded by its caller.
     let length = u32::try_from(HEADER + payload).unwrap_or(u32::MAX);
-    let [a, b, c, d] = length.to_be_bytes();
-    [a, b, c, d, id, kind]
+    let mut header = [0; HEADER];
+    let mut output = &mut header[..];
+    output.put_u32(length);
+    output.put_u8(id);
+    output.put_u8(kind);
+    header
 }
 
 /// A part of a frame's payload: a range of the input.
@@ -65,8 +70,9 @@ impl Decoder {
         if self.seen != 0 {
             return None;
         }
-        let [a, b, c, d, id, kind] = *input.get(at..)?.first_chunk::<HEADER>()?;
-        let length = u32::from_be_bytes([a, b, c, d]) as usize;
+        let mut header = &input.get(at..)?.first_chunk::<HEADER>()?[..];
+        let length = header.get_u32() as usize;
+        let (id, kind) = (header.get_u8(), header.get_u8());
         let end = at.checked_add(length)?;
         (length >= HEADER && end <= input.len()).then_some((kind, id, at + HEADER..end))
     }
@@ -81,7 +87,7 @@ impl Decoder {
             if new == 0 {
                 return Ok(None);
             }
-            self.header[seen..seen + new].copy_from_slice(&input[*at..*at + new]);
+            (&input[*at..]).copy_to_slice(&mut self.header[seen..seen + new]);
             *at += new;
             self.seen += new as u8;
             if seen + new < HEADER {
@@ -114,8 +120,7 @@ impl Decoder {
     }
 
     fn length(&self) -> u32 {
-        let [a, b, c, d, ..] = self.header;
-        u32::from_be_bytes([a, b, c, d])
+        (&self.header[..]).get_u32()
     }
 
     /// Length of the payload under way, and how much of that is still to come.

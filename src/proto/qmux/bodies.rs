@@ -42,11 +42,11 @@ pub enum Body {
     /// More has to come first.
     Nothing,
     Parameters(Vec<u8>),
-    /// Bytes of a stream. `fin`: the stream ends with them. `joined`: the whole body, put together; `None`: the part itself.
+    /// Bytes of a stream, put together. `fin`: the stream ends with them.
     Stream {
         handle: Handle,
         fin: bool,
-        joined: Option<Vec<u8>>,
+        bytes: Vec<u8>,
     },
 }
 
@@ -86,7 +86,29 @@ impl Bodies {
         }
     }
 
-    /// A part of the body under way came: a range of the input, and whether it is the last.
+    /// A part of the body under way came. Returns the stream that the part is passed on to as it is, and whether the stream
+    /// ends with it. `None`: the part is for [`Bodies::recv`].
+    #[inline]
+    pub fn pass_on(&mut self, is_last: bool) -> Option<(Handle, bool)> {
+        let Target::Stream {
+            handle,
+            fin,
+            is_joined,
+            ..
+        } = self.target
+        else {
+            return None;
+        };
+        if is_joined && !(is_last && self.parts.is_empty()) {
+            return None;
+        }
+        if is_last {
+            self.target = Target::Nothing;
+        }
+        Some((handle, fin && is_last))
+    }
+
+    /// A part of the body under way came that is not passed on: a range of the input, and whether it is the last.
     pub fn recv(
         &mut self,
         input: &[u8],
@@ -100,18 +122,6 @@ impl Bodies {
         }
         match target {
             Target::Nothing => return Ok(Body::Nothing),
-            Target::Stream {
-                handle,
-                fin,
-                is_joined,
-                ..
-            } if !is_joined || (is_last && self.parts.is_empty()) => {
-                return Ok(Body::Stream {
-                    handle,
-                    fin: fin && is_last,
-                    joined: None,
-                });
-            }
             Target::Reason { .. } => {
                 let room = MAX_REASON - self.parts.len();
                 self.parts
@@ -134,7 +144,7 @@ impl Bodies {
             Target::Stream { handle, fin, .. } => Ok(Body::Stream {
                 handle,
                 fin,
-                joined: Some(parts),
+                bytes: parts,
             }),
         }
     }

@@ -12,6 +12,7 @@
 use super::super::error::{ProtocolError, Violation};
 use super::super::varint;
 use super::frame::{self, COMPACT, Frame, MAX_HEADER, MESSAGE};
+use bytes::Buf;
 use std::ops::Range;
 
 /// What comes next.
@@ -67,9 +68,7 @@ impl Decoder {
             return Ok(Some(Step::Body(range, left == 0)));
         }
         if self.record == 0 {
-            let size = self.read(input, at, u64::MAX, |bytes| {
-                Ok(varint::read(bytes).map(|(size, rest)| (size, bytes.len() - rest.len())))
-            })?;
+            let size = self.read(input, at, u64::MAX, |bytes| Ok(varint::peek(bytes)))?;
             let Some(size) = size else { return Ok(None) };
             if size == 0 {
                 return Err(ProtocolError::Qmux(
@@ -195,17 +194,18 @@ impl Decoder {
             let fits = end <= rest.len() && end as u64 <= self.record;
             return fits.then(|| (id, at + header..at + end));
         }
-        let (&kind, after) = rest.split_first()?;
+        let mut after = rest;
+        let kind = after.try_get_u8().ok()?;
         let has_length = kind == MESSAGE;
         if !has_length && kind != COMPACT as u8 {
             return None;
         }
-        let (id, after) = varint::read(after)?;
-        let (length, after) = match has_length {
-            true => varint::read(after)?,
+        let id = varint::get(&mut after)?;
+        let length = match has_length {
+            true => varint::get(&mut after)?,
             false => {
                 let header = (rest.len() - after.len()) as u64;
-                (self.record.checked_sub(header)?, after)
+                self.record.checked_sub(header)?
             }
         };
         let header = rest.len() - after.len();

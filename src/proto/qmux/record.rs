@@ -9,6 +9,7 @@ use super::super::outbox::Outbox;
 use super::super::varint;
 use super::frame::LENGTH_BIT;
 use super::parameters::DEFAULT_RECORD;
+use bytes::BufMut;
 
 /// Longest record that frames are gathered in: what every peer accepts.
 pub const MAX_GATHERED: usize = DEFAULT_RECORD as usize;
@@ -58,8 +59,8 @@ impl Records {
             open.last = tail.len();
             open.length_end = tail.len() + header.len();
             open.length_field = length_field;
-            tail.extend_from_slice(header);
-            tail.extend_from_slice(payload);
+            tail.put_slice(header);
+            tail.put_slice(payload);
             outbox.grew(total);
             return;
         }
@@ -69,9 +70,9 @@ impl Records {
         }
         let tail = outbox.tail_or_new(SIZE + total);
         let start = tail.len();
-        tail.extend_from_slice(&[0; SIZE]);
-        tail.extend_from_slice(header);
-        tail.extend_from_slice(payload);
+        tail.put_bytes(0, SIZE);
+        tail.put_slice(header);
+        tail.put_slice(payload);
         outbox.grew(SIZE + total);
         self.open = Some(Open {
             start,
@@ -100,9 +101,9 @@ impl Records {
             open.last = tail.len();
             open.length_end = open.last + length;
             open.length_field = length_field;
-            tail.extend_from_slice(&header);
+            tail.put_slice(&header);
             tail.truncate(open.length_end);
-            tail.extend_from_slice(payload);
+            tail.put_slice(payload);
             outbox.grew(length + payload.len());
             return true;
         }
@@ -116,12 +117,10 @@ impl Records {
             return;
         }
         let total = header.len() + payload.len();
-        let mut size = [0; LONG_SIZE];
-        varint::write_sized(total as u64, &mut size);
         let tail = outbox.tail_or_new(LONG_SIZE + total);
-        tail.extend_from_slice(&size);
-        tail.extend_from_slice(header);
-        tail.extend_from_slice(payload);
+        varint::put_sized(total as u64, LONG_SIZE, tail);
+        tail.put_slice(header);
+        tail.put_slice(payload);
         outbox.grew(LONG_SIZE + total);
     }
 
@@ -142,7 +141,7 @@ impl Records {
             tail.truncate(body - 1 + length);
             tail[open.start] = length as u8;
         } else {
-            varint::write_sized(length as u64, &mut tail[open.start..body]);
+            varint::put_sized(length as u64, SIZE, &mut &mut tail[open.start..body]);
         }
         let shrunk = before - tail.len();
         outbox.shrank(shrunk);
@@ -212,8 +211,8 @@ mod tests {
         let bytes = sent(&mut outbox);
         assert_eq!(bytes.len(), total);
         let (mut at, mut sizes) = (0, Vec::new());
-        while let Some((size, rest)) = varint::read(&bytes[at..]) {
-            at = bytes.len() - rest.len() + size as usize;
+        while let Some((size, head)) = varint::peek(&bytes[at..]) {
+            at += head + size as usize;
             sizes.push(size);
         }
         assert_eq!(at, bytes.len());

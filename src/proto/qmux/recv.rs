@@ -226,7 +226,14 @@ impl Recv {
         Ok(())
     }
 
-    /// A part of the body under way came: a range of the input, and whether it is the last.
+    /// A part of the body under way came. Returns the stream that the part is passed on to as it is, and whether the stream
+    /// ends with it. `None`: the part is for [`Recv::recv_body`].
+    #[inline]
+    pub fn pass_on(&mut self, is_last: bool) -> Option<(Handle, bool)> {
+        self.bodies.pass_on(is_last)
+    }
+
+    /// A part of the body under way came that is not passed on: a range of the input, and whether it is the last.
     pub fn recv_body(
         &mut self,
         input: &[u8],

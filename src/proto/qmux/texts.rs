@@ -91,32 +91,31 @@ impl Texts {
         let limit = config.max_meta_size;
         // Nearly always: all of it is in this one piece.
         if stream.recv.text().is_empty()
-            && let Some((length, rest)) = varint::read(piece.bytes())
-            && length <= rest.len() as u64
+            && let Some((length, head)) = varint::peek(piece.bytes())
+            && length <= (piece.len() - head) as u64
         {
             check_length(length, limit)?;
-            piece.cut(piece.len() - rest.len());
+            piece.cut(head);
             return Ok(Some(Meta::Piece(piece.cut(length as usize))));
         }
         // The length first, byte by byte; then as much as it says.
         loop {
-            let text = stream.recv.text();
-            let total = match varint::read(text) {
-                Some((length, rest)) => {
+            let head = varint::peek(stream.recv.text());
+            let total = match head {
+                Some((length, head)) => {
                     check_length(length, limit)?;
-                    text.len() - rest.len() + length as usize
+                    head + length as usize
                 }
-                None => text.len() + 1,
+                None => stream.recv.text().len() + 1,
             };
-            let had_length = varint::read(text).is_some();
             let is_complete = self.gather(stream, piece, total, config.max_meta_total)?;
             // A length of 0 is complete without another byte.
-            let is_nothing = matches!(varint::read(stream.recv.text()), Some((0, _)));
-            if is_complete && (had_length || is_nothing) {
-                let text = self.take(stream);
-                let rest = varint::read(&text).map_or(0, |(_, rest)| rest.len());
-                let head = text.len() - rest;
-                return Ok(Some(Meta::Joined(text, head)));
+            let had_length = head.is_some();
+            if is_complete
+                && let Some((length, head)) = varint::peek(stream.recv.text())
+                && (had_length || length == 0)
+            {
+                return Ok(Some(Meta::Joined(self.take(stream), head)));
             }
             if !is_complete || piece.is_empty() {
                 return Ok(None);
@@ -134,7 +133,7 @@ impl Texts {
         let limit = varint::MAX_SIZE.max(config.max_meta_total);
         let length = stream.recv.text().len() + piece.len();
         self.gather(stream, piece, length, limit)?;
-        let code = varint::read(stream.recv.text()).map(|(code, _)| code);
+        let code = varint::peek(stream.recv.text()).map(|(code, _)| code);
         if code.is_some() {
             self.take(stream);
         }

@@ -21,19 +21,14 @@ impl Qmux {
         is_last: bool,
         cx: &mut Context<'_, S>,
     ) -> Result<(), ProtocolError> {
-        match self.recv.recv_body(input, range.clone(), is_last)? {
+        if let Some((handle, fin)) = self.recv.pass_on(is_last) {
+            let piece = Piece::of_input(input, range);
+            return self.deliver(handle, piece, is_last, fin, cx);
+        }
+        match self.recv.recv_body(input, range, is_last)? {
             Body::Nothing => Ok(()),
             Body::Parameters(bytes) => self.recv_parameters(&bytes, cx),
-            Body::Stream {
-                handle,
-                fin,
-                joined: None,
-            } => self.deliver(handle, Piece::of_input(input, range), is_last, fin, cx),
-            Body::Stream {
-                handle,
-                fin,
-                joined: Some(bytes),
-            } => {
+            Body::Stream { handle, fin, bytes } => {
                 let result = self.deliver(handle, Piece::joined(&bytes), is_last, fin, cx);
                 self.recv.recycle(bytes);
                 result
