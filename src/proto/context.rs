@@ -8,7 +8,7 @@ use super::marks::Marks;
 use super::outbox::Outbox;
 use std::time::Instant;
 
-/// What is lent. The fields are open, because a wire borrows several of them at once.
+/// The lent parts. The fields are open, because a wire borrows several of them at once.
 #[derive(Debug)]
 pub struct Context<'a, S> {
     pub config: &'a Config,

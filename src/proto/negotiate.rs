@@ -115,8 +115,8 @@ pub fn recognise(bytes: &[u8]) -> Start {
 /// One connection's negotiation.
 #[derive(Debug)]
 pub struct Negotiation {
-    enabled: bool,
-    sent: bool,
+    is_enabled: bool,
+    has_offered: bool,
     peer: PeerKind,
     side: Side,
     nonce: [u8; NONCE],
@@ -142,8 +142,8 @@ impl Negotiation {
             PeerKind::Old
         };
         Self {
-            enabled,
-            sent: false,
+            is_enabled: enabled,
+            has_offered: false,
             peer,
             side,
             nonce,
@@ -151,24 +151,24 @@ impl Negotiation {
         }
     }
 
-    /// What is known of the peer.
+    /// What the peer is, as far as that is known.
     pub fn peer(&self) -> PeerKind {
         self.peer
     }
 
     /// Whether offers are understood; otherwise they are frames of an unknown type.
     pub fn is_enabled(&self) -> bool {
-        self.enabled
+        self.is_enabled
     }
 
     /// The offer to write before any other frame, once: by a connecting end as its first bytes; by a listening one
     /// when it has something to say before the peer spoke, or in answer to an offer.
     pub fn offer(&mut self, parameters: impl FnOnce() -> Vec<u8>) -> Option<Vec<u8>> {
         let answers = self.side == Side::Connecting || self.peer != PeerKind::Old;
-        if !self.enabled || self.sent || !answers {
+        if !self.is_enabled || self.has_offered || !answers {
             return None;
         }
-        self.sent = true;
+        self.has_offered = true;
         let parameters = parameters();
         let mut payload = MAGIC.to_vec();
         payload.put_slice(&[1, QMUX]);
@@ -181,7 +181,7 @@ impl Negotiation {
 
     /// Whether we have offered.
     pub fn has_offered(&self) -> bool {
-        self.sent
+        self.has_offered
     }
 
     /// The peer is new although it made no offer: it started with records.
@@ -189,7 +189,7 @@ impl Negotiation {
         self.peer = PeerKind::New;
     }
 
-    /// A frame that is no offer arrived. Gives whether that decided what the peer is.
+    /// A frame that is no offer arrived. Returns whether that decided what the peer is.
     pub fn recv_other(&mut self) -> bool {
         let decides = self.peer == PeerKind::Undecided;
         if decides {
@@ -207,7 +207,7 @@ impl Negotiation {
         }
     }
 
-    /// An offer arrived whole. Gives what it leads to; `None`: no other wire.
+    /// An offer arrived whole. Returns what it leads to; `None`: no other wire.
     pub fn recv_offer(&mut self, payload: &[u8]) -> Result<Option<Agreed>, ProtocolError> {
         self.check_place()?;
         let offer = parse(payload).ok_or(ProtocolError::Offer("it is malformed"))?;
@@ -230,7 +230,7 @@ impl Negotiation {
 
     /// Whether a switch of this length may come.
     pub fn check_switch(&self, length: usize) -> Result<(), ProtocolError> {
-        match self.expects_switch && self.sent && length == SWITCH_LENGTH {
+        match self.expects_switch && self.has_offered && length == SWITCH_LENGTH {
             true => Ok(()),
             false => Err(ProtocolError::Switch),
         }

@@ -17,18 +17,14 @@ use super::event::{Event, Partial, Payload, PeerKind, Sink, Wires};
 use super::legacy::Legacy;
 use super::marks::Marks;
 use super::negotiate::{self, Negotiation, Start};
-use super::outbox::{Outbox, Transmit};
+use super::outbox::{MAX_ENCODED, Outbox, Transmit};
 use super::pace::{self, Pace};
 use super::qmux::Qmux;
 use lobby::{FromEarlier, Lobby, NoEvents};
 use std::time::Instant;
 use watch::Watch;
 
-/// Most bytes encoded ahead of the socket. Behind it commands are kept as they are, and streams' bytes on their streams, so
-/// that a change of wire, or of what is most urgent, is never far behind in the queue.
-pub(super) const MAX_ENCODED: u64 = 256 << 10;
-
-/// What is received.
+/// Which wire the peer sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Receiving {
     Start,
@@ -52,7 +48,7 @@ pub struct Session {
     outbox: Outbox,
     pace: Pace,
     marks: Marks,
-    /// Those who wait until everything is sent.
+    /// Numbers of those who wait until everything is sent.
     barriers: Vec<u32>,
     held: u64,
     /// What the application wants and only QMux can say, until it is known whether the peer speaks it.
@@ -131,7 +127,7 @@ impl Session {
         Some(self.qmux.as_ref()?.resets_left(now))
     }
 
-    /// It is known whether the peer is on this machine, which the pacing towards an old one goes by.
+    /// Whether the peer is on this machine is known: the pacing towards an old one depends on that.
     pub fn set_local(&mut self, local: bool) {
         self.pace.set_patience(if local {
             pace::PATIENCE_HERE
@@ -163,7 +159,7 @@ impl Session {
         sink: &mut S,
     ) -> Result<(), ProtocolError> {
         self.now = now;
-        self.watch.began.get_or_insert(now);
+        self.watch.start(now);
         match self.receiving {
             Receiving::Qmux => self.receive_qmux(input, 0, sink)?,
             Receiving::Legacy => self.receive_legacy(input, sink)?,
@@ -198,7 +194,7 @@ impl Session {
         let (wire, mut cx) = self.legacy_reading(input, sink);
         let at = wire.receive(input, &mut cx)?;
         if self.legacy.take_heard() {
-            self.watch.active = self.now;
+            self.watch.heard(self.now);
             if let Some(wire) = &mut self.qmux {
                 wire.heard(self.now);
             }
@@ -277,16 +273,16 @@ impl Session {
 
     /// The peer finished sending.
     pub fn receive_fin(&mut self) -> Result<(), ProtocolError> {
-        let is_whole = self.undecided.is_empty() && self.legacy.is_between_frames();
+        let is_at_boundary = self.undecided.is_empty() && self.legacy.is_between_frames();
         match &mut self.qmux {
-            _ if !is_whole => Err(ProtocolError::FrameTruncated),
+            _ if !is_at_boundary => Err(ProtocolError::FrameTruncated),
             Some(qmux) => qmux.receive_fin(),
             None => Ok(()),
         }
     }
 
-    /// Says why the connection ends, as its last frame; what waits is dropped. Nothing on the legacy wire; and while it is
-    /// not known which wire it is, it is said when it is, see [`Session::owes_close`].
+    /// Says why the connection ends, as its last frame; what waits is dropped. The legacy wire has no such frame. If the wire
+    /// is not known yet, the frame waits until it is, see [`Session::owes_close`].
     pub fn close(&mut self, code: u64, application: bool, reason: &str) {
         if self.postpone_close(code, application, reason) {
             return;
@@ -294,7 +290,7 @@ impl Session {
         if let Some((wire, mut cx)) = self.qmux(&mut NoEvents) {
             wire.close(code, application, reason, &mut cx);
         }
-        self.outbox.close();
+        self.outbox.seal();
     }
 
     /// Nothing is commanded any more: what is queued is the last to be sent. On the legacy wire that goes for the
@@ -302,7 +298,7 @@ impl Session {
     pub fn finish(&mut self) {
         self.is_finishing = true;
         if self.qmux.is_none() {
-            self.outbox.close();
+            self.outbox.seal();
         }
     }
 
@@ -325,7 +321,7 @@ impl Session {
 
     /// Whether there is, or may be, something to send now.
     pub fn wants_write(&self) -> bool {
-        let is_open = !self.outbox.is_closed();
+        let is_open = !self.outbox.is_sealed();
         self.encoded() > 0 || is_open && self.qmux.as_ref().is_some_and(|qmux| qmux.wants_control())
     }
 
@@ -340,14 +336,14 @@ impl Session {
             && self
                 .qmux
                 .as_ref()
-                .is_none_or(|qmux| qmux.is_flushed() || self.outbox.is_closed())
+                .is_none_or(|qmux| qmux.is_flushed() || self.outbox.is_sealed())
             && !self.owes_last_word()
     }
 
     /// A foreign peer is told that the connection ends in order.
     fn owes_last_word(&self) -> bool {
         let is_foreign = self.qmux.as_ref().is_some_and(|qmux| qmux.is_foreign());
-        self.is_finishing && is_foreign && !self.outbox.is_closed()
+        self.is_finishing && is_foreign && !self.outbox.is_sealed()
     }
 
     /// Takes bytes to send. While they are not all sent, nothing else may be.
@@ -359,9 +355,9 @@ impl Session {
             return None;
         }
         let transmit = self.outbox.take(paced)?;
-        self.watch.active = now;
+        self.watch.heard(now);
         if paced {
-            self.pace.taken(transmit.charge);
+            self.pace.taken(transmit.charge());
         }
         Some(transmit)
     }
@@ -407,7 +403,7 @@ impl Session {
 
     /// The driver has ended our direction: nothing more is sent.
     pub fn write_ended(&mut self) {
-        self.outbox.close();
+        self.outbox.seal();
         if let Some(qmux) = &mut self.qmux {
             qmux.disable_pings();
         }
@@ -420,7 +416,7 @@ impl Session {
         self.pace.written(now);
     }
 
-    /// The connection has gone quiet: gives spare memory back.
+    /// Little happens on the connection: spare memory goes back.
     pub fn shrink(&mut self) {
         if self.encoded() == 0 {
             self.outbox.shrink();

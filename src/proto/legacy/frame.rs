@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The decoder passes payloads on in the pieces they arrive in and keeps none of them, so a length field, whatever
-//! it says, costs nothing. What a frame means is not its business.
+//! it says, costs nothing. May not know what a frame means.
 
 use super::super::error::ProtocolError;
 use bytes::{Buf, BufMut};
@@ -48,9 +48,9 @@ pub struct Piece {
     pub length: usize,
     pub range: Range<usize>,
     /// The frame starts with this piece.
-    pub first: bool,
+    pub is_first: bool,
     /// The frame is complete with this piece.
-    pub last: bool,
+    pub is_last: bool,
 }
 
 /// The decoder.
@@ -66,7 +66,7 @@ impl Decoder {
     /// The next frame of `input` from `*at` on, if none is under way and the whole of it is there: its type, id and
     /// payload. What most frames are, found with least work; anything else is for [`Decoder::next`].
     #[inline]
-    pub fn whole(&self, input: &[u8], at: usize) -> Option<(u8, u8, Range<usize>)> {
+    pub fn peek_frame(&self, input: &[u8], at: usize) -> Option<(u8, u8, Range<usize>)> {
         if self.seen != 0 {
             return None;
         }
@@ -78,10 +78,10 @@ impl Decoder {
     }
 
     /// The next piece of `input` from `*at` on, or `None` when it is used up. A frame with a payload of which
-    /// nothing has arrived gives a first piece that is empty, so that its header is judged at once.
+    /// nothing has arrived has a first piece that is empty, so that its header is judged at once.
     pub fn next(&mut self, input: &[u8], at: &mut usize) -> Result<Option<Piece>, ProtocolError> {
-        let first = usize::from(self.seen) < HEADER;
-        if first {
+        let is_first = usize::from(self.seen) < HEADER;
+        if is_first {
             let seen = usize::from(self.seen);
             let new = (HEADER - seen).min(input.len() - *at);
             if new == 0 {
@@ -104,8 +104,8 @@ impl Decoder {
         let range = *at..*at + new;
         *at += new;
         self.remaining -= new;
-        let last = self.remaining == 0;
-        if last {
+        let is_last = self.remaining == 0;
+        if is_last {
             self.seen = 0;
         }
         let [.., id, kind] = self.header;
@@ -114,8 +114,8 @@ impl Decoder {
             id,
             length: self.length() as usize - HEADER,
             range,
-            first,
-            last,
+            is_first,
+            is_last,
         }))
     }
 
@@ -149,12 +149,12 @@ mod tests {
         for chunk in chunks {
             let mut at = 0;
             while let Some(piece) = decoder.next(chunk, &mut at)? {
-                if piece.first {
+                if piece.is_first {
                     frames.push((piece.kind, piece.id, Vec::new()));
                 }
                 let frame = frames.last_mut().expect("a piece belongs to a frame");
                 frame.2.extend(&chunk[piece.range]);
-                assert_eq!(piece.last, frame.2.len() == piece.length);
+                assert_eq!(piece.is_last, frame.2.len() == piece.length);
             }
             assert_eq!(at, chunk.len());
         }
@@ -163,7 +163,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_segmentation_gives_the_same_frames(
+        fn any_segmentation_leads_to_the_same_frames(
             frames in prop::collection::vec((any::<u8>(), any::<u8>(), prop::collection::vec(any::<u8>(), 0..40)), 0..20),
             cuts in prop::collection::vec(0usize..1000, 0..30),
         ) {

@@ -17,9 +17,13 @@
 //!
 //! An accept may come after the end: the opener waits for the ack before it reuses the id.
 //!
-//! What the application wants of streams is in `commands`.
+//! What the application wants of streams is in `commands`; `stop` and `switch` are frames of ours.
 //!
 //! May not decide when bytes are sent, nor what is read.
+
+mod commands;
+mod stop;
+mod switch;
 
 use super::super::config::Side;
 use super::super::context;
@@ -45,17 +49,17 @@ pub struct Context<'a, S> {
     pub seed: u64,
 }
 
-/// Longest payload of a data frame that is passed on whole although it arrives in parts, so that a write of few bytes
-/// is one event wherever a read happens to end. Longer ones are passed on as they come.
-const MAX_WHOLE: usize = 16 << 10;
+/// Longest payload of a data frame that is put together although it arrives in parts, so that a write of few bytes is one
+/// event wherever a read happens to end. Longer ones are passed on as they come.
+const MAX_JOINED: usize = 16 << 10;
 
 /// So much of a frame that is not whole yet shows as well that the peer goes on: version 0.1.0 sends a write of any length
 /// as one frame. It is what a record of QMux has.
 const LONG_FRAME: usize = 16 << 10;
 
-/// What the payload of the frame under way goes to.
+/// Where the payload of the frame under way goes.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) enum Target {
+enum Target {
     #[default]
     Nothing,
     /// A stream, in parts as they arrive.
@@ -70,17 +74,17 @@ pub(super) enum Target {
 #[derive(Debug, Default)]
 pub struct Legacy {
     decoder: Decoder,
-    pub(super) target: Target,
+    target: Target,
     /// The payload of a frame that arrives in parts and is wanted whole: grows by what has arrived, never by what was
     /// announced.
-    pub(super) parts: Vec<u8>,
-    pub(super) local: Table<Local>,
-    pub(super) remote: Table<Remote>,
-    pub(super) waiting: VecDeque<(u32, Vec<u8>)>,
+    parts: Vec<u8>,
+    local: Table<Local>,
+    remote: Table<Remote>,
+    waiting: VecDeque<(u32, Vec<u8>)>,
     /// Bytes of meta of the streams in `remote`.
-    pub(super) meta_total: usize,
+    meta_total: usize,
     /// Streams that we opened, those that ended included.
-    pub(super) opened: u64,
+    opened: u64,
     /// The peer's switch was read.
     is_over: bool,
     /// The first header was read.
@@ -118,7 +122,7 @@ impl<'a, S: Sink> Context<'a, S> {
 }
 
 impl Legacy {
-    /// Decodes `input`, up to the peer's switch if that comes. Gives where it stopped.
+    /// Decodes `input`, up to the peer's switch if that comes. Returns where it stopped.
     pub fn receive<S: Sink>(
         &mut self,
         input: &[u8],
@@ -133,12 +137,12 @@ impl Legacy {
             let Some(piece) = self.decoder.next(input, &mut at)? else {
                 return Ok(at);
             };
-            if piece.first {
+            if piece.is_first {
                 self.has_begun = true;
                 self.target = self.recv_header(&piece, cx)?;
             }
             self.heard_of_frame += piece.range.len();
-            if piece.last || self.heard_of_frame >= LONG_FRAME {
+            if piece.is_last || self.heard_of_frame >= LONG_FRAME {
                 self.was_heard = true;
                 self.heard_of_frame = 0;
             }
@@ -150,18 +154,18 @@ impl Legacy {
                             .emit(Event::Data(stream), Payload::Input(piece.range));
                     }
                 }
-                Target::Message(_) | Target::Text if piece.first && piece.last => {
+                Target::Message(_) | Target::Text if piece.is_first && piece.is_last => {
                     let payload = Payload::Input(piece.range.clone());
                     self.recv_whole(&piece, &input[piece.range.clone()], payload, cx)?;
                 }
                 Target::Message(_) | Target::Text => {
                     self.parts.extend_from_slice(&input[piece.range.clone()]);
-                    if piece.last {
+                    if piece.is_last {
                         let parts = std::mem::take(&mut self.parts);
                         self.recv_whole(&piece, &parts, Payload::Owned(&parts), cx)?;
                     }
                 }
-                Target::Nothing if piece.last && piece.kind == frame::ACK => {
+                Target::Nothing if piece.is_last && piece.kind == frame::ACK => {
                     self.recv_ack(piece.id, cx)?
                 }
                 Target::Nothing => {}
@@ -169,21 +173,25 @@ impl Legacy {
         }
     }
 
-    /// Takes the messages that stand whole at the front: what a busy connection receives, and the same as the way
-    /// through `recv_header` and `recv_whole` for them.
+    /// Takes the messages that stand whole at the front: what a busy connection receives. They lead to what the way through
+    /// `recv_header` and `recv_whole` would lead to.
     fn receive_messages<S: Sink>(&mut self, input: &[u8], at: &mut usize, cx: &mut Context<'_, S>) {
         if cx.negotiation.peer() == PeerKind::Undecided {
             return;
         }
-        while let Some((frame::DATA, id, payload)) = self.decoder.whole(input, *at) {
+        while let Some((frame::DATA, id, payload)) = self.decoder.peek_frame(input, *at) {
             let Some(slot) = self
                 .remote
                 .slot_of(id)
-                .filter(|_| payload.len() <= MAX_WHOLE)
+                .filter(|_| payload.len() <= MAX_JOINED)
             else {
                 return;
             };
-            if self.remote.get(slot).is_none_or(|stream| stream.discarded) {
+            if self
+                .remote
+                .get(slot)
+                .is_none_or(|stream| stream.is_discarded)
+            {
                 return;
             }
             *at = payload.end;
@@ -220,10 +228,15 @@ impl Legacy {
             frame::DATA | frame::JSON | frame::END => {
                 let unknown = ProtocolError::UnknownStream { kind, id };
                 let slot = self.remote.slot_of(id).ok_or(unknown)?;
-                let discarded = self.remote.get(slot).is_none_or(|stream| stream.discarded);
+                let discarded = self
+                    .remote
+                    .get(slot)
+                    .is_none_or(|stream| stream.is_discarded);
                 match kind {
                     frame::DATA if discarded => Ok(Target::Nothing),
-                    frame::DATA if length <= MAX_WHOLE => Ok(Target::Message(Handle::remote(slot))),
+                    frame::DATA if length <= MAX_JOINED => {
+                        Ok(Target::Message(Handle::remote(slot)))
+                    }
                     frame::DATA => Ok(Target::Stream(Handle::remote(slot))),
                     _ => text(cx.shared.config.max_end_value_size),
                 }
@@ -290,13 +303,13 @@ impl Legacy {
             return Ok(());
         };
         if kind == frame::JSON {
-            if !state.discarded {
+            if !state.is_discarded {
                 cx.shared.emit(Event::Json(stream), payload);
             }
             return Ok(());
         }
-        state.ended = true;
-        if !state.discarded {
+        state.is_ended = true;
+        if !state.is_discarded {
             let has_value = text.trim_ascii() != frame::NULL;
             cx.shared.emit(
                 Event::End { stream, has_value },
@@ -306,12 +319,12 @@ impl Legacy {
         self.remote.unbind(id);
         if let Some((qmux, cx)) = cx.qmux() {
             qmux.carry_end(stream, cx);
-            // Its slot is the other wire's to give.
+            // The slot is the other wire's to give.
             self.remote.take_at(slot);
             return Ok(());
         }
         cx.shared.emit(Event::Closed(stream), Payload::Empty);
-        // Its id was perhaps the one that an open of ours waits for.
+        // The id was perhaps the one that an open of ours waits for.
         self.open_waiting(cx);
         Ok(())
     }
@@ -325,9 +338,9 @@ impl Legacy {
         let stream = self
             .local
             .get(slot)
-            .filter(|stream| !stream.acked)
+            .filter(|stream| !stream.is_acked)
             .ok_or(unknown)?;
-        stream.acked = true;
+        stream.is_acked = true;
         cx.shared.emit(
             Event::Opened {
                 stream: Handle::local(slot),
@@ -335,8 +348,8 @@ impl Legacy {
             },
             Payload::Empty,
         );
-        if stream.ended {
-            self.close_local(slot, cx);
+        if stream.is_ended {
+            self.remove_local(slot, cx);
         }
         Ok(())
     }

@@ -155,7 +155,7 @@ impl Bodies {
         self.parts = joined;
     }
 
-    /// Gives spare memory back.
+    /// Returns spare memory.
     pub fn shrink(&mut self) {
         if matches!(self.target, Target::Nothing) {
             self.parts = Vec::new();

@@ -7,7 +7,7 @@
 use super::frame;
 use std::collections::VecDeque;
 
-/// What is to be told.
+/// The frames that wait.
 #[derive(Debug, Default)]
 pub struct Control {
     frames: VecDeque<Vec<u8>>,
@@ -66,7 +66,7 @@ impl Control {
         self.frames.push_back(frame);
     }
 
-    /// Gives spare memory back.
+    /// Returns spare memory.
     pub fn shrink(&mut self) {
         self.frames.shrink_to_fit();
     }

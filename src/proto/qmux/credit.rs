@@ -187,7 +187,7 @@ impl Credit {
         None
     }
 
-    /// Gives spare memory back.
+    /// Returns spare memory.
     pub fn shrink(&mut self) {
         self.due.shrink_to_fit();
     }

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Bodies are passed on in the pieces they arrive in; what is kept is at most a header that was cut short. So a size,
-//! whatever it says, costs nothing. What a frame means is not its business.
+//! whatever it says, costs nothing. What a frame means is for others to know.
 
 use super::super::error::{ProtocolError, Violation};
 use super::super::varint;
@@ -29,9 +29,9 @@ pub struct Decoder {
     /// What there is of a size or header that was cut short.
     cut: [u8; MAX_HEADER],
     cut_length: usize,
-    /// What is left of the record; 0: between records.
+    /// Bytes left of the record; 0: between records.
     record: u64,
-    /// What is left of the body, in one.
+    /// Bytes left of the body, in one.
     body: Option<u64>,
     /// Records that arrived whole.
     records: u64,
@@ -139,7 +139,7 @@ impl Decoder {
         }
     }
 
-    /// A body follows the header just read: so long, or to the end of the record. Gives its length.
+    /// A body follows the header just read: so long, or to the end of the record. Returns its length.
     pub fn start_body(&mut self, length: Option<u64>) -> Result<u64, ProtocolError> {
         let length = length.unwrap_or(self.record);
         if length > self.record {
@@ -238,7 +238,7 @@ mod tests {
 
     type Frames = Vec<(Frame, Vec<u8>)>;
 
-    /// Decodes chunks; bodies are put together. Gives what there was, and how many records.
+    /// Decodes chunks; bodies are put together. Returns what there was, and how many records.
     fn decode(chunks: &[&[u8]]) -> Result<(Frames, u64), ProtocolError> {
         let mut decoder = Decoder::default();
         let mut frames = Vec::new();
@@ -277,7 +277,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_segmentation_gives_the_same_frames(
+        fn any_segmentation_leads_to_the_same_frames(
             messages in prop::collection::vec((0u64..1 << 20, prop::collection::vec(any::<u8>(), 0..80), any::<bool>()), 1..20),
             cuts in prop::collection::vec(0usize..2000, 0..30),
         ) {

@@ -262,7 +262,7 @@ pub struct StreamHeader {
     bytes: [u8; MAX_STREAM_HEADER],
     length: usize,
     /// How many of the last bytes are the length field.
-    pub length_field: usize,
+    length_field: usize,
 }
 
 /// The header of a message of ours whose numbers are short, how long it is, and how much of that is the length field:
@@ -320,7 +320,13 @@ impl StreamHeader {
         self.length += before - room.len();
     }
 
-    /// Its bytes.
+    /// How many of the last bytes are the length field.
+    #[inline]
+    pub fn length_field(&self) -> usize {
+        self.length_field
+    }
+
+    /// The header as bytes.
     #[inline]
     pub fn as_slice(&self) -> &[u8] {
         &self.bytes[..self.length]
@@ -402,7 +408,7 @@ mod tests {
                 let header = StreamHeader::new(id, None, Some(length), false);
                 assert_eq!(
                     (&bytes[..end], field),
-                    (header.as_slice(), header.length_field)
+                    (header.as_slice(), header.length_field())
                 );
             }
         }

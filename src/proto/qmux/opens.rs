@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 /// Most bytes of memory kept for putting a meta together.
 const SPARE_TEXT: usize = 4 << 10;
 
-/// Those that wait.
+/// The streams that wait.
 #[derive(Debug, Default)]
 pub struct Opens {
     waiting: VecDeque<Handle>,
@@ -100,7 +100,7 @@ impl Opens {
         self.text = text;
     }
 
-    /// Gives spare memory back.
+    /// Returns spare memory.
     pub fn shrink(&mut self) {
         self.waiting.shrink_to_fit();
         self.text = Vec::new();

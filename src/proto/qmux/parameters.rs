@@ -37,9 +37,9 @@ pub struct Parameters {
     pub max_stream_data_remote: u64,
     pub max_streams: u64,
     pub max_record: u64,
-    /// It speaks our mapping.
+    /// The peer speaks our mapping.
     pub is_ours: bool,
-    /// It understands, and sends, the frame UNREAD.
+    /// The peer understands, and sends, the frame UNREAD.
     pub hears_unread: bool,
 }
 

@@ -15,7 +15,7 @@ const OUR_HEADER: usize = 1 + 8;
 /// Longest payload of one frame where the peer takes any length.
 const LONGEST: usize = MAX_MESSAGE;
 
-/// What is known of the peer.
+/// The peer, as far as it is known.
 #[derive(Debug, Default)]
 pub struct Peer {
     /// `None` until the peer has declared them: what needs them waits.

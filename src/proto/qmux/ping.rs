@@ -396,7 +396,7 @@ mod tests {
         assert_eq!(ping.timeout(last + 1000 * second), Ok(()));
     }
 
-    /// It waits from when it is due, whether it can be sent or not: a frozen peer lets nothing through.
+    /// A ping is waited for from when it is due, whether it can be sent or not: a frozen peer lets nothing through.
     #[test]
     fn a_ping_that_cannot_be_sent_is_waited_for_as_well() {
         let now = Instant::now();

@@ -51,7 +51,7 @@ impl Records {
     ) {
         let total = header.len() + payload.len();
         debug_assert!(total <= MAX_GATHERED, "longer frames go alone");
-        if !outbox.is_closed()
+        if !outbox.is_sealed()
             && let Some(open) = &mut self.open
             && let Some(tail) = outbox.tail(total)
             && tail.len() - open.start - SIZE + total <= MAX_GATHERED
@@ -64,8 +64,8 @@ impl Records {
             outbox.grew(total);
             return;
         }
-        self.close(outbox);
-        if outbox.is_closed() {
+        self.complete(outbox);
+        if outbox.is_sealed() {
             return;
         }
         let tail = outbox.tail_or_new(SIZE + total);
@@ -82,7 +82,7 @@ impl Records {
         });
     }
 
-    /// Adds a frame whose header is the first bytes of an array, if it goes into the record that is open. Gives whether
+    /// Adds a frame whose header is the first bytes of an array, if it goes into the record that is open. Returns whether
     /// it did.
     #[inline]
     pub fn push_short(
@@ -94,7 +94,7 @@ impl Records {
         // As many bytes as the array has are copied: that many at once cost less than counting them.
         let room = header.len() + payload.len();
         if let Some(open) = &mut self.open
-            && !outbox.is_closed()
+            && !outbox.is_sealed()
             && let Some(tail) = outbox.tail(room)
             && tail.len() - open.start - SIZE + room <= MAX_GATHERED
         {
@@ -112,8 +112,8 @@ impl Records {
 
     /// Adds a record of one frame, whose payload needs no length.
     pub fn push_alone(&mut self, header: &[u8], payload: &[u8], outbox: &mut Outbox) {
-        self.close(outbox);
-        if outbox.is_closed() {
+        self.complete(outbox);
+        if outbox.is_sealed() {
             return;
         }
         let total = header.len() + payload.len();
@@ -125,7 +125,7 @@ impl Records {
     }
 
     /// Nothing more goes into the record that was gathered.
-    pub fn close(&mut self, outbox: &mut Outbox) {
+    pub fn complete(&mut self, outbox: &mut Outbox) {
         let Some(open) = self.open.take() else { return };
         let Some(tail) = outbox.tail(0) else { return };
         let before = tail.len();
@@ -168,14 +168,14 @@ mod tests {
 
     fn push(records: &mut Records, payload: &[u8], outbox: &mut Outbox) {
         let header = StreamHeader::new(4, None, Some(payload.len()), false);
-        records.push(header.as_slice(), header.length_field, payload, outbox);
+        records.push(header.as_slice(), header.length_field(), payload, outbox);
     }
 
     #[test]
     fn a_message_that_goes_alone_costs_three_bytes() {
         let (mut outbox, mut records) = (Outbox::default(), Records::default());
         push(&mut records, b"hello", &mut outbox);
-        records.close(&mut outbox);
+        records.complete(&mut outbox);
         let bytes = [7, 0x38, 4, b'h', b'e', b'l', b'l', b'o'];
         assert_eq!((outbox.len(), outbox.total()), (8, 8));
         assert_eq!(sent(&mut outbox), bytes);
@@ -188,8 +188,8 @@ mod tests {
             push(&mut records, &[7; 21], &mut outbox);
         }
         records.push(&[0x10, 5], 0, &[], &mut outbox);
-        records.close(&mut outbox);
-        records.close(&mut outbox);
+        records.complete(&mut outbox);
+        records.complete(&mut outbox);
         let frame = [&[0x3a, 4, 21][..], &[7; 21]].concat();
         let body = [&frame[..], &frame, &frame, &[0x10, 5]].concat();
         assert_eq!(
@@ -206,7 +206,7 @@ mod tests {
         }
         records.push_alone(&[0x38, 4], &[2; 65_536], &mut outbox);
         push(&mut records, &[3; 10], &mut outbox);
-        records.close(&mut outbox);
+        records.complete(&mut outbox);
         let total = outbox.len();
         let bytes = sent(&mut outbox);
         assert_eq!(bytes.len(), total);

@@ -24,7 +24,7 @@ use super::streams::Streams;
 use super::texts::Texts;
 use std::ops::Range;
 
-/// What is received on a connection.
+/// The receiving side of a connection.
 #[derive(Debug, Default)]
 pub struct Recv {
     /// The peer's first frame has come.
@@ -36,7 +36,7 @@ pub struct Recv {
     was_padding: bool,
 }
 
-/// What is wrong with bytes that come for a half that is over. `ended`: its final size, if that is remembered; `offset`:
+/// The error of bytes that come for a half that is over. `ended`: its final size, if that is remembered; `offset`:
 /// none, where the stream stands.
 pub fn behind_end(
     ended: Option<u64>,
@@ -119,7 +119,7 @@ impl Recv {
             if recv.state() != RecvState::Data {
                 return;
             }
-            // Those of one stream in a row are counted in one.
+            // Messages of one stream in a row are counted in one.
             let allowed = recv.credit.available().min(credit.available());
             let mut taken = 0;
             next = loop {
@@ -137,7 +137,7 @@ impl Recv {
                     other => break other,
                 }
             };
-            // It was allowed.
+            // So much was allowed.
             let _ = recv.credit.receive(taken);
             let _ = credit.receive(taken);
             if recv.credit.may_ask() {
@@ -355,7 +355,7 @@ impl Recv {
         self.texts.remove(stream);
     }
 
-    /// Gives spare memory back.
+    /// Returns spare memory.
     pub fn shrink(&mut self) {
         self.bodies.shrink();
     }

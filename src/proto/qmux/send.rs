@@ -11,7 +11,7 @@
 
 use super::super::context::Context;
 use super::super::event::{Event, Handle, Payload, Sink};
-use super::super::session::MAX_ENCODED;
+use super::super::outbox::MAX_ENCODED;
 use super::control::Control;
 use super::frame::{self, StreamHeader};
 use super::opens::Opens;
@@ -35,7 +35,7 @@ const LOW: u64 = 64 << 10;
 enum Turn {
     /// Nothing waits any more.
     Done,
-    /// It would go on.
+    /// The stream would go on.
     Over,
     /// The peer's reader has to read first.
     NoStreamCredit,
@@ -43,7 +43,7 @@ enum Turn {
     NoCredit,
 }
 
-/// What is sent on all streams of a connection.
+/// The sending side of a connection.
 #[derive(Debug, Default)]
 pub struct Send {
     records: Records,
@@ -76,7 +76,7 @@ impl Send {
 
     /// Completes the record at the end of the outbox.
     pub fn complete_record<S>(&mut self, cx: &mut Context<'_, S>) {
-        self.records.close(cx.outbox);
+        self.records.complete(cx.outbox);
         cx.marks.clamp(cx.outbox.total());
     }
 
@@ -88,7 +88,7 @@ impl Send {
 
     /// Whether bytes of streams may be encoded.
     pub fn can_encode<S>(&self, cx: &Context<'_, S>) -> bool {
-        Self::has_room(cx) && !cx.outbox.is_closed()
+        Self::has_room(cx) && !cx.outbox.is_sealed()
     }
 
     /// Sends bytes of a stream in one frame, if there is credit and nobody waits. Returns whether it did.
@@ -135,7 +135,7 @@ impl Send {
         let header = StreamHeader::new(id, offset, Some(payload.len()), fin);
         if header.as_slice().len() + payload.len() <= MAX_GATHERED {
             self.records
-                .push(header.as_slice(), header.length_field, payload, cx.outbox);
+                .push(header.as_slice(), header.length_field(), payload, cx.outbox);
         } else {
             let header = StreamHeader::new(id, offset, None, fin);
             self.records
@@ -154,7 +154,7 @@ impl Send {
         self.schedule(handle, stream);
     }
 
-    /// A stream with something to send waits for its turn, unless it lacks credit of its own.
+    /// A stream with something to send waits for its turn, unless it may not send yet, or no longer.
     pub fn schedule(&mut self, handle: Handle, stream: &mut Stream) {
         if let Some(urgency) = stream.send.schedule() {
             self.scheduler.add(handle, urgency);
@@ -299,7 +299,7 @@ impl Send {
         at_once
     }
 
-    /// Gives the sending half up: what waits is dropped, and the peer is told.
+    /// Abandons the sending half: what waits is dropped, and the peer is told.
     pub fn give_up<S: Sink>(
         &mut self,
         handle: Handle,
@@ -349,7 +349,7 @@ impl Send {
         if !stream.send.is_blocked() {
             self.waiting
                 .moved(&mut stream.send, |send| send.set_blocked(true));
-            // Else it learns that with the acceptance.
+            // If it is not known, the application learns that with the acceptance.
             if stream.is_known() {
                 self.emit_blocked(handle, cx);
             }
@@ -411,7 +411,7 @@ impl Send {
         self.opens.push(handle);
     }
 
-    /// Gives the memory of first bytes back.
+    /// Takes the memory of first bytes back.
     pub fn recycle(&mut self, first_bytes: Vec<u8>) {
         self.opens.recycle(first_bytes);
     }
@@ -473,7 +473,7 @@ impl Send {
         is_empty && !self.opens.is_sending() || self.peer_has_finished
     }
 
-    /// Gives spare memory back.
+    /// Returns spare memory.
     pub fn shrink(&mut self) {
         self.scheduler.shrink();
         self.opens.shrink();

@@ -138,7 +138,7 @@ impl Streams {
         }
     }
 
-    /// Puts a stream of ours where the application wants it. It has no id yet. Gives whether the slot was free.
+    /// Puts a stream of ours where the application wants it. The stream has no id yet. Returns whether the slot was free.
     pub fn insert_local(&mut self, handle: Handle, stream: Stream) -> bool {
         let slot = handle.slot();
         if slot > self.local.len() + MAX_GAP {
@@ -224,7 +224,7 @@ impl Streams {
             .collect()
     }
 
-    /// Gives spare memory back.
+    /// Returns spare memory.
     pub fn shrink(&mut self) {
         if self.ids.is_empty() {
             self.ids.shrink_to_fit();

@@ -1,7 +1,7 @@
 //! The texts at the ends of a stream, which the application never sees as bytes: its meta or its refusal first, its end
 //! value last.
 //!
-//! What is kept of one is what has arrived of it; the sum of all is bounded.
+//! A text takes no more memory than has arrived of it; the sum of all is bounded.
 //!
 //! May not know what lies between, nor tell the application anything.
 
@@ -16,7 +16,7 @@ use super::stream::Stream;
 pub enum Meta<'a> {
     /// All of it stood in one piece.
     Piece(Piece<'a>),
-    /// It was put together, behind its length of so many bytes.
+    /// The meta was put together, behind its length of so many bytes.
     Joined(Vec<u8>, usize),
 }
 

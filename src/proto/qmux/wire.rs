@@ -19,7 +19,7 @@ use super::super::config::{Config, Side};
 use super::super::context::Context;
 use super::super::error::ProtocolError;
 use super::super::event::{Event, Handle, Partial, Payload, Sink};
-use super::super::session::MAX_ENCODED;
+use super::super::outbox::MAX_ENCODED;
 use super::budget::Budgets;
 use super::control::Control;
 use super::counts::Counts;
@@ -178,7 +178,7 @@ impl Qmux {
 
     /// Encodes frames that are not a stream's bytes.
     fn flush_control<S: Sink>(&mut self, cx: &mut Context<'_, S>) {
-        while !cx.outbox.is_closed() && (cx.outbox.len() as u64) < CONTROL_ENCODED {
+        while !cx.outbox.is_sealed() && (cx.outbox.len() as u64) < CONTROL_ENCODED {
             let Some(frame) = self.next_control(cx.now) else {
                 return;
             };
@@ -235,10 +235,10 @@ impl Qmux {
             false => frame::numbers(frame::CLOSE, [code, 0, reason.len() as u64]),
         };
         bytes.extend_from_slice(reason);
-        if !cx.outbox.is_closed() {
+        if !cx.outbox.is_sealed() {
             self.send.push_frame(&bytes, cx);
             self.send.complete_record(cx);
-            cx.outbox.close();
+            cx.outbox.seal();
         }
     }
 
@@ -355,7 +355,7 @@ impl Qmux {
         self.ping.timeout(now)
     }
 
-    /// Gives spare memory back: little happens on the connection.
+    /// Returns spare memory: little happens on the connection.
     pub fn shrink(&mut self) {
         self.send.shrink();
         self.streams.shrink();

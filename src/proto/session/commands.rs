@@ -162,7 +162,7 @@ impl Session {
         self.postponed.close.is_some()
     }
 
-    /// What is left of a session whose application is gone, to say its last word.
+    /// Leaves the rest of a session whose application is gone, to say its last word.
     pub fn leave(&mut self) -> Self {
         let rest = Self::new(self.config.clone(), self.side, [0; 8], self.now);
         std::mem::replace(self, rest)
@@ -205,7 +205,7 @@ impl Session {
         }
     }
 
-    /// Gives the rest of what we send on a stream up. The legacy wire can only end it.
+    /// Abandons the rest of what we send on a stream. The legacy wire can only end it.
     pub fn reset<S: Sink>(&mut self, stream: Handle, code: u64, sink: &mut S) {
         if let Some((wire, mut cx)) = self.qmux(sink) {
             wire.reset(stream, code, &mut cx);

@@ -63,7 +63,7 @@ impl RecvHalf {
         self.state = RecvState::Refusal;
     }
 
-    /// What is left of the stream is its end value. Returns whether that may be: messages are still to come.
+    /// The rest of the stream is its end value. Returns whether that may be: messages are still to come.
     pub fn start_end_value(&mut self) -> bool {
         let can_start = self.state == RecvState::Data;
         if can_start {

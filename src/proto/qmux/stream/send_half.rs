@@ -22,7 +22,7 @@ pub enum WaitsFor {
     Place,
     /// The peer's reader.
     Reader,
-    /// Its turn, or room.
+    /// A turn, or room.
     Turn,
 }
 

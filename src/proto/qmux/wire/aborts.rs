@@ -82,7 +82,7 @@ impl Qmux {
             RecvState::Data | RecvState::EndValue if is_known => {
                 cx.emit(Event::Reset(handle), payload);
             }
-            // It accepted the stream and said so, which the reset has overtaken; unless it never saw it whole.
+            // The peer accepted the stream and said so, which the reset has overtaken; unless it never saw all of the meta.
             RecvState::Accept if was_seen => {
                 self.tell_opened(handle, cx);
                 cx.emit(Event::Reset(handle), payload);
@@ -119,7 +119,7 @@ impl Qmux {
         }
         match stream.is_known() {
             true => emit_stopped(handle, code, cx),
-            // It overtook the acceptance, which is still under way.
+            // The stop overtook the acceptance, which is still under way.
             false => stream.set_stopped(code),
         }
         self.give_up(handle, code, cx);
@@ -139,7 +139,7 @@ impl Qmux {
             return Ok(());
         }
         cx.emit(Event::GoAway(None), Payload::Empty);
-        // Those that wait for a place get the next numbers.
+        // Streams that wait for a place get the next numbers.
         let left = self.counts.left_to_serve();
         let mut unserved = self.send.cut_opens(left);
         for handle in self.streams.local_handles() {

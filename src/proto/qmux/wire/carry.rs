@@ -20,7 +20,7 @@ pub struct Carried {
     pub handle: Handle,
     /// Which of our streams it is, counted from 0.
     pub ordinal: u64,
-    /// Its end was sent.
+    /// The end was sent.
     pub is_ended: bool,
 }
 

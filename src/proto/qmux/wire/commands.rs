@@ -148,7 +148,7 @@ impl Qmux {
         }
     }
 
-    /// Gives the sending half up: what waits is dropped, and the peer is told.
+    /// Abandons the sending half: what waits is dropped, and the peer is told.
     pub(super) fn give_up<S: Sink>(&mut self, handle: Handle, code: u64, cx: &mut Context<'_, S>) {
         if let Some(stream) = self.streams.get(handle) {
             self.send
@@ -171,7 +171,7 @@ impl Qmux {
         self.put_end(handle, cx);
     }
 
-    /// A stream of the peer's no longer waits for the application's answer. Gives whether it did.
+    /// A stream of the peer's no longer waits for the application's answer. Returns whether it did.
     fn answer(&mut self, handle: Handle) -> bool {
         let Some(stream) = self.streams.get(handle) else {
             return false;
@@ -238,7 +238,7 @@ impl Qmux {
         }
     }
 
-    /// Gives the rest of a stream up.
+    /// Abandons the rest of a stream.
     pub fn reset<S: Sink>(&mut self, handle: Handle, code: u64, cx: &mut Context<'_, S>) {
         let Some(stream) = self.streams.get(handle) else {
             return;

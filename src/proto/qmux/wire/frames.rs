@@ -107,7 +107,7 @@ impl Qmux {
             return Ok(None);
         };
         let mut handle = None;
-        // Those before it begin with it. They are few: the limit allows no more.
+        // Streams before it begin with it. They are few: the limit allows no more.
         while self.counts.is_beginning(ordinal) {
             handle = Some(self.begin(cx));
         }
@@ -196,7 +196,7 @@ impl Qmux {
         cx: &mut Context<'_, S>,
     ) -> Result<(), ProtocolError> {
         let Some(handle) = self.stream_of(id, cx)? else {
-            // It crossed the end of the stream.
+            // The frame crossed the end of the stream.
             return self.budgets.useless.spend(cx.now);
         };
         if handle.is_local() {
@@ -220,7 +220,7 @@ impl Qmux {
     ) -> Result<(), ProtocolError> {
         check_sends(id)?;
         let Some(handle) = self.stream_of(id, cx)? else {
-            // It crossed the end of the stream.
+            // The frame crossed the end of the stream.
             return self.budgets.useless.spend(cx.now);
         };
         let Some(stream) = self.streams.get(handle) else {

@@ -4,12 +4,12 @@
 //!
 //! May not know a record.
 
-use super::super::error::ProtocolError;
-use super::super::event::{Event, Handle, Payload, PeerKind, Sink, Wires};
-use super::super::negotiate;
-use super::super::qmux::{Carried, Parameters, Qmux};
-use super::streams::{Remote, Table};
-use super::wire::{Context, Legacy};
+use super::super::super::error::ProtocolError;
+use super::super::super::event::{Event, Handle, Payload, PeerKind, Sink, Wires};
+use super::super::super::negotiate;
+use super::super::super::qmux::{Carried, Parameters, Qmux};
+use super::super::streams::{Remote, Table};
+use super::{Context, Legacy};
 
 impl Legacy {
     pub(super) fn recv_open<S: Sink>(
@@ -22,8 +22,8 @@ impl Legacy {
         let stream = Remote {
             id,
             meta,
-            ended: false,
-            discarded: false,
+            is_ended: false,
+            is_discarded: false,
         };
         let (slot, id_there) = match cx.qmux() {
             Some((qmux, _)) => {
@@ -98,7 +98,7 @@ impl Legacy {
             Some(Carried {
                 handle: Handle::local(slot),
                 ordinal: stream.ordinal,
-                is_ended: stream.ended,
+                is_ended: stream.is_ended,
             })
         });
         streams.collect()
