@@ -173,6 +173,23 @@ impl Outbox {
         }
     }
 
+    /// The frame at the end has a payload of so many bytes that the caller sends itself, right behind what it takes next.
+    pub fn expect_payload(&mut self, length: usize) {
+        self.total += length as u64;
+    }
+
+    /// Whether all that is queued, and a head, can be taken at once.
+    pub fn takes_all_at_once(&self) -> bool {
+        self.len <= TAKE / 2
+    }
+
+    /// Puts a copy of what the caller could not send of a payload behind what it took.
+    pub fn put_behind(&mut self, transmit: &mut Transmit, rest: &[u8]) {
+        let mut chunk = self.spare.pop().unwrap_or_default();
+        chunk.extend_from_slice(rest);
+        transmit.chunks.push_back(chunk);
+    }
+
     fn extend(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let room = match self.chunks.back() {

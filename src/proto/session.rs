@@ -13,7 +13,7 @@
 
 use super::config::{Config, Protocol, Side};
 use super::error::ProtocolError;
-use super::event::{Event, Partial, Payload, PeerKind, Sink, Wires};
+use super::event::{Event, Handle, Partial, Payload, PeerKind, Sink, Wires};
 use super::legacy::Legacy;
 use super::marks::Marks;
 use super::negotiate::{self, Negotiation, Start};
@@ -360,6 +360,42 @@ impl Session {
             self.pace.taken(transmit.charge());
         }
         Some(transmit)
+    }
+
+    /// Takes all that is queued, and behind it the head of a long message: the caller sends the payload right behind that,
+    /// from wherever it has it, or puts there what it could not send ([`Session::put_behind`]). `None`, if the message
+    /// cannot be sent at once as a whole.
+    pub fn take_with_head<S: Sink>(
+        &mut self,
+        stream: Handle,
+        payload: usize,
+        now: Instant,
+        sink: &mut S,
+    ) -> Option<Transmit> {
+        if self.pace.is_active() {
+            return None;
+        }
+        self.now = now;
+        self.prepare(sink);
+        if self.outbox.is_sealed() || !self.outbox.takes_all_at_once() {
+            return None;
+        }
+        let is_encoded = if let Some((wire, mut cx)) = self.qmux(sink) {
+            wire.data_head(stream, payload, &mut cx)
+        } else {
+            let (wire, mut cx) = self.legacy(sink);
+            stream.is_local() && wire.data_head(stream.slot() as u32, payload, &mut cx)
+        };
+        if !is_encoded {
+            return None;
+        }
+        self.watch.heard(now);
+        self.outbox.take(false)
+    }
+
+    /// Puts what the caller could not send of a payload behind what it took.
+    pub fn put_behind(&mut self, transmit: &mut Transmit, rest: &[u8]) {
+        self.outbox.put_behind(transmit, rest);
     }
 
     /// Encodes what may be sent now.

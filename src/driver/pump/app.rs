@@ -61,8 +61,11 @@ impl Connection {
             });
         };
         let could_read = self.begin_submit(&mut guarded, collector);
-        let link = &mut guarded.link;
-        link.execute_data(self.id, stream, payload, collector);
+        let sends_all = payload.len() as u64 <= self.most_direct;
+        if !sends_all || !self.send_in_place(&mut guarded, stream, payload, collector) {
+            let link = &mut guarded.link;
+            link.execute_data(self.id, stream, payload, collector);
+        }
         self.end_submit(guarded, could_read, collector)
     }
 

@@ -102,6 +102,13 @@ impl<'a, S: Sink> Context<'a, S> {
         self.pace.encoded(outbox.open_bytes());
     }
 
+    /// Writes the header of a frame whose payload the caller sends itself.
+    pub(super) fn write_head(&mut self, kind: u8, id: u8, payload: usize) {
+        let outbox = &mut *self.shared.outbox;
+        outbox.push_frame(&frame::header(kind, id, payload), &[], None);
+        outbox.expect_payload(payload);
+    }
+
     /// Writes our offer where one is due: before anything else, or not at all.
     pub fn write_offer(&mut self) {
         let config = self.shared.config;

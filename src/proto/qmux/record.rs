@@ -124,6 +124,17 @@ impl Records {
         outbox.grew(LONG_SIZE + total);
     }
 
+    /// Adds the head of such a record, whose payload, of so many bytes, the caller sends itself.
+    pub fn push_head(&mut self, header: &[u8], payload: usize, outbox: &mut Outbox) {
+        self.complete(outbox);
+        let length = LONG_SIZE + header.len();
+        let tail = outbox.tail_or_new(length);
+        varint::put_sized((header.len() + payload) as u64, LONG_SIZE, tail);
+        tail.put_slice(header);
+        outbox.grew(length);
+        outbox.expect_payload(payload);
+    }
+
     /// Nothing more goes into the record that was gathered.
     pub fn complete(&mut self, outbox: &mut Outbox) {
         let Some(open) = self.open.take() else { return };

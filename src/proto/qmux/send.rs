@@ -122,6 +122,33 @@ impl Send {
         is_free
     }
 
+    /// Encodes the head of a long message whose payload the caller sends itself, if the message may go at once. Returns
+    /// whether it may.
+    pub fn head_at_once<S: Sink>(
+        &mut self,
+        stream: &mut Stream,
+        payload: usize,
+        peer: &Peer,
+        cx: &mut Context<'_, S>,
+    ) -> bool {
+        let length = payload as u64;
+        let is_free = self.scheduler.is_empty()
+            && self.can_encode(cx)
+            && stream.send.is_clear_for(length)
+            && length <= self.window.available()
+            && (MAX_GATHERED..=peer.longest_payload()).contains(&payload);
+        if is_free {
+            let offset = stream.send.send(length);
+            self.window.take(length);
+            let offset = (!peer.is_ours()).then_some(offset);
+            let header = StreamHeader::new(stream.id(), offset, None, false);
+            self.records
+                .push_head(header.as_slice(), payload, cx.outbox);
+            cx.marks.clamp(cx.outbox.total());
+        }
+        is_free
+    }
+
     /// Encodes one frame with bytes of a stream.
     #[inline]
     fn push_bytes<S>(

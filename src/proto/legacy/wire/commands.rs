@@ -64,14 +64,29 @@ impl Legacy {
         self.open_waiting(cx);
     }
 
+    /// The id of a stream opened here that may still be written to.
+    fn writable_id(&mut self, slot: u32) -> Option<u8> {
+        self.local.get(slot).filter(|stream| !stream.is_ended)?.id
+    }
+
+    /// Encodes the head of a message whose payload the caller sends itself. Returns whether there is a stream for it, and
+    /// the payload fits into one frame.
+    pub fn data_head<S: Sink>(
+        &mut self,
+        slot: u32,
+        payload: usize,
+        cx: &mut Context<'_, S>,
+    ) -> bool {
+        let Some(id) = self.writable_id(slot).filter(|_| payload <= MAX_DATA) else {
+            return false;
+        };
+        cx.write_head(frame::DATA, id, payload);
+        true
+    }
+
     /// Sends bytes on a stream opened here.
     pub fn data<S: Sink>(&mut self, slot: u32, payload: &[u8], cx: &mut Context<'_, S>) {
-        let Some(&mut Local {
-            id: Some(id),
-            is_ended: false,
-            ..
-        }) = self.local.get(slot)
-        else {
+        let Some(id) = self.writable_id(slot) else {
             return;
         };
         if payload.len() <= MAX_DATA {

@@ -109,6 +109,18 @@ impl Qmux {
         }
     }
 
+    /// Encodes the head of a long message whose payload the caller sends itself, if the message may go at once. Returns
+    /// whether it may.
+    pub fn data_head<S: Sink>(
+        &mut self,
+        handle: Handle,
+        payload: usize,
+        cx: &mut Context<'_, S>,
+    ) -> bool {
+        let stream = self.streams.get(handle);
+        stream.is_some_and(|stream| self.send.head_at_once(stream, payload, &self.peer, cx))
+    }
+
     /// Sends bytes of a stream in one frame, if there is credit and nobody waits. Returns whether it did.
     fn send_at_once<S: Sink>(
         &mut self,
