@@ -186,26 +186,21 @@ impl Legacy {
         if cx.negotiation.peer() == PeerKind::Undecided {
             return;
         }
+        let before = *at;
         while let Some((frame::DATA, id, payload)) = self.decoder.peek_frame(input, *at) {
-            let Some(slot) = self
-                .remote
-                .slot_of(id)
-                .filter(|_| payload.len() <= MAX_JOINED)
-            else {
-                return;
+            let slot = self.remote.slot_of(id);
+            let Some(slot) = slot.filter(|_| payload.len() <= MAX_JOINED) else {
+                break;
             };
-            if self
-                .remote
-                .get(slot)
-                .is_none_or(|stream| stream.is_discarded)
-            {
-                return;
+            let stream = self.remote.get(slot);
+            if stream.is_none_or(|stream| stream.is_discarded) {
+                break;
             }
             *at = payload.end;
-            self.was_heard = true;
             cx.shared
                 .emit(Event::Data(Handle::remote(slot)), Payload::Input(payload));
         }
+        self.was_heard |= *at > before;
     }
 
     /// Judges a header, before any memory is taken for what it announces.
