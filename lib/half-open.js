@@ -72,7 +72,7 @@ function isDue (stream) {
 }
 
 function isUnneeded (stream) {
-  if ((stream._number & 1) === 0 || stream._out === MUTED) return true
+  if ((stream._nativeHandle & 1) === 0 || stream._out === MUTED) return true
   if (isUsed(stream)) return isEcho(stream)
   // A peer that cannot say whether it reads an answer gets an end at once, unless one is seen to be under way.
   return (stream._bits & UNREAD) !== 0 || (!stream._connection._hearsUnread() && !mayBeServed(stream))
@@ -176,7 +176,7 @@ function openerFinished (stream) {
 
 // Whether somebody reads, or has something to read, or nothing is to come.
 function isAwaitingAnswer (stream) {
-  if (stream._halves !== BOTH || (stream._number & 1) !== 0 || stream._peerEnded) return true
+  if (stream._halves !== BOTH || (stream._nativeHandle & 1) !== 0 || stream._peerEnded) return true
   if (stream._in === UNCLAIMED) {
     return stream._early !== null || (stream.listenerCount('end') > 0 && stream.listeners('end').some(takesValue))
   }
@@ -191,7 +191,7 @@ function tellUnread () {
   const streams = finished
   finished = []
   for (const stream of streams) {
-    if (!stream.destroyed && !isAwaitingAnswer(stream)) stream._connection._command(op.UNREAD, stream._number, 0)
+    if (!stream.destroyed && !isAwaitingAnswer(stream)) stream._connection._command(op.UNREAD, stream._nativeHandle, 0)
   }
 }
 

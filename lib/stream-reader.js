@@ -109,7 +109,7 @@ class Reader extends Duplex {
 
   _hold (charge) {
     this._held += charge
-    this._connection._command(op.HOLD, this._number, charge)
+    this._connection._command(op.HOLD, this._nativeHandle, charge)
   }
 
   // Nobody has asked for it yet. With credit the sender is stopped by what is held; without it there is a limit.
@@ -144,7 +144,7 @@ class Reader extends Duplex {
   _onEnd (value) {
     if (this._peerEnded) return
     this._peerEnded = true
-    if ((this._number & 1) === 1) this._uncount()
+    if ((this._nativeHandle & 1) === 1) this._uncount()
     if (this._in === NO_READS) return
     if (value !== undefined && value.length >= LARGE_VALUE) value = this._holdEnd(value)
     this._endValue = value
@@ -163,13 +163,13 @@ class Reader extends Duplex {
     }
     this._endHeld = bytes
     this._connection._valuesHeld += bytes
-    this._connection._command(op.HOLD, this._number, bytes)
+    this._connection._command(op.HOLD, this._nativeHandle, bytes)
     return value
   }
 
   _endsUnclaimed () {
     const isAwaited = this.listenerCount('end') > 0
-    if ((this._halves === BOTH && (this._number & 1) === 1) || isAwaited) setImmediate(endUnclaimed, this)
+    if ((this._halves === BOTH && (this._nativeHandle & 1) === 1) || isAwaited) setImmediate(endUnclaimed, this)
     else if (this._halves === BOTH) this._endUnread()
   }
 
@@ -181,7 +181,7 @@ class Reader extends Duplex {
   /** Whether the peer ended a half that nobody reads without having said anything. */
   _isSilent () {
     return this._peerEnded && this._in === UNCLAIMED && this._early === null && this._endValue === undefined &&
-      this._halves === BOTH && (this._number & 1) === 0
+      this._halves === BOTH && (this._nativeHandle & 1) === 0
   }
 
   /** Whether nothing is left to be read, or to be waited for by a reader. */
@@ -215,7 +215,7 @@ class Reader extends Duplex {
     if (bytes === 0) return
     this._endHeld = 0
     this._connection._valuesHeld -= bytes
-    this._connection._command(op.RELEASE, this._number, bytes)
+    this._connection._command(op.RELEASE, this._nativeHandle, bytes)
     this._released()
   }
 
@@ -326,15 +326,15 @@ class Reader extends Duplex {
   _consume (bytes) {
     if (bytes === 0) return
     this._held -= bytes
-    this._connection._command(op.RELEASE, this._number, bytes)
+    this._connection._command(op.RELEASE, this._nativeHandle, bytes)
     this._released()
   }
 
   // Native code keeps a closed stream's handle until nothing of it is held.
   _released () {
     if (!this._over || this._held + this._endHeld > 0) return
-    this._connection._free(this._number)
-    this._number = noStream(this._number)
+    this._connection._free(this._nativeHandle)
+    this._nativeHandle = noStream(this._nativeHandle)
   }
 }
 
@@ -398,7 +398,7 @@ function endSilent (stream, hasFinished) {
 function endUnclaimed (stream) {
   if (stream._in !== UNCLAIMED || stream.destroyed) return
   const isHeard = stream.listenerCount('end') > 0
-  const isOurs = (stream._number & 1) === 0
+  const isOurs = (stream._nativeHandle & 1) === 0
   if (stream._halves === BOTH) {
     if (isOurs && !isHeard) stream._endUnread()
     // What was said on a stream of ours is an answer: it waits for who asked.

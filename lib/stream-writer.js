@@ -33,7 +33,7 @@ class Writer extends Reader {
   /** Bytes that wait: on the whole connection, whose queue its streams share, and of this stream for its reader. */
   get writableLength () {
     if (this._out < WRITING) return 0
-    return this._connection._queued + (this._out === BLOCKED ? this._connection._waitingBytes(this._number) : 0)
+    return this._connection._queued + (this._out === BLOCKED ? this._connection._waitingBytes(this._nativeHandle) : 0)
   }
 
   get writableNeedDrain () { return (this._drain & OWED) !== 0 && this._out >= WRITING }
@@ -45,7 +45,7 @@ class Writer extends Reader {
     if (this._out === WRITING && encoding === undefined && done === undefined &&
         chunk instanceof Uint8Array && !connection._ended) {
       if ((this._bits & ECHO) !== 0) this._stillEchoes()
-      sendData(connection._number, this._number, chunk)
+      sendData(connection._number, this._nativeHandle, chunk)
       return connection._count(chunk.length) || this._full()
     }
     return this._writeAny(chunk, encoding, done)
@@ -70,7 +70,7 @@ class Writer extends Reader {
       if (done !== undefined) process.nextTick(context.bind(done), this._lost)
       return true
     }
-    if ((this._bits & USED) === 0 && (this._number & 1) === 1) {
+    if ((this._bits & USED) === 0 && (this._nativeHandle & 1) === 1) {
       keep(this)
       this._accept()
       this._bits |= USED | ECHO
@@ -94,14 +94,14 @@ class Writer extends Reader {
   _encode (value) {
     const number = this._connection._number
     if (value instanceof Uint8Array) {
-      sendData(number, this._number, value)
+      sendData(number, this._nativeHandle, value)
       return value.length
     }
-    return engine.string(number, this._number, value.text, value.encoding)
+    return engine.string(number, this._nativeHandle, value.text, value.encoding)
   }
 
   _markWrite (done) {
-    this._connection._mark(this._number, (error) => done(error || this._lost))
+    this._connection._mark(this._nativeHandle, (error) => done(error || this._lost))
   }
 
   // end() of the connection was called: nothing of ours can be sent any more.
@@ -179,7 +179,7 @@ class Writer extends Reader {
   _endUnused () {
     this._accept()
     const connection = this._connection
-    if (connection._canSend()) engine.put(op.END, connection._number, this._number, 0)
+    if (connection._canSend()) engine.put(op.END, connection._number, this._nativeHandle, 0)
     this._out = ENDED
     this._finished = true
   }
@@ -207,8 +207,8 @@ class Writer extends Reader {
       this._finished = true
     } else {
       if (bytes !== undefined) queued = this._encode(bytes)
-      if (json === undefined) engine.put(op.END, connection._number, this._number, 0)
-      else queued = engine.text(op.END_VALUE, connection._number, this._number, json)
+      if (json === undefined) engine.put(op.END, connection._number, this._nativeHandle, 0)
+      else queued = engine.text(op.END_VALUE, connection._number, this._nativeHandle, json)
     }
     this._out = ENDED
     this._uncountOwn()
@@ -227,7 +227,7 @@ class Writer extends Reader {
       this._quiet = true // a peer that half-closes brings this about
       return done(callerError('ERR_MUX_CONNECTION_CLOSED'))
     }
-    this._connection._mark(this._number, (error) => {
+    this._connection._mark(this._nativeHandle, (error) => {
       if (!error && this._isLost()) return this._close()
       if (error) this._quiet = true // the connection's failure, not this stream's
       else this._finished = true
@@ -260,7 +260,8 @@ class Writer extends Reader {
   _sendReset (code) {
     const connection = this._connection
     this._accept()
-    if (connection._canSend() && this._out !== MUTED) engine.coded(op.RESET, connection._number, this._number, code)
+    if (!connection._canSend() || this._out === MUTED) return
+    engine.coded(op.RESET, connection._number, this._nativeHandle, code)
   }
 
   // The writing half is over, whatever was still under way.
@@ -273,7 +274,7 @@ class Writer extends Reader {
 
   /** Says how urgent the stream is: 0 to 7, lower ones first, and in turns with its equals or one after the other. */
   setPriority (options) {
-    this._connection._prioritise(this._number, options)
+    this._connection._prioritise(this._nativeHandle, options)
     return this
   }
 
@@ -285,7 +286,7 @@ class Writer extends Reader {
 
   _onUnblocked () {
     if (this._out !== BLOCKED) return
-    this._out = (this._number & 1) === 1 && (this._bits & USED) === 0 ? ANSWERING : WRITING
+    this._out = (this._nativeHandle & 1) === 1 && (this._bits & USED) === 0 ? ANSWERING : WRITING
     if (this._drain !== OWED) return // or it is told with the connection's others
     const connection = this._connection
     if (connection._queued < connection._highWater && !connection._isAboutToBlock()) this._emitDrain()
@@ -327,7 +328,7 @@ class Writer extends Reader {
   _close () { context.run(this._context, this.destroy, this) }
 
   _uncountOwn () {
-    if ((this._number & 1) === 0) this._uncount()
+    if ((this._nativeHandle & 1) === 0) this._uncount()
   }
 }
 

@@ -24,10 +24,10 @@ const { op } = engine
 
 // Node's own high water mark stops nobody: how much may wait is bounded by the connection, or by credit. It is not 0,
 // because Node then never looks again at a buffer whose flow was broken off.
-const WHOLE = { readableObjectMode: true, emitClose: true }
-const WHOLE_BYTES = { ...WHOLE, readableObjectMode: false }
-const ACCEPTED = { ...WHOLE, writable: false }
-const CREATED = { ...WHOLE, readable: false }
+const TWO_WAY = { readableObjectMode: true, emitClose: true }
+const TWO_WAY_BYTES = { ...TWO_WAY, readableObjectMode: false }
+const ACCEPTED = { ...TWO_WAY, writable: false }
+const CREATED = { ...TWO_WAY, readable: false }
 const CREATED_BYTES = { ...CREATED, readableObjectMode: false }
 
 // What the peer of a stream that was destroyed with an error is told, where the error does not say: any code but 0.
@@ -41,7 +41,7 @@ const DECISION = 1000 // ms
 class MuxStream extends Writer {
   /** @param {boolean} isWhole whether the wire has both directions on a stream */
   constructor (connection, handle, id, meta, asyncContext, remote, messages, isWhole) {
-    super(isWhole ? (messages ? WHOLE : WHOLE_BYTES) : remote ? ACCEPTED : messages ? CREATED : CREATED_BYTES)
+    super(isWhole ? (messages ? TWO_WAY : TWO_WAY_BYTES) : remote ? ACCEPTED : messages ? CREATED : CREATED_BYTES)
     // On the legacy wire, where a stream has one half, it is of no use, and stays as Node sets it.
     if (isWhole) this.allowHalfOpen = connection._settings.allowHalfOpen
     this.id = id
@@ -49,7 +49,7 @@ class MuxStream extends Writer {
     this._isText = remote && meta !== undefined // the meta is its text, until the program looks at it
     this._metaCost = 0
     this._connection = connection
-    this._number = handle
+    this._nativeHandle = handle // not "_handle": Node takes that for the handle of a socket
     this._context = asyncContext
     this._halves = isWhole ? BOTH : remote ? READS : WRITES
     this._out = !remote ? WRITING : isWhole ? ANSWERING : NO_WRITES
@@ -112,7 +112,7 @@ class MuxStream extends Writer {
   refuse (code = 0) {
     wireCode(code)
     const isUsed = this._in !== UNCLAIMED || this._out !== (this._halves === BOTH ? ANSWERING : NO_WRITES)
-    if ((this._number & 1) === 0 || isUsed || this.destroyed) throw callerError('ERR_MUX_ALREADY_ACCEPTED')
+    if ((this._nativeHandle & 1) === 0 || isUsed || this.destroyed) throw callerError('ERR_MUX_ALREADY_ACCEPTED')
     const connection = this._connection
     if (connection._canSend()) this._sendRefusal(connection, code)
     this._acked = true
@@ -126,13 +126,13 @@ class MuxStream extends Writer {
 
   _sendRefusal (connection, code) {
     if (!this._acked) {
-      engine.coded(op.REFUSE, connection._number, this._number, code)
+      engine.coded(op.REFUSE, connection._number, this._nativeHandle, code)
     } else if (this._halves === BOTH) {
       // It was acknowledged meanwhile: its creator sees a stream that fails.
-      engine.coded(op.RESET, connection._number, this._number, code)
-      engine.coded(op.STOP, connection._number, this._number, code)
+      engine.coded(op.RESET, connection._number, this._nativeHandle, code)
+      engine.coded(op.STOP, connection._number, this._nativeHandle, code)
     } else {
-      connection._command(op.DISCARD, this._number, 0)
+      connection._command(op.DISCARD, this._nativeHandle, 0)
     }
   }
 
@@ -145,7 +145,7 @@ class MuxStream extends Writer {
       this._unaccepted = null
     }
     const connection = this._connection
-    if (connection._canSend()) engine.put(op.ACCEPT, connection._number, this._number, 0)
+    if (connection._canSend()) engine.put(op.ACCEPT, connection._number, this._nativeHandle, 0)
   }
 
   /** The 'stream' event is over. An asynchronous listener may still refuse the stream. */
@@ -155,7 +155,7 @@ class MuxStream extends Writer {
     // Whatever else the listener waits for may be up to the opener, too.
     else if (!this._acked) this._unaccepted = context.later(DECISION, accept, this)
     if (this._halves === READS && this._in === NO_READS && !this._peerEnded) {
-      this._connection._command(op.DISCARD, this._number, 0)
+      this._connection._command(op.DISCARD, this._nativeHandle, 0)
     }
   }
 
@@ -187,7 +187,7 @@ class MuxStream extends Writer {
     if (this.destroyed || this._halves === WRITES || this._peerEnded) return this
     this._accept()
     const connection = this._connection
-    if (connection._open) engine.coded(op.STOP, connection._number, this._number, code)
+    if (connection._open) engine.coded(op.STOP, connection._number, this._nativeHandle, code)
     // The program goes on with its own half, if it has one.
     this.allowHalfOpen = true
     this._peerEnded = true
@@ -211,7 +211,7 @@ class MuxStream extends Writer {
   _onReset (code) {
     if (this._peerEnded) return
     this._peerEnded = true
-    if ((this._number & 1) === 1) this._uncount()
+    if ((this._nativeHandle & 1) === 1) this._uncount()
     this._fail(streamError('ERR_MUX_STREAM_RESET', code))
   }
 
@@ -235,7 +235,7 @@ class MuxStream extends Writer {
     }
     this._over = true
     const isFree = this._held + this._endHeld === 0
-    if (isFree) this._number = noStream(this._number)
+    if (isFree) this._nativeHandle = noStream(this._nativeHandle)
     return isFree
   }
 
@@ -253,7 +253,8 @@ class MuxStream extends Writer {
     if ((this._bits & UNHEARD) !== 0 && this._connection._failure === null) return this._endUnheard(reason, isOver)
     if (!this._peerEnded && this._in !== NO_READS) {
       // Of a stream of ours programs need not know that it can be answered.
-      const isAwaited = this._halves !== BOTH || (this._number & 1) === 1 || this._in !== UNCLAIMED || !this._isUnread()
+      const isOurs = (this._nativeHandle & 1) === 0
+      const isAwaited = this._halves !== BOTH || !isOurs || this._in !== UNCLAIMED || !this._isUnread()
       if (isAwaited || (isOver && !this._finished)) return this._cutOff(reason)
       this._peerEnded = true
       return this._endUnread()
@@ -306,12 +307,12 @@ class MuxStream extends Writer {
   _endHalf () {
     const connection = this._connection
     if (this._out === WRITING) {
-      if (connection._canSend()) engine.put(op.END, connection._number, this._number, 0)
+      if (connection._canSend()) engine.put(op.END, connection._number, this._nativeHandle, 0)
       this._out = ENDED
       this._uncount()
     } else if (this._halves === READS && this._in !== NO_READS && !this._peerEnded && this._acked &&
         !connection._peerEnded) {
-      connection._command(op.DISCARD, this._number, 0)
+      connection._command(op.DISCARD, this._nativeHandle, 0)
     }
   }
 
@@ -322,17 +323,17 @@ class MuxStream extends Writer {
       this._lost = error
       this._sendReset(Number.isSafeInteger(error.resetCode) && error.resetCode >= 0 ? error.resetCode : FAILED)
     } else if (this._out >= WRITING && this._out !== MUTED && connection._canSend()) {
-      engine.put(op.END, connection._number, this._number, 0)
+      engine.put(op.END, connection._number, this._nativeHandle, 0)
     }
     this._out = ENDED
     this._uncountOwn()
-    if (!this._peerEnded) connection._command(op.DISCARD, this._number, 0)
+    if (!this._peerEnded) connection._command(op.DISCARD, this._nativeHandle, 0)
   }
 
   _uncount () {
     if (!this._counted) return
     this._counted = false
-    this._connection._countDown(this._number)
+    this._connection._countDown(this._nativeHandle)
   }
 }
 

@@ -38,7 +38,7 @@ class Unreachable {
   constructor (stream) {
     this._ref = new WeakRef(stream)
     this._connection = stream._connection
-    this._number = stream._number
+    this._handle = stream._nativeHandle
     // What counts for the stream. None of it changes without the stream being put back.
     this._held = stream._held
     this._endHeld = stream._endHeld
@@ -65,15 +65,15 @@ class Unreachable {
   /** The stream was collected. */
   _end () {
     const connection = this._connection
-    if (connection._stream(this._number) !== this) return
+    if (connection._stream(this._handle) !== this) return
     nudges.collected = true
     if (this._held + this._endHeld > 0) {
       connection._valuesHeld -= this._endHeld
-      connection._command(op.RELEASE, this._number, this._held + this._endHeld)
+      connection._command(op.RELEASE, this._handle, this._held + this._endHeld)
       connection._discarded(1, this._early)
       warnOnce('MUX_STREAM_DISCARDED')
     }
-    if (connection._canSend()) connection._command(op.END, this._number, 0)
+    if (connection._canSend()) connection._command(op.END, this._handle, 0)
   }
 }
 
@@ -108,7 +108,7 @@ function sweep (connection) {
 
 function weaken (stream) {
   const entry = new Unreachable(stream)
-  stream._connection._streams.replace(stream._number, entry)
+  stream._connection._streams.replace(stream._nativeHandle, entry)
   stream._bits |= WEAK
   registry.register(stream, entry, entry)
 }
@@ -117,10 +117,10 @@ function weaken (stream) {
 function keep (stream) {
   if ((stream._bits & WEAK) === 0) return
   stream._bits &= ~(WEAK | RESTED)
-  const entry = stream._connection._stream(stream._number)
+  const entry = stream._connection._stream(stream._nativeHandle)
   if (!(entry instanceof Unreachable) || entry.stream !== stream) return
   registry.unregister(entry)
-  stream._connection._streams.replace(stream._number, stream)
+  stream._connection._streams.replace(stream._nativeHandle, stream)
   watch(stream._connection)
 }
 
