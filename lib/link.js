@@ -64,7 +64,7 @@ class Link extends EventEmitter {
     this._queued = 0 // bytes not yet taken by the kernel, as far as known
     this._highWater = settings.writableHighWaterMark
     this._lowWater = Math.floor(settings.writableHighWaterMark / 2)
-    this._waiting = [] // streams that owe a 'drain'
+    this._waiting = [] // writing halves that owe a 'drain'
     this._blocks = 0 // how often a stream was told that it is blocked
     this._outliving = new Outliving() // streams that native code is done with and the program is not
     this._valuesHeld = 0 // bytes of large end values that nobody has read
@@ -346,7 +346,7 @@ class Link extends EventEmitter {
     this._waiting = []
     let i = 0
     try {
-      while (i < waiting.length) waiting[i++]._drained()
+      while (i < waiting.length) waiting[i++].onDrained()
     } finally {
       if (i < waiting.length) {
         this._waiting = waiting.slice(i).concat(this._waiting)

@@ -6,7 +6,6 @@
 // This file may not: end a connection but for a meta that is too costly.
 
 const { MuxProtocolError } = require('./errors')
-const { CLOSED } = require('./half-open')
 
 // A text shorter than this counts for its length only: what it can become is bounded by how many streams may live.
 const SHORT = 1024
@@ -31,7 +30,7 @@ function parseMeta (stream, text) {
     return undefined
   }
   // Native code may be done with the stream already, and so with the meta's place.
-  if ((stream._bits & CLOSED) === 0) {
+  if (!stream._isDone) {
     stream._metaCost = cost
     connection._metaCost += cost
   }

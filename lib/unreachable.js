@@ -40,10 +40,10 @@ class Unreachable {
     this._connection = stream._connection
     this._handle = stream._nativeHandle
     // What counts for the stream. None of it changes without the stream being put back.
-    this._held = stream._held
-    this._endHeld = stream._endHeld
+    this._heldBytes = stream._reader.heldBytes
+    this._heldEndBytes = stream._reader.heldEndBytes
+    this._earlyBytes = stream._reader.earlyBytes
     this._metaCost = stream._metaCost
-    this._early = stream._early === null ? 0 : stream._early.bytes
   }
 
   /** @returns {MuxStream|undefined} */
@@ -67,10 +67,10 @@ class Unreachable {
     const connection = this._connection
     if (connection._stream(this._handle) !== this) return
     nudges.collected = true
-    if (this._held + this._endHeld > 0) {
-      connection._valuesHeld -= this._endHeld
-      connection._command(op.RELEASE, this._handle, this._held + this._endHeld)
-      connection._discarded(1, this._early)
+    if (this._heldBytes > 0) {
+      connection._valuesHeld -= this._heldEndBytes
+      connection._command(op.RELEASE, this._handle, this._heldBytes)
+      connection._discarded(1, this._earlyBytes)
       warnOnce('MUX_STREAM_DISCARDED')
     }
     if (connection._canSend()) connection._command(op.END, this._handle, 0)
