@@ -23,18 +23,27 @@ const { warnOnce } = require('./warnings')
 
 const { op } = engine
 
-// Bits of a stream.
-const PEER_END_SEEN = 1 // the program has seen the peer's end, or did not ask for it
-const UNREAD = 2 // the opener reads no answer
-const STAYS_OPEN = 16 // allowHalfOpen was true when the peer's end came
-const UNHEARD = 32 // it waits for a 'stream' listener
-const RESTED = 512 // its unused half has waited for the program for a while
-const WEAK = 1024 // the connection knows it only weakly: unreachable.js
+/** What is known of a stream in this matter. Made when there is something to know. */
+class HalfOpen {
+  constructor () {
+    this.isEndSeen = false // the program has seen the peer's end, or did not ask for it
+    this.staysOpen = false // allowHalfOpen was true when the peer's end came
+    this.isUnread = false // the opener reads no answer
+    this.serving = 0 // promises of listeners that serve the stream
+  }
+}
+
+function knowledgeOf (stream) {
+  if (stream._halfOpen === null) stream._halfOpen = new HalfOpen()
+  return stream._halfOpen
+}
 
 // How long something is kept for a program that may be looking something up: a half that nobody has used while nobody ever
 // listened (who only threw the data away has most likely nothing to say), and, behind the end of the connection, what nobody
 // has asked for.
 const PATIENCE = 2000 // ms
+
+function isEndSeen (stream) { return stream._halfOpen !== null && stream._halfOpen.isEndSeen }
 
 function isOpen (stream) { return stream._writer.isOpen && !stream.destroyed }
 
@@ -47,7 +56,7 @@ function isAsync (listener) { return types.isAsyncFunction(listener) }
 
 // Whether a listener may still be at work behind the last event it was called for.
 function mayBeServed (stream) {
-  return stream._serving > 0 || stream.listeners('data').some(isAsync) || stream.listeners('end').some(isAsync)
+  return isServed(stream) || stream.listeners('data').some(isAsync) || stream.listeners('end').some(isAsync)
 }
 
 // Whether the program answers in its 'data' listeners and nowhere else: then nothing follows the last of them.
@@ -60,20 +69,22 @@ function isDue (stream) {
   // Nobody is left to answer.
   if (!stream._connection._canSend()) return true
   // Whoever pipes into the stream ends it.
-  return (stream._bits & STAYS_OPEN) === 0 && isUnneeded(stream) && stream.listenerCount('unpipe') === 0
+  return !knowledgeOf(stream).staysOpen && isUnneeded(stream) && stream.listenerCount('unpipe') === 0
 }
 
 function isUnneeded (stream) {
   if (stream._isOurs() || stream._writer.state === MUTED) return true
   if (stream._writer.isUsed) return isEcho(stream)
   // A peer that cannot say whether it reads an answer gets an end at once, unless one is seen to be under way.
-  return (stream._bits & UNREAD) !== 0 || (!stream._connection._hearsUnread() && !mayBeServed(stream))
+  return knowledgeOf(stream).isUnread || (!stream._connection._hearsUnread() && !mayBeServed(stream))
 }
 
 /** The peer's half is over, as far as the program will ever know: our own may be, too. */
 function peerEndSeen (stream) {
-  if ((stream._bits & PEER_END_SEEN) === 0) {
-    stream._bits |= stream.allowHalfOpen ? PEER_END_SEEN | STAYS_OPEN : PEER_END_SEEN
+  const known = knowledgeOf(stream)
+  if (!known.isEndSeen) {
+    known.isEndSeen = true
+    known.staysOpen = stream.allowHalfOpen
     // Node would end it without a look at who uses it.
     stream.allowHalfOpen = true
   }
@@ -82,13 +93,13 @@ function peerEndSeen (stream) {
 
 /** Whether the stream's half is open only because its program may yet use it. */
 function awaitsProgram (stream) {
-  return (stream._bits & PEER_END_SEEN) !== 0 && isOpen(stream) && !stream._writer.isUsed && stream._serving === 0 &&
-    (stream._bits & (STAYS_OPEN | UNHEARD)) === 0
+  return isEndSeen(stream) && isOpen(stream) && !stream._writer.isUsed && !isServed(stream) &&
+    !stream._halfOpen.staysOpen && stream._unheard === null
 }
 
 /** Something has changed that the end of our half may have waited for. */
 function consider (stream) {
-  if ((stream._bits & PEER_END_SEEN) === 0 || !isOpen(stream)) return
+  if (!isEndSeen(stream) || !isOpen(stream)) return
   if (isDue(stream)) return void process.nextTick(endIfDue, stream)
   stream._connection._halfWaits()
   if (wasThrownAway(stream)) context.later(PATIENCE, lostPatience, stream)
@@ -117,7 +128,7 @@ function endByItself (stream) {
 
 /** The opener of a stream of the peer's reads no answer. */
 function onUnread (stream) {
-  stream._bits |= UNREAD
+  knowledgeOf(stream).isUnread = true
   consider(stream)
 }
 
@@ -140,13 +151,14 @@ function tooLate (stream, done) {
 }
 
 /** Whether the promise of a listener serves the stream. */
-function isServed (stream) { return stream._serving > 0 }
+function isServed (stream) { return stream._halfOpen !== null && stream._halfOpen.serving > 0 }
 
 /** Follows a promise that serves a stream: until it settles, the stream is in use. @returns a promise for it */
 function serve (stream, promise) {
-  stream._serving++
+  const known = knowledgeOf(stream)
+  known.serving++
   const settled = () => {
-    if (--stream._serving === 0) stream._served()
+    if (--known.serving === 0) stream._served()
   }
   return promise.then((value) => {
     settled()
@@ -193,5 +205,5 @@ function tellUnread () {
 }
 
 module.exports = {
-  PATIENCE, RESTED, UNHEARD, WEAK, awaitsProgram, consider, isServed, onUnread, openerFinished, peerEndSeen, serve, tooLate
+  PATIENCE, awaitsProgram, consider, isServed, onUnread, openerFinished, peerEndSeen, serve, tooLate
 }

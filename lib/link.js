@@ -14,7 +14,8 @@ const { priority } = require('./options')
 const { Pings } = require('./pings')
 const { Outliving } = require('./outliving')
 const { StreamTable } = require('./stream-table')
-const unreachable = require('./unreachable')
+const { Unheard } = require('./unheard')
+const { Sweep } = require('./unreachable')
 
 const { op } = engine
 
@@ -69,8 +70,8 @@ class Link extends EventEmitter {
     this._outliving = new Outliving() // streams that native code is done with and the program is not
     this._valuesHeld = 0 // bytes of large end values that nobody has read
     this._metaCost = 0 // what the metas take that the program has looked at
-    this._sweep = null // the timer that looks for streams which the program cannot reach
-    this._unheard = null // streams that wait for a 'stream' listener
+    this._sweep = new Sweep(this) // looks for streams which the program cannot reach
+    this._unheard = new Unheard(this) // streams that wait for a 'stream' listener
     this._wantsRef = true
     this._hasRef = false
     this._busy = false // unref'd, yet something is still to be sent
@@ -272,7 +273,7 @@ class Link extends EventEmitter {
   }
 
   /** The half of a stream of the peer's waits for its program. */
-  _halfWaits () { unreachable.watch(this) }
+  _halfWaits () { this._sweep.start() }
 
   /** Whether an end value that nobody has asked for is kept: half of what may be held is left to what somebody has. */
   _keepsValue (bytes) { return this._valuesHeld + bytes <= this._settings.maxHeld / 2 }

@@ -10,7 +10,6 @@ const { callerError, connectionError, MuxProtocolError, streamError } = require(
 const { Link, finish } = require('./link')
 const { capture } = require('./rejections')
 const { MuxStream } = require('./stream')
-const unheard = require('./unheard')
 
 const { op } = engine
 
@@ -123,8 +122,8 @@ class Receiver extends Link {
     this._streams.set(handle, stream)
     if (this._settings.captureRejections) capture(stream)
     this._accepted++
-    if (this._unheard === null && this._owner._hearsStreams(this)) this._announce(stream)
-    else unheard.add(this, stream)
+    if (this._unheard.isEmpty && this._owner._hearsStreams(this)) this._announce(stream)
+    else this._unheard.add(stream)
   }
 
   _announce (stream) {

@@ -11,6 +11,7 @@ const { cut } = require('./engine') // Taken out once: a look-up in the module f
 const halfOpen = require('./half-open')
 const { Held } = require('./held')
 const { clearBuffered, decodeBuffered, flowOn } = require('./node-buffer')
+const { notePipe } = require('./pipelines')
 const { BOTH, UNCLAIMED, CLAIMED, DROPPING, NO_READS } = require('./stream-state')
 const { keep } = require('./unreachable')
 const { warnOnce } = require('./warnings')
@@ -34,7 +35,6 @@ class Reader {
     this._endValue = undefined
     this._held = null // made when something is held
     this._programsEmit = undefined // what the program put in place of emit()
-    this.pipes = 0 // calls of pipe()
   }
 
   get hasEnded () { return (this._facts & ENDED) !== 0 }
@@ -268,7 +268,7 @@ class Reader {
   notice (event, listener) {
     if (this.state === UNCLAIMED) this._interest(event)
     if (event === 'data' || event === 'end' || event === 'readable') this._facts |= HEEDED
-    if (event === 'data' && listener?.name === 'ondata') this.pipes++ // as Node's pipe() names it
+    if (event === 'data' && listener?.name === 'ondata') notePipe(this._stream) // as Node's pipe() names it
   }
 
   _interest (event) {
@@ -322,7 +322,7 @@ class Reader {
       this.early = null
       const hasCredit = stream._halves === BOTH
       // With credit it is held since it came, until the stream closed.
-      const isReleased = hasCredit && stream._isDone
+      const isReleased = hasCredit && stream._isDone()
       for (let i = 0; i < entries.length; i += 3) this._buffer(entries[i], isReleased ? 0 : entries[i + 2], hasCredit)
     }
     if (this.hasEnded) this.pushEnd()

@@ -6,20 +6,21 @@
 // belong to the application; bytes that go out are copied before a call returns.
 
 const { Duplex } = require('node:stream')
+const { Acceptance } = require('./acceptance')
 const context = require('./context')
 const engine = require('./engine')
 const { callerError, streamError } = require('./errors')
 const halfOpen = require('./half-open')
-const { forgetMeta, parseMeta } = require('./meta')
+const { UNPARSED, forgetMeta, parseMeta } = require('./meta')
 const { isHeard, isWatched } = require('./node-buffer')
 const { describeStream, inspectable } = require('./inspect')
 const { wireCode } = require('./options')
 const { Reader } = require('./stream-reader')
 const { asSocket } = require('./stream-socket')
 const { Writer } = require('./stream-writer')
-const { keep } = require('./unreachable')
+const { REACHED, WEAK, keep } = require('./unreachable')
 const {
-  READS, WRITES, BOTH, NO_WRITES, WRITING, ANSWERING, UNCLAIMED, CLAIMED, NO_READS, noStream
+  READS, WRITES, BOTH, NO_WRITES, WRITING, ANSWERING, UNCLAIMED, CLAIMED, NO_READS, COUNTED, UNCOUNTED, DONE, noStream
 } = require('./stream-state')
 
 const { op } = engine
@@ -32,10 +33,7 @@ const ACCEPTED = { ...TWO_WAY, writable: false }
 const CREATED = { ...TWO_WAY, readable: false }
 const CREATED_BYTES = { ...CREATED, readableObjectMode: false }
 
-const { PATIENCE, UNHEARD, WEAK } = halfOpen
-
-// How long an asynchronous listener may think about refusing a stream before its opener learns that the stream is open.
-const DECISION = 1000 // ms
+const { PATIENCE } = halfOpen
 
 class MuxStream extends Duplex {
   /** @param {boolean} isWhole whether the wire has both directions on a stream */
@@ -45,35 +43,31 @@ class MuxStream extends Duplex {
     if (isWhole) this.allowHalfOpen = connection._settings.allowHalfOpen
     this.id = id
     this._meta = meta
-    this._isText = remote && meta !== undefined // the meta is its text, until the program looks at it
-    this._metaCost = 0
+    this._metaCost = remote && meta !== undefined ? UNPARSED : 0 // meta.js has both
     this._connection = connection
     this._nativeHandle = handle // not "_handle": Node takes that for the handle of a socket
     this._context = asyncContext
     this._halves = isWhole ? BOTH : remote ? READS : WRITES
     this._reader = new Reader(this, remote || isWhole ? UNCLAIMED : NO_READS)
     this._writer = new Writer(this, !remote ? WRITING : isWhole ? ANSWERING : NO_WRITES)
-    this._isCounted = true // against the connection's limit
-    this._isDone = false // native code is done with it
+    this._stage = COUNTED
     this._isErrorOptional = false // it ends by its connection or the peer: no 'error' unless somebody listens
-    this._acked = !remote
-    this._bits = 0 // half-open.js has them
-    this._serving = 0 // promises of listeners that serve it
-    this._cut = null // why it ends, while it waits for a 'stream' listener
-    this._unaccepted = null // the timer of an acknowledgement that waits for them
+    this._acceptance = remote ? new Acceptance(this) : null // until its opener is answered
+    this._unheard = null // while it waits for a 'stream' listener
+    this._halfOpen = null // half-open.js has it
+    this._reach = REACHED // unreachable.js has it
   }
 
   get meta () {
-    if (this._isText) {
+    if (this._metaCost === UNPARSED) {
       keep(this)
-      this._isText = false
-      this._meta = parseMeta(this, this._meta)
+      parseMeta(this)
     }
     return this._meta
   }
 
   set meta (value) {
-    this._isText = false
+    if (this._metaCost === UNPARSED) this._metaCost = 0
     this._meta = value
   }
 
@@ -94,19 +88,19 @@ class MuxStream extends Duplex {
 
   on (event, listener) {
     this._reader.notice(event, listener)
-    if (this._isDone || (this._bits & WEAK) !== 0) this._listened()
+    if (this._stage === DONE || this._reach === WEAK) this._listened()
     return super.on(event, listener)
   }
 
   prependListener (event, listener) {
-    if (this._isDone || (this._bits & WEAK) !== 0) this._listened()
+    if (this._stage === DONE || this._reach === WEAK) this._listened()
     return super.prependListener(event, listener)
   }
 
   // Perhaps nobody waited for its end before: from here on it is to be told of it.
   _listened () {
     keep(this)
-    if (this._isDone && !this.destroyed) this._connection._outlives(this)
+    if (this._stage === DONE && !this.destroyed) this._connection._outlives(this)
   }
 
   read (n) { return this._reader.read(n) }
@@ -203,52 +197,36 @@ class MuxStream extends Duplex {
     const isUsed = this._reader.state !== UNCLAIMED ||
       this._writer.state !== (this._halves === BOTH ? ANSWERING : NO_WRITES)
     if (this._isOurs() || isUsed || this.destroyed) throw callerError('ERR_MUX_ALREADY_ACCEPTED')
-    const connection = this._connection
-    if (connection._canSend()) this._sendRefusal(connection, code)
-    this._acked = true
+    if (this._acceptance !== null) this._acceptance.refuse(code)
+    else this._takeBack(code)
     this._writer.shut()
     this._reader.noteEnd()
     this._reader.shut()
     return this.destroy()
   }
 
-  _sendRefusal (connection, code) {
-    if (!this._acked) {
-      engine.coded(op.REFUSE, connection._number, this._nativeHandle, code)
-    } else if (this._halves === BOTH) {
-      // It was acknowledged meanwhile: its creator sees a stream that fails.
-      engine.coded(op.RESET, connection._number, this._nativeHandle, code)
-      engine.coded(op.STOP, connection._number, this._nativeHandle, code)
+  // The stream was acknowledged meanwhile: its creator sees one that fails.
+  _takeBack (code) {
+    const { _connection: connection, _nativeHandle: handle } = this
+    if (!connection._canSend()) return
+    if (this._halves === BOTH) {
+      engine.coded(op.RESET, connection._number, handle, code)
+      engine.coded(op.STOP, connection._number, handle, code)
     } else {
-      connection._command(op.DISCARD, this._nativeHandle, 0)
+      connection._command(op.DISCARD, handle, 0)
     }
   }
 
-  // The acknowledgement. Behind our own end there is none.
-  _accept () {
-    if (this._acked) return
-    this._acked = true
-    if (this._unaccepted !== null) {
-      clearTimeout(this._unaccepted)
-      this._unaccepted = null
-    }
-    const connection = this._connection
-    if (connection._canSend()) engine.put(op.ACCEPT, connection._number, this._nativeHandle, 0)
-  }
+  /** The stream is used: its creator learns that it is open, unless that is known. */
+  _accept () { if (this._acceptance !== null) this._acceptance.accept() }
 
-  /** The 'stream' event is over. An asynchronous listener may still refuse the stream. */
+  /** The 'stream' event is over. */
   _onAnnounced () {
-    const mayRefuse = this._serving > 0 && this._halves === BOTH && !this._awaitsOpener()
-    if (!mayRefuse) this._accept()
-    // Whatever else the listener waits for may be up to the opener, too.
-    else if (!this._acked) this._unaccepted = context.later(DECISION, accept, this)
+    if (this._acceptance !== null) this._acceptance.onAnnounced()
     if (this._halves === READS && this._reader.state === NO_READS && !this._reader.hasEnded) {
       this._connection._command(op.DISCARD, this._nativeHandle, 0)
     }
   }
-
-  // Whether somebody waits for what the opener does only behind the acknowledgement.
-  _awaitsOpener () { return this.listenerCount('end') + this.listenerCount('finish') > 0 }
 
   /** The promises that served it have settled. */
   _served () {
@@ -293,8 +271,8 @@ class MuxStream extends Duplex {
     const reader = this._reader
     // Data that nobody has asked for, and whose end nobody waits for, is not held for anybody any more.
     if (this._halves === BOTH && reader.state === UNCLAIMED && !this._isWaitedFor()) reader.releaseAll()
-    this._isDone = true
-    if (this._metaCost > 0) forgetMeta(this)
+    this._stage = DONE
+    forgetMeta(this)
     if (this._halves !== BOTH) return true
     if (reader.heldBytes > 0) return false
     this._nativeHandle = noStream(this._nativeHandle)
@@ -303,17 +281,20 @@ class MuxStream extends Duplex {
 
   /** Something that was held is consumed. Native code keeps a closed stream's handle until all of it is. */
   _onReleased () {
-    if (!this._isDone || this._halves !== BOTH || this._reader.heldBytes > 0) return
+    if (this._stage !== DONE || this._halves !== BOTH || this._reader.heldBytes > 0) return
     this._connection._free(this._nativeHandle)
     this._nativeHandle = noStream(this._nativeHandle)
   }
+
+  /** Native code is done with the stream. */
+  _isDone () { return this._stage === DONE }
 
   _isOurs () { return (this._nativeHandle & 1) === 0 }
 
   _isClaimed () { return this._reader.state !== UNCLAIMED }
 
   // Whether somebody waits for its end, or will be told of it at all.
-  _isWaitedFor () { return (this._bits & UNHEARD) !== 0 || isWatched(this) || this.listenerCount('end') > 0 }
+  _isWaitedFor () { return this._unheard !== null || isWatched(this) || this.listenerCount('end') > 0 }
 
   /**
    * Nothing more comes on the connection, and with `isOver` nothing can be sent either: the stream closes, now, or when
@@ -321,7 +302,10 @@ class MuxStream extends Duplex {
    */
   _onConnectionEnd (reason, isOver) {
     if (this.destroyed) return
-    if ((this._bits & UNHEARD) !== 0 && this._connection._failure === null) return this._endUnheard(reason, isOver)
+    // A 'stream' listener may still come for it.
+    if (this._unheard !== null && this._connection._failure === null) {
+      return this._unheard.onConnectionEnd(reason, isOver)
+    }
     const { _reader: reader, _writer: writer } = this
     if (!reader.hasEnded && reader.state !== NO_READS) {
       // Of a stream of ours programs need not know that it can be answered.
@@ -339,17 +323,6 @@ class MuxStream extends Duplex {
     else if (reader.state !== CLAIMED || this.readableEnded) this._retire()
   }
 
-  // A 'stream' listener may still come for it. A stream with much to keep does not wait for one.
-  _endUnheard (reason, isOver) {
-    this._cut = reason
-    if (!isOver) return
-    if (this._reader.earlyBytes > this._connection._settings.unclaimedLimit) dropUnheard(this)
-    else context.later(PATIENCE, dropUnheard, this)
-  }
-
-  /** A 'stream' listener has come, perhaps behind the end of the connection. */
-  _endHeard () { if (this._cut !== null) setImmediate(endHeard, this) }
-
   // The peer had ended it, and nobody has asked for it yet.
   _endLeft () {
     if (this.listenerCount('end') > 0) return void setImmediate(dropLeft, this)
@@ -358,7 +331,7 @@ class MuxStream extends Duplex {
   }
 
   _cutOff (reason) {
-    if ((this._bits & UNHEARD) !== 0) this._reader.discard(0)
+    if (this._unheard !== null) this._reader.discard(0)
     this._fail(reason)
   }
 
@@ -378,15 +351,15 @@ class MuxStream extends Duplex {
     this._writer.breakOff(error)
     if (this._halves === BOTH) {
       if (!reader.hasEnded) connection._command(op.DISCARD, handle, 0)
-    } else if (this._halves === READS && reader.state !== NO_READS && !reader.hasEnded && this._acked &&
-        !connection._peerEnded) {
+    } else if (this._halves === READS && reader.state !== NO_READS && !reader.hasEnded &&
+        this._acceptance === null && !connection._peerEnded) {
       connection._command(op.DISCARD, handle, 0)
     }
   }
 
   _uncount () {
-    if (!this._isCounted) return
-    this._isCounted = false
+    if (this._stage !== COUNTED) return
+    this._stage = UNCOUNTED
     this._connection._countDown(this._nativeHandle)
   }
 }
@@ -408,18 +381,6 @@ function untilReturn (stream, iterator) {
     [Symbol.asyncIterator] () { return this }
   }
 }
-
-// Listeners have asked for what it has, if they want it.
-function endHeard (stream) { stream._onConnectionEnd(stream._cut, stream._connection.destroyed) }
-
-function dropUnheard (stream) {
-  if (stream.destroyed || (stream._bits & UNHEARD) === 0) return
-  stream._bits &= ~UNHEARD
-  stream._reader.discard(0)
-  stream._onConnectionEnd(stream._cut, true)
-}
-
-function accept (stream) { stream._accept() }
 
 // What nobody asked for behind the end of the connection is dropped, and the stream closes.
 function dropLeft (stream) {

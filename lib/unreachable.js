@@ -15,11 +15,11 @@
 const context = require('./context')
 const engine = require('./engine')
 const halfOpen = require('./half-open')
+const { costOf } = require('./meta')
 const { isAwaited } = require('./node-buffer')
 const { warnOnce } = require('./warnings')
 
 const { op } = engine
-const { RESTED, WEAK } = halfOpen
 
 // A half that is used within a sweep or two, as by a program that looks something up, costs nothing here.
 const PERIOD = 500 // ms
@@ -33,6 +33,11 @@ const MOST_BACKOFF = 32
 
 const nudges = { at: 0, backoff: 1, collected: true }
 
+// Of a stream: how the connection knows it.
+const REACHED = 0
+const RESTED = 1 // its unused half has waited for the program for a while
+const WEAK = 2 // through a WeakRef only
+
 /** Stands in the table of a connection for a stream that it does not keep. */
 class Unreachable {
   constructor (stream) {
@@ -43,7 +48,7 @@ class Unreachable {
     this._heldBytes = stream._reader.heldBytes
     this._heldEndBytes = stream._reader.heldEndBytes
     this._earlyBytes = stream._reader.earlyBytes
-    this._metaCost = stream._metaCost
+    this._metaCost = costOf(stream)
   }
 
   /** @returns {MuxStream|undefined} */
@@ -79,49 +84,58 @@ class Unreachable {
 
 const registry = new FinalizationRegistry((entry) => entry._end())
 
-/** A half of the connection waits for its program. */
-function watch (connection) {
-  if (connection._sweep !== null) return
-  connection._sweep = context.later(PERIOD, sweep, connection)
-}
+/** Looks for streams of a connection that the program cannot reach, as long as halves wait for it. */
+class Sweep {
+  constructor (connection) {
+    this._connection = connection
+    this._timer = null
+  }
 
-function sweep (connection) {
-  connection._sweep = null
-  if (connection.destroyed) return
-  const { remote } = connection._streams
-  let waiting = 0
-  let weak = 0
-  for (const entry of remote) {
-    if (entry instanceof Unreachable) weak++
-    else if (entry !== undefined && halfOpen.awaitsProgram(entry)) {
-      waiting++
-      if ((entry._bits & RESTED) === 0) entry._bits |= RESTED
-      else if (!isAwaited(entry)) {
-        weaken(entry)
-        weak++
+  /** A half waits for its program. */
+  start () {
+    if (this._timer === null) this._timer = context.later(PERIOD, sweep, this)
+  }
+
+  _sweep () {
+    this._timer = null
+    const connection = this._connection
+    if (connection.destroyed) return
+    let waiting = 0
+    let weak = 0
+    for (const entry of connection._streams.remote) {
+      if (entry instanceof Unreachable) weak++
+      else if (entry !== undefined && halfOpen.awaitsProgram(entry)) {
+        waiting++
+        if (entry._reach === REACHED) entry._reach = RESTED
+        else if (!isAwaited(entry)) {
+          weaken(entry)
+          weak++
+        }
       }
     }
+    if (weak > 0) nudge(2 * weak >= connection._settings.maxIncomingStreams ? SOON : LATER)
+    if (waiting + weak > 0) this.start()
   }
-  if (weak > 0) nudge(2 * weak >= connection._settings.maxIncomingStreams ? SOON : LATER)
-  if (waiting + weak > 0) watch(connection)
 }
+
+function sweep (one) { one._sweep() }
 
 function weaken (stream) {
   const entry = new Unreachable(stream)
   stream._connection._streams.replace(stream._nativeHandle, entry)
-  stream._bits |= WEAK
+  stream._reach = WEAK
   registry.register(stream, entry, entry)
 }
 
 /** The program has the stream, and does something with it. */
 function keep (stream) {
-  if ((stream._bits & WEAK) === 0) return
-  stream._bits &= ~(WEAK | RESTED)
+  if (stream._reach !== WEAK) return
+  stream._reach = REACHED
   const entry = stream._connection._stream(stream._nativeHandle)
   if (!(entry instanceof Unreachable) || entry.stream !== stream) return
   registry.unregister(entry)
   stream._connection._streams.replace(stream._nativeHandle, stream)
-  watch(stream._connection)
+  stream._connection._sweep.start()
 }
 
 function nudge (after) {
@@ -137,4 +151,4 @@ function nudge (after) {
 
 function suggest () { engine.native.suggestCollection() }
 
-module.exports = { Unreachable, keep, watch }
+module.exports = { REACHED, WEAK, Sweep, Unreachable, keep }
