@@ -56,7 +56,7 @@ test('what leaves the connection counts while the stream waits for a drain', (t)
   const { stream, fake, con } = creator()
   const { advance, fired } = watch(t, stream)
   fake.counts = [0, 0, 0, 0]
-  con._queued = con._highWater
+  con._queue.bytes = con._queue.highWater
   assert.equal(stream.write('x'), false)
   stream.setTimeout(200)
   advance(150)

@@ -6,11 +6,9 @@
 // This file may not: end a stream, or know what comes on it.
 
 const context = require('./context')
-const engine = require('./engine')
+const { op } = require('./engine')
 const { isServed } = require('./half-open')
 const { BOTH } = require('./stream-state')
-
-const { op } = engine
 
 // How long an asynchronous listener may think about refusing a stream before its opener learns that the stream is open.
 const DECISION = 1000 // ms
@@ -24,14 +22,14 @@ class Acceptance {
   /** The acknowledgement. Behind our own end there is none. */
   accept () {
     this._settle()
-    const { _connection: connection, _nativeHandle: handle } = this._stream
-    if (connection._canSend()) engine.put(op.ACCEPT, connection._number, handle, 0)
+    const { _connection: { _link: link }, _nativeHandle: handle } = this._stream
+    if (link.canSend()) link.command(op.ACCEPT, handle, 0)
   }
 
   refuse (code) {
     this._settle()
-    const { _connection: connection, _nativeHandle: handle } = this._stream
-    if (connection._canSend()) engine.coded(op.REFUSE, connection._number, handle, code)
+    const { _connection: { _link: link }, _nativeHandle: handle } = this._stream
+    if (link.canSend()) link.coded(op.REFUSE, handle, code)
   }
 
   /** The 'stream' event is over. An asynchronous listener may still refuse the stream. */

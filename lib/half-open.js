@@ -67,7 +67,7 @@ function isEcho (stream) {
 
 function isDue (stream) {
   // Nobody is left to answer.
-  if (!stream._connection._canSend()) return true
+  if (!stream._connection._link.canSend()) return true
   // Whoever pipes into the stream ends it.
   return !knowledgeOf(stream).staysOpen && isUnneeded(stream) && stream.listenerCount('unpipe') === 0
 }
@@ -76,7 +76,7 @@ function isUnneeded (stream) {
   if (stream._isOurs() || stream._writer.state === MUTED) return true
   if (stream._writer.isUsed) return isEcho(stream)
   // A peer that cannot say whether it reads an answer gets an end at once, unless one is seen to be under way.
-  return knowledgeOf(stream).isUnread || (!stream._connection._hearsUnread() && !mayBeServed(stream))
+  return knowledgeOf(stream).isUnread || (!stream._connection._wires.hearsUnread && !mayBeServed(stream))
 }
 
 /** The peer's half is over, as far as the program will ever know: our own may be, too. */
@@ -101,7 +101,7 @@ function awaitsProgram (stream) {
 function consider (stream) {
   if (!isEndSeen(stream) || !isOpen(stream)) return
   if (isDue(stream)) return void process.nextTick(endIfDue, stream)
-  stream._connection._halfWaits()
+  stream._connection._streams.sweep.start()
   if (wasThrownAway(stream)) context.later(PATIENCE, lostPatience, stream)
 }
 
@@ -137,7 +137,7 @@ function onUnread (stream) {
  * so it is no uncaught error, but it is told. @returns {boolean} false
  */
 function tooLate (stream, done) {
-  const isConnected = stream._connection._canSend()
+  const isConnected = stream._connection._link.canSend()
   const { lost } = stream._writer
   const error = lost || callerError(isConnected ? 'ERR_MUX_ANSWER_LOST' : 'ERR_MUX_CONNECTION_CLOSED')
   if (done !== undefined) process.nextTick(context.bind(done), error)
@@ -176,7 +176,7 @@ let finished = []
 
 /** Our half of a stream of ours has finished. */
 function openerFinished (stream) {
-  if (isAwaitingAnswer(stream) || !stream._connection._hearsUnread()) return
+  if (isAwaitingAnswer(stream) || !stream._connection._wires.hearsUnread) return
   // Who reads next, behind 'finish' and the promises that wait for it, has begun by then.
   if (finished.length === 0) setImmediate(tellUnread)
   finished.push(stream)
@@ -200,7 +200,7 @@ function tellUnread () {
   const streams = finished
   finished = []
   for (const stream of streams) {
-    if (!stream.destroyed && !isAwaitingAnswer(stream)) stream._connection._command(op.UNREAD, stream._nativeHandle, 0)
+    if (!stream.destroyed && !isAwaitingAnswer(stream)) stream._connection._link.command(op.UNREAD, stream._nativeHandle, 0)
   }
 }
 

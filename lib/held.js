@@ -38,7 +38,7 @@ class Held {
   /** A large end value waits for its reader. */
   holdEnd (bytes) {
     this._endBytes = bytes
-    this._stream._connection._valuesHeld += bytes
+    this._stream._connection._budget.keepValue(bytes)
     this._tell(op.HOLD, bytes)
   }
 
@@ -46,7 +46,7 @@ class Held {
     const bytes = this._endBytes
     if (bytes === 0) return
     this._endBytes = 0
-    this._stream._connection._valuesHeld -= bytes
+    this._stream._connection._budget.dropValue(bytes)
     this._tell(op.RELEASE, bytes)
     this._stream._onReleased()
   }
@@ -90,7 +90,7 @@ class Held {
 
   _tell (code, bytes) {
     const stream = this._stream
-    stream._connection._command(code, stream._nativeHandle, bytes)
+    stream._connection._link.command(code, stream._nativeHandle, bytes)
   }
 }
 

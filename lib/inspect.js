@@ -48,7 +48,7 @@ function describeConnection (connection) {
     remote: place(connection.remoteAddress, connection.remoteFamily, connection.remotePort),
     state: connection.readyState,
     protocol: connection.protocol,
-    streams: connection._streams.live
+    streams: connection._streams.table.live
   }
   if (connection._failure !== null) shown.error = connection._failure.code || connection._failure.message
   if (shown.local === undefined) delete shown.local

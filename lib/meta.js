@@ -29,16 +29,16 @@ function parseMeta (stream) {
   stream._metaCost = 0
   const connection = stream._connection
   const cost = text.length < SHORT ? text.length : weigh(text)
-  const limit = connection._settings.maxMetaTotal
-  if (connection._metaCost + cost > limit) {
+  const budget = connection._budget
+  if (!budget.canKeepMeta(cost)) {
     connection.destroy(new MuxProtocolError('ERR_MUX_JSON_TOO_LARGE',
-      `The peer sent a meta of ${text.length} characters that takes about ${cost} bytes; ${limit} are allowed in sum`))
+      `The peer sent a meta of ${text.length} characters that takes about ${cost} bytes; ${budget.maxMetaTotal} are allowed in sum`))
     return
   }
   // Native code may be done with the stream already, and so with the meta's place.
   if (!stream._isDone()) {
     stream._metaCost = cost
-    connection._metaCost += cost
+    budget.keepMeta(cost)
   }
   stream._meta = connection._parse(text)
 }
@@ -49,7 +49,7 @@ function costOf (stream) { return Math.max(0, stream._metaCost) }
 /** The stream has closed. */
 function forgetMeta (stream) {
   if (stream._metaCost === UNPARSED) return
-  stream._connection._metaCost -= stream._metaCost
+  stream._connection._budget.dropMeta(stream._metaCost)
   stream._metaCost = 0
 }
 

@@ -60,13 +60,13 @@ class Reader {
     } else if (this.state === UNCLAIMED) {
       this._keep(cut(offset, length), length, length + PER_CHUNK)
     } else if (this.state === DROPPING) {
-      this._stream._connection._discarded(0, length)
+      this._stream._connection._counts.discard(0, length)
     }
   }
 
   /** Whether a value of type 1 is wanted: what nobody will see need not be parsed. */
   wantsValue (length) {
-    if (this.state === DROPPING) this._stream._connection._discarded(0, length)
+    if (this.state === DROPPING) this._stream._connection._counts.discard(0, length)
     return this.state === CLAIMED || this.state === UNCLAIMED
   }
 
@@ -151,7 +151,7 @@ class Reader {
 
   /** Drops what was kept, so many bytes more, and what follows. */
   discard (bytes) {
-    this._stream._connection._discarded(1, this._dropEarly() + bytes)
+    this._stream._connection._counts.discard(1, this._dropEarly() + bytes)
     this.state = DROPPING
     warnOnce('MUX_STREAM_DISCARDED')
   }
@@ -206,7 +206,7 @@ class Reader {
   _holdEnd (value) {
     const bytes = value.length
     const stream = this._stream
-    if (this.state === UNCLAIMED && !stream._connection._keepsValue(bytes)) {
+    if (this.state === UNCLAIMED && !stream._connection._budget.canKeepValue(bytes)) {
       if (stream.listenerCount('end') > 0) return value // it is about to be emitted
       this.discard(bytes)
       return undefined
@@ -244,7 +244,7 @@ class Reader {
   drop () {
     const dropped = this._dropEarly()
     const stream = this._stream
-    if (dropped > 0) stream._connection._discarded(1, dropped)
+    if (dropped > 0) stream._connection._counts.discard(1, dropped)
     if (this._held !== null) this._held.releaseChunks()
     this.state = DROPPING
     context.run(stream._context, this.pushEnd, this)

@@ -16,8 +16,7 @@ const { WRITES, BOTH, NO_WRITES, ENDED, WRITING, ANSWERING, BLOCKED, MUTED } = r
 const { keep } = require('./unreachable')
 const { boundedJson, isBytes, sendable } = require('./values')
 
-// Taken out once: a look-up in the module for each message is a tenth of the time.
-const { data: sendData, op } = engine
+const { op } = engine
 
 const EMPTY = Buffer.alloc(0)
 
@@ -55,7 +54,8 @@ class Writer {
   get length () {
     if (this.state < WRITING) return 0
     const { _connection: connection, _nativeHandle: handle } = this._stream
-    return connection._queued + (this.state === BLOCKED ? connection._waitingBytes(handle) : 0)
+    const queue = connection._queue
+    return queue.bytes + (this.state === BLOCKED ? queue.bytesOf(handle) : 0)
   }
 
   // ---- called by programs and by Node ----
@@ -64,9 +64,9 @@ class Writer {
     const stream = this._stream
     const connection = stream._connection
     if (this.state === WRITING && encoding === undefined && done === undefined &&
-        chunk instanceof Uint8Array && !connection._ended) {
+        chunk instanceof Uint8Array && !connection._link.hasEnded) {
       if ((this._facts & ECHOES) !== 0) this._noteWriter()
-      sendData(connection._number, stream._nativeHandle, chunk)
+      connection._link.data(stream._nativeHandle, chunk)
       return connection._count(chunk.length) || this._full()
     }
     return this._writeAny(chunk, encoding, done)
@@ -87,7 +87,7 @@ class Writer {
       return Duplex.prototype.write.call(stream, EMPTY, done && context.bind(done))
     }
     const connection = stream._connection
-    if (!connection._canSend()) return this._failWrite(done)
+    if (!connection._link.canSend()) return this._failWrite(done)
     if (this.state === MUTED) {
       if (done !== undefined) process.nextTick(context.bind(done), this.lost)
       return true
@@ -113,12 +113,12 @@ class Writer {
   _isCutOff () { return (this._facts & CUT_OFF) !== 0 }
 
   _encode (value) {
-    const { _connection: { _number: number }, _nativeHandle: handle } = this._stream
+    const { _connection: { _link: link }, _nativeHandle: handle } = this._stream
     if (value instanceof Uint8Array) {
-      sendData(number, handle, value)
+      link.data(handle, value)
       return value.length
     }
-    return engine.string(number, handle, value.text, value.encoding)
+    return link.string(handle, value.text, value.encoding)
   }
 
   _markWrite (done) {
@@ -137,7 +137,7 @@ class Writer {
 
   // The connection's queue is full. One 'drain' is owed, however often write() said so.
   _full () {
-    if ((this._facts & LISTED) === 0) this._stream._connection._waiting.push(this)
+    if ((this._facts & LISTED) === 0) this._stream._connection._queue.enlist(this)
     this._facts |= DRAIN_OWED | LISTED
     return false
   }
@@ -182,7 +182,7 @@ class Writer {
     if (this.state >= WRITING) {
       // A half that was never used has nothing to lose, and nothing to wait for.
       if (this.state === ANSWERING && isPlain) this._endUnused()
-      else if (stream._connection._canSend()) this._sendEnd(value, encoding)
+      else if (stream._connection._link.canSend()) this._sendEnd(value, encoding)
     } else if (!isPlain && this._isCutOff()) {
       halfOpen.tooLate(stream, done)
       return
@@ -203,8 +203,8 @@ class Writer {
   }
 
   _putEnd () {
-    const { _connection: connection, _nativeHandle: handle } = this._stream
-    if (connection._canSend()) engine.put(op.END, connection._number, handle, 0)
+    const { _connection: { _link: link }, _nativeHandle: handle } = this._stream
+    if (link.canSend()) link.command(op.END, handle, 0)
   }
 
   /** Ends such a half of a stream whose other half is over, past what Node does for it. */
@@ -231,8 +231,9 @@ class Writer {
       this._facts |= FINISHED
     } else {
       if (bytes !== undefined) queued = this._encode(bytes)
-      if (json === undefined) engine.put(op.END, connection._number, handle, 0)
-      else queued = engine.text(op.END_VALUE, connection._number, handle, json)
+      const link = connection._link
+      if (json === undefined) link.command(op.END, handle, 0)
+      else queued = link.text(op.END_VALUE, handle, json)
     }
     this.state = ENDED
     this._uncountOurs()
@@ -249,7 +250,7 @@ class Writer {
       return
     }
     const connection = stream._connection
-    if (!connection._canSend()) {
+    if (!connection._link.canSend()) {
       stream._isErrorOptional = true // a peer that half-closes brings this about
       return done(callerError('ERR_MUX_CONNECTION_CLOSED'))
     }
@@ -282,9 +283,9 @@ class Writer {
 
   _sendReset (code) {
     const stream = this._stream
-    const { _connection: connection, _nativeHandle: handle } = stream
     stream._accept()
-    if (connection._canSend() && this.state !== MUTED) engine.coded(op.RESET, connection._number, handle, code)
+    const link = stream._connection._link
+    if (link.canSend() && this.state !== MUTED) link.coded(op.RESET, stream._nativeHandle, code)
   }
 
   // The half is over, whatever was still under way.
@@ -326,8 +327,8 @@ class Writer {
     this.state = stream._isOurs() || this.isUsed ? WRITING : ANSWERING
     // Nobody waits, or it is told with the connection's others.
     if ((this._facts & (DRAIN_OWED | LISTED)) !== DRAIN_OWED) return
-    const connection = stream._connection
-    if (connection._queued < connection._highWater && !connection._isAboutToBlock()) this._emitDrain()
+    const queue = stream._connection._queue
+    if (!queue.isFull && !queue.isAboutToBlock()) this._emitDrain()
     else this._full()
   }
 

@@ -8,13 +8,13 @@
 const { Duplex } = require('node:stream')
 const { Acceptance } = require('./acceptance')
 const context = require('./context')
-const engine = require('./engine')
+const { op } = require('./engine')
 const { callerError, streamError } = require('./errors')
 const halfOpen = require('./half-open')
 const { UNPARSED, forgetMeta, parseMeta } = require('./meta')
 const { isHeard, isWatched } = require('./node-buffer')
 const { describeStream, inspectable } = require('./inspect')
-const { wireCode } = require('./options')
+const { priority, wireCode } = require('./options')
 const { Reader } = require('./stream-reader')
 const { asSocket } = require('./stream-socket')
 const { Writer } = require('./stream-writer')
@@ -22,8 +22,6 @@ const { REACHED, WEAK, keep } = require('./unreachable')
 const {
   READS, WRITES, BOTH, NO_WRITES, WRITING, ANSWERING, UNCLAIMED, CLAIMED, NO_READS, COUNTED, UNCOUNTED, DONE, noStream
 } = require('./stream-state')
-
-const { op } = engine
 
 // Node's own high water mark stops nobody: how much may wait is bounded by the connection, or by credit. It is not 0,
 // because Node then never looks again at a buffer whose flow was broken off.
@@ -100,7 +98,7 @@ class MuxStream extends Duplex {
   // Perhaps nobody waited for its end before: from here on it is to be told of it.
   _listened () {
     keep(this)
-    if (this._stage === DONE && !this.destroyed) this._connection._outlives(this)
+    if (this._stage === DONE && !this.destroyed) this._connection._streams.outlives(this)
   }
 
   read (n) { return this._reader.read(n) }
@@ -130,7 +128,7 @@ class MuxStream extends Duplex {
 
   // ---- the writing half ----
 
-  get writableHighWaterMark () { return this._connection._highWater }
+  get writableHighWaterMark () { return this._connection._queue.highWater }
 
   get writableLength () { return this._writer.length }
 
@@ -164,7 +162,7 @@ class MuxStream extends Duplex {
 
   /** Says how urgent the stream is: 0 to 7, lower ones first, and in turns with its equals or one after the other. */
   setPriority (options) {
-    this._connection._prioritise(this._nativeHandle, options)
+    this._connection._link.command(op.PRIORITY, this._nativeHandle, priority(options))
     return this
   }
 
@@ -207,13 +205,13 @@ class MuxStream extends Duplex {
 
   // The stream was acknowledged meanwhile: its creator sees one that fails.
   _takeBack (code) {
-    const { _connection: connection, _nativeHandle: handle } = this
-    if (!connection._canSend()) return
+    const { _connection: { _link: link }, _nativeHandle: handle } = this
+    if (!link.canSend()) return
     if (this._halves === BOTH) {
-      engine.coded(op.RESET, connection._number, handle, code)
-      engine.coded(op.STOP, connection._number, handle, code)
+      link.coded(op.RESET, handle, code)
+      link.coded(op.STOP, handle, code)
     } else {
-      connection._command(op.DISCARD, handle, 0)
+      link.command(op.DISCARD, handle, 0)
     }
   }
 
@@ -224,7 +222,7 @@ class MuxStream extends Duplex {
   _onAnnounced () {
     if (this._acceptance !== null) this._acceptance.onAnnounced()
     if (this._halves === READS && this._reader.state === NO_READS && !this._reader.hasEnded) {
-      this._connection._command(op.DISCARD, this._nativeHandle, 0)
+      this._connection._link.command(op.DISCARD, this._nativeHandle, 0)
     }
   }
 
@@ -249,8 +247,7 @@ class MuxStream extends Duplex {
     wireCode(code)
     if (this.destroyed || this._halves === WRITES || this._reader.hasEnded) return this
     this._accept()
-    const connection = this._connection
-    if (connection._open) engine.coded(op.STOP, connection._number, this._nativeHandle, code)
+    this._connection._link.coded(op.STOP, this._nativeHandle, code)
     // The program goes on with its own half, if it has one.
     this.allowHalfOpen = true
     this._reader.cutOff()
@@ -267,7 +264,7 @@ class MuxStream extends Duplex {
   /** Both halves are over. @returns {boolean} whether the handle may be used again */
   _onClosed () {
     this._uncount()
-    if (!this.destroyed) this._connection._outlives(this)
+    if (!this.destroyed) this._connection._streams.outlives(this)
     const reader = this._reader
     // Data that nobody has asked for, and whose end nobody waits for, is not held for anybody any more.
     if (this._halves === BOTH && reader.state === UNCLAIMED && !this._isWaitedFor()) reader.releaseAll()
@@ -282,7 +279,7 @@ class MuxStream extends Duplex {
   /** Something that was held is consumed. Native code keeps a closed stream's handle until all of it is. */
   _onReleased () {
     if (this._stage !== DONE || this._halves !== BOTH || this._reader.heldBytes > 0) return
-    this._connection._free(this._nativeHandle)
+    this._connection._streams.free(this._nativeHandle)
     this._nativeHandle = noStream(this._nativeHandle)
   }
 
@@ -350,17 +347,17 @@ class MuxStream extends Duplex {
     if (this._halves === BOTH) this._accept()
     this._writer.breakOff(error)
     if (this._halves === BOTH) {
-      if (!reader.hasEnded) connection._command(op.DISCARD, handle, 0)
+      if (!reader.hasEnded) connection._link.command(op.DISCARD, handle, 0)
     } else if (this._halves === READS && reader.state !== NO_READS && !reader.hasEnded &&
-        this._acceptance === null && !connection._peerEnded) {
-      connection._command(op.DISCARD, handle, 0)
+        this._acceptance === null && !connection._hasPeerEnded) {
+      connection._link.command(op.DISCARD, handle, 0)
     }
   }
 
   _uncount () {
     if (this._stage !== COUNTED) return
     this._stage = UNCOUNTED
-    this._connection._countDown(this._nativeHandle)
+    this._connection._streams.countDown(this._nativeHandle)
   }
 }
 

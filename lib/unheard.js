@@ -125,7 +125,7 @@ function installOn (prototype, EventEmitter, connectionOf) {
     if (event !== 'stream' || typeof listener !== 'function') return Reflect.apply(method, this, [event, listener])
     Reflect.apply(method, this, [event, replace(this, listener)])
     const connection = connectionOf(this)
-    if (connection !== undefined) connection._unheard.onListener()
+    if (connection !== undefined) connection._streams.unheard.onListener()
     return this
   }
   // Node's own once() adds by way of on().

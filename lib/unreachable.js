@@ -63,7 +63,7 @@ class Unreachable {
   _onClosed () {
     const { stream } = this
     if (stream !== undefined) return stream._onClosed()
-    this._connection._metaCost -= this._metaCost
+    this._connection._budget.dropMeta(this._metaCost)
     return true
   }
 
@@ -73,12 +73,12 @@ class Unreachable {
     if (connection._stream(this._handle) !== this) return
     nudges.collected = true
     if (this._heldBytes > 0) {
-      connection._valuesHeld -= this._heldEndBytes
-      connection._command(op.RELEASE, this._handle, this._heldBytes)
-      connection._discarded(1, this._earlyBytes)
+      connection._budget.dropValue(this._heldEndBytes)
+      connection._link.command(op.RELEASE, this._handle, this._heldBytes)
+      connection._counts.discard(1, this._earlyBytes)
       warnOnce('MUX_STREAM_DISCARDED')
     }
-    if (connection._canSend()) connection._command(op.END, this._handle, 0)
+    if (connection._link.canSend()) connection._link.command(op.END, this._handle, 0)
   }
 }
 
@@ -102,7 +102,7 @@ class Sweep {
     if (connection.destroyed) return
     let waiting = 0
     let weak = 0
-    for (const entry of connection._streams.remote) {
+    for (const entry of connection._streams.table.remote) {
       if (entry instanceof Unreachable) weak++
       else if (entry !== undefined && halfOpen.awaitsProgram(entry)) {
         waiting++
@@ -122,7 +122,7 @@ function sweep (one) { one._sweep() }
 
 function weaken (stream) {
   const entry = new Unreachable(stream)
-  stream._connection._streams.replace(stream._nativeHandle, entry)
+  stream._connection._streams.table.replace(stream._nativeHandle, entry)
   stream._reach = WEAK
   registry.register(stream, entry, entry)
 }
@@ -134,8 +134,8 @@ function keep (stream) {
   const entry = stream._connection._stream(stream._nativeHandle)
   if (!(entry instanceof Unreachable) || entry.stream !== stream) return
   registry.unregister(entry)
-  stream._connection._streams.replace(stream._nativeHandle, stream)
-  stream._connection._sweep.start()
+  stream._connection._streams.table.replace(stream._nativeHandle, stream)
+  stream._connection._streams.sweep.start()
 }
 
 function nudge (after) {
