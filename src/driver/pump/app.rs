@@ -296,6 +296,20 @@ mod tests {
     }
 
     #[test]
+    fn commands_that_find_the_lock_taken_are_counted_and_executed_behind_it() {
+        let engine = Engine::new(Arc::new(Inbox::new(|| {})), None);
+        let connection = testing::connection(&engine);
+        let mut collector = Collector::default();
+        let open = testing::open(connection.id);
+        testing::refuse_lock(1);
+        let (taken, queued) = connection.submit(&open, &mut collector);
+        assert_eq!((taken, queued), (open.len(), open.len() as u64));
+        assert!(connection.has_deferred());
+        connection.absorb(&mut connection.lock().link, &mut collector);
+        assert!(!connection.has_deferred() && connection.queued() > 0);
+    }
+
+    #[test]
     fn the_exit_waits_once_for_all_connections() {
         let engine = Engine::new(Arc::new(Inbox::new(|| {})), None);
         let all: Vec<_> = (0..10).map(|_| stuck(&engine)).collect();
