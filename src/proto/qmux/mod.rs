@@ -29,7 +29,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `frame`, `decoder`, `record`, `parameters` | bytes: frames in, records in and out, what the two ends tell each other first |
+//! | `frame`, `decoder`, `encoder`, `record`, `parameters` | bytes: frames in, records in and out, what the two ends tell each other first |
 //! | `window`, `budget`, `queue`, `scheduler`, `piece` | counting and queues, without any bytes of the wire |
 //! | `wire/frames`, `deliver`, `aborts` | what the peer's frames mean: headers, bodies, what ends a half early |
 //! | `wire/commands`, `carry` | what the application wants; streams that began on the legacy wire |
@@ -40,6 +40,7 @@ mod control;
 mod counts;
 mod credit;
 mod decoder;
+mod encoder;
 mod frame;
 mod opens;
 mod parameters;

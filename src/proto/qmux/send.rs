@@ -13,11 +13,12 @@ use super::super::context::Context;
 use super::super::event::{Event, Handle, Payload, Sink};
 use super::super::outbox::MAX_ENCODED;
 use super::control::Control;
-use super::frame::{self, StreamHeader};
+use super::encoder::Encoder;
+use super::frame;
 use super::opens::Opens;
 use super::peer::Peer;
 use super::queue::Kind;
-use super::record::{MAX_GATHERED, Records};
+use super::record::MAX_GATHERED;
 use super::scheduler::{self, Scheduler};
 use super::stream::{SendHalf, SendState, Stream};
 use super::waiting::Waiting;
@@ -46,7 +47,7 @@ enum Turn {
 /// The sending side of a connection.
 #[derive(Debug, Default)]
 pub struct Send {
-    records: Records,
+    encoder: Encoder,
     scheduler: Scheduler,
     opens: Opens,
     /// What we may send on all streams together.
@@ -71,13 +72,12 @@ impl Send {
 
     /// Encodes a frame that is not a stream's bytes.
     pub fn push_frame<S>(&mut self, frame: &[u8], cx: &mut Context<'_, S>) {
-        self.records.push(frame, 0, &[], cx.outbox);
+        self.encoder.push_frame(frame, cx);
     }
 
     /// Completes the record at the end of the outbox.
     pub fn complete_record<S>(&mut self, cx: &mut Context<'_, S>) {
-        self.records.complete(cx.outbox);
-        cx.marks.clamp(cx.outbox.total());
+        self.encoder.complete_record(cx);
     }
 
     /// Whether more may be encoded.
@@ -91,6 +91,22 @@ impl Send {
         Self::has_room(cx) && !cx.outbox.is_sealed()
     }
 
+    /// Whether a stream may send so many bytes in one frame: there is credit, and nobody waits.
+    #[inline]
+    fn is_free(&self, stream: &Stream, length: usize, peer: &Peer) -> bool {
+        self.scheduler.is_empty()
+            && stream.send.is_clear_for(length as u64)
+            && length as u64 <= self.window.available()
+            && length <= peer.longest_payload()
+    }
+
+    /// Uses credit for bytes of a stream up. Returns their offset.
+    #[inline]
+    fn take_credit(&mut self, stream: &mut Stream, length: usize) -> u64 {
+        self.window.take(length as u64);
+        stream.send.send(length as u64)
+    }
+
     /// Sends bytes of a stream in one frame, if there is credit and nobody waits. Returns whether it did.
     #[inline]
     pub fn at_once<S: Sink>(
@@ -100,24 +116,12 @@ impl Send {
         peer: &Peer,
         cx: &mut Context<'_, S>,
     ) -> bool {
-        let length = payload.len() as u64;
-        let is_free = self.scheduler.is_empty()
-            && Self::has_room(cx)
-            && stream.send.is_clear_for(length)
-            && length <= self.window.available()
-            && payload.len() <= peer.longest_payload();
+        let length = payload.len();
+        let is_free = Self::has_room(cx) && self.is_free(stream, length, peer);
         if is_free {
-            let is_ours = peer.is_ours();
-            let offset = stream.send.send(length);
-            self.window.take(length);
-            let id = stream.id();
-            let is_pushed = is_ours
-                && frame::short_header(id, payload.len())
-                    .is_some_and(|header| self.records.push_short(header, payload, cx.outbox));
-            if !is_pushed {
-                let offset = (!is_ours).then_some(offset);
-                self.push_bytes(id, offset, payload, false, cx);
-            }
+            let offset = self.take_credit(stream, length);
+            let offset = (!peer.is_ours()).then_some(offset);
+            self.encoder.push_bytes(stream.id(), offset, payload, cx);
         }
         is_free
     }
@@ -131,44 +135,14 @@ impl Send {
         peer: &Peer,
         cx: &mut Context<'_, S>,
     ) -> bool {
-        let length = payload as u64;
-        let is_free = self.scheduler.is_empty()
-            && self.can_encode(cx)
-            && stream.send.is_clear_for(length)
-            && length <= self.window.available()
-            && (MAX_GATHERED..=peer.longest_payload()).contains(&payload);
+        let is_long = payload > MAX_GATHERED;
+        let is_free = is_long && self.can_encode(cx) && self.is_free(stream, payload, peer);
         if is_free {
-            let offset = stream.send.send(length);
-            self.window.take(length);
+            let offset = self.take_credit(stream, payload);
             let offset = (!peer.is_ours()).then_some(offset);
-            let header = StreamHeader::new(stream.id(), offset, None, false);
-            self.records
-                .push_head(header.as_slice(), payload, cx.outbox);
-            cx.marks.clamp(cx.outbox.total());
+            self.encoder.push_head(stream.id(), offset, payload, cx);
         }
         is_free
-    }
-
-    /// Encodes one frame with bytes of a stream.
-    #[inline]
-    fn push_bytes<S>(
-        &mut self,
-        id: u64,
-        offset: Option<u64>,
-        payload: &[u8],
-        fin: bool,
-        cx: &mut Context<'_, S>,
-    ) {
-        let header = StreamHeader::new(id, offset, Some(payload.len()), fin);
-        if header.as_slice().len() + payload.len() <= MAX_GATHERED {
-            self.records
-                .push(header.as_slice(), header.length_field(), payload, cx.outbox);
-        } else {
-            let header = StreamHeader::new(id, offset, None, fin);
-            self.records
-                .push_alone(header.as_slice(), payload, cx.outbox);
-            cx.marks.clamp(cx.outbox.total());
-        }
     }
 
     /// Puts something behind what waits on a stream, which then waits for its turn.
@@ -283,7 +257,8 @@ impl Send {
                     let offset = stream.send.send(length as u64);
                     let offset = (!is_ours).then_some(offset);
                     self.window.take(length as u64);
-                    self.push_bytes(stream.id(), offset, &bytes[..length], false, cx);
+                    self.encoder
+                        .push_bytes(stream.id(), offset, &bytes[..length], cx);
                     queue.advance(length);
                     left = left.saturating_sub(length + 4);
                     if left == 0 || !Self::has_room(cx) {
@@ -305,7 +280,7 @@ impl Send {
     fn push_fin<S: Sink>(&mut self, stream: &mut Stream, peer: &Peer, cx: &mut Context<'_, S>) {
         stream.send.finish();
         let offset = (!peer.is_ours()).then(|| stream.send.sent());
-        self.push_bytes(stream.id(), offset, &[], true, cx);
+        self.encoder.push_fin(stream.id(), offset, cx);
     }
 
     /// Ends a stream behind what waits. Returns whether the end is encoded by that.
@@ -476,7 +451,7 @@ impl Send {
         }
         stream.send.drop_meta();
         self.waiting.remove(&stream.send, meta);
-        self.push_bytes(stream.id(), Some(0), &[], false, cx);
+        self.encoder.push_bytes(stream.id(), Some(0), &[], cx);
     }
 
     /// Bytes that may be sent as soon as there is room.
