@@ -438,8 +438,6 @@ function unref () {
 }
 
 module.exports = {
-  op,
-  WHOLE,
   coded,
   cut,
   data,
