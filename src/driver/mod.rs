@@ -36,6 +36,7 @@ mod socket;
 mod sync;
 #[cfg(test)]
 mod testing;
+mod thread;
 
 pub use connection::{Connection, Totals};
 pub use engine::Engine;
