@@ -418,7 +418,7 @@ test('events of a stream run in its context, those of the connection in the conn
   sent()
   tell(kind.REFUSED, 0, '1')
   tell(kind.OPENED, 2, '', 4)
-  const [stream] = con._streams.entries().slice(-1)
+  const [stream] = con._streams.table.entries().slice(-1)
   await turns() // Node begins to flow in the context of who attached the listener
   tell(kind.BLOCKED, 2)
   stream.write('y')

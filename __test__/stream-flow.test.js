@@ -298,7 +298,7 @@ test('what is written to a blocked stream does not fill the connection', () => {
   const { con, stream, record, fake, number } = creator({ writableHighWaterMark: 1000 })
   record(kind.BLOCKED)
   for (let count = 0; count < 10; count++) stream.write(Buffer.alloc(1000))
-  assert.equal(con._queued, 0)
+  assert.equal(con._queue.bytes, 0)
   fake.queued.set(number, 0)
   engine.flush()
 })

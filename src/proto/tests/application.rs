@@ -410,7 +410,7 @@ impl Application {
         self.next_mark += 1;
     }
 
-    /// Does all that is left to do so that every stream ends. Gives whether it did anything.
+    /// Does all that is left to do so that every stream ends. Returns whether it did anything.
     pub fn wind_up(&mut self, end: &mut End, ledger: &mut Ledger, rules: &Rules) -> bool {
         self.is_paused = false;
         let mut acted = false;

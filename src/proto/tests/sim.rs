@@ -57,7 +57,7 @@ fn seeds() -> Range<u64> {
     }
 }
 
-/// Runs `each` for every seed, on all processors, and names those that fail. Gives what happened in all of them.
+/// Runs `each` for every seed, on all processors, and names those that fail. Returns what happened in all of them.
 fn for_each_seed(name: &str, each: impl Fn(u64) -> Tally + Sync) -> Tally {
     let seeds = seeds();
     let next = AtomicU64::new(seeds.start);
