@@ -5,8 +5,8 @@
 //
 // This file may not: end a stream, or know what comes on it.
 
+const { op } = require('./boundary')
 const context = require('./context')
-const { op } = require('./engine')
 const { isServed } = require('./half-open')
 const { BOTH } = require('./stream-state')
 

@@ -6,6 +6,7 @@
 // touch stream data.
 
 const { EventEmitter } = require('node:events')
+const { WHOLE, op } = require('./boundary')
 const { Budget } = require('./budget')
 const context = require('./context')
 const { Counts } = require('./counts')
@@ -24,8 +25,6 @@ const { StreamPool } = require('./stream-pool')
 const { Streams } = require('./streams')
 const { installOn } = require('./unheard')
 const { Wires } = require('./wires')
-
-const { op } = engine
 
 // A reason goes into one frame, and into somebody's log.
 const MAX_REASON = 1024
@@ -122,7 +121,7 @@ class Connection extends EventEmitter {
   goaway () {
     if (!this._goesAway) {
       this._goesAway = true
-      this._link.command(op.GOAWAY, engine.WHOLE, 0)
+      this._link.command(op.GOAWAY, WHOLE, 0)
     }
     return this
   }
@@ -135,7 +134,7 @@ class Connection extends EventEmitter {
     }
     if (this.destroyed) return this
     if (this._link.isOpen && this._wires.maySendQmux) {
-      this._link.coded(op.CLOSE, engine.WHOLE, code, reason)
+      this._link.coded(op.CLOSE, WHOLE, code, reason)
       // Native code ends it when the peer has been told, and says CONN_CLOSE then.
       this._hasPeerEnded = false
       this._shut(null)
@@ -269,7 +268,7 @@ class Connection extends EventEmitter {
     link.isOpen = true
     if (this._isPaused) link.command(op.CONN_PAUSE, 0, 0)
     this._streams.sendOpens()
-    if (this._goesAway) link.command(op.GOAWAY, engine.WHOLE, 0)
+    if (this._goesAway) link.command(op.GOAWAY, WHOLE, 0)
     this._sendPings()
     if (link.hasEnded) this._sendEnd()
     this._reference.update()
@@ -407,11 +406,11 @@ class Connection extends EventEmitter {
   _sendEnd () {
     if (!this._reference.isWanted) this._reference.keepUntilSent()
     this._link.command(op.CONN_END, 0, 0)
-    this._mark(engine.WHOLE, (error) => { if (!error) context.emit(this._context, this, 'finish') })
+    this._mark(WHOLE, (error) => { if (!error) context.emit(this._context, this, 'finish') })
   }
 
   _sendPing () {
-    return (number) => this._link.command(op.PING, engine.WHOLE, number)
+    return (number) => this._link.command(op.PING, WHOLE, number)
   }
 
   // Those that waited for the wire to be known.

@@ -8,7 +8,7 @@
 const { markAsUntransferable } = require('node:worker_threads')
 const { Engine } = require('./binding')
 const {
-  COMMAND_HEADER: HEAD, NUMBER_BITS, NUMBER_MASK, RECORD_WORDS, SUMMARY_WORDS, WHOLE, kind: kinds, op, summary
+  COMMAND_HEADER: HEAD, NUMBER_BITS, NUMBER_MASK, RECORD_WORDS, SUMMARY_WORDS, kind: kinds, op, summary
 } = require('./boundary')
 const { root } = require('./context')
 const { MAX_JSON } = require('./options')
@@ -438,8 +438,6 @@ function unref () {
 }
 
 module.exports = {
-  op,
-  WHOLE,
   coded,
   cut,
   data,

@@ -14,14 +14,12 @@
 // This file may not: end a half that the program can still be known to use.
 
 const { types } = require('node:util')
+const { op } = require('./boundary')
 const context = require('./context')
-const engine = require('./engine')
 const { callerError } = require('./errors')
 const { isWatched } = require('./node-buffer')
 const { BOTH, MUTED, UNCLAIMED } = require('./stream-state')
 const { warnOnce } = require('./warnings')
-
-const { op } = engine
 
 /** What is known of a stream in this matter. Made when there is something to know. */
 class HalfOpen {

@@ -5,8 +5,8 @@
 //
 // This file may not: know who reads, or when something is read.
 
+const { op } = require('./boundary')
 const { Charges, Pages } = require('./early')
-const { op } = require('./engine')
 
 class Held {
   constructor (stream) {

@@ -4,11 +4,12 @@
 //
 // This file may not: know why a command is sent, or what a stream is.
 
+const { op } = require('./boundary')
 const engine = require('./engine')
 const { Marks } = require('./marks')
 
 // Taken out once: a look-up in the module for each message is a tenth of the time.
-const { data: sendData, op } = engine
+const { data: sendData } = engine
 
 class Link {
   constructor () {

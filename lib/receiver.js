@@ -4,13 +4,11 @@
 //
 // This file may not: keep state, or send what a record does not ask for.
 
-const { kind: kinds } = require('./boundary')
+const { kind: kinds, op, WHOLE } = require('./boundary')
 const engine = require('./engine')
 const { callerError, connectionError, streamError } = require('./errors')
 const { capture } = require('./rejections')
 const { MuxStream } = require('./stream')
-
-const { op } = engine
 
 const {
   JSON: JSON_DATA, STREAM, OPENED, END, CLOSED, DRAIN, MARK, PEER, RESET, STOPPED, REFUSED, GOAWAY, BLOCKED, UNBLOCKED,
@@ -97,7 +95,7 @@ function onPeer (connection, isNew) {
 }
 
 function onGoaway (connection, handle) {
-  if (handle !== engine.WHOLE) {
+  if (handle !== WHOLE) {
     const open = connection._stream(handle)
     if (open !== undefined && open._pending) open._fail(streamError('ERR_MUX_GOAWAY'))
     return

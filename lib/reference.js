@@ -4,6 +4,7 @@
 //
 // This file may not: close a connection, or send anything but a mark.
 
+const { WHOLE } = require('./boundary')
 const engine = require('./engine')
 
 class Reference {
@@ -33,7 +34,7 @@ class Reference {
     if (this._isBusy || !link.isOpen) return
     this._isBusy = true
     this.update()
-    link.mark(engine.WHOLE, (error) => {
+    link.mark(WHOLE, (error) => {
       this._isBusy = false
       // More was written meanwhile.
       if (!error && !this.isWanted && this._connection._queue.bytes > 0) this.keepUntilSent()

@@ -4,9 +4,9 @@
 //
 // This file may not: send stream data, or emit events.
 
+const { op } = require('./boundary')
 const { govern, watch } = require('./abort')
 const context = require('./context')
-const { op } = require('./engine')
 const { abortError, callerError, streamError } = require('./errors')
 const { invalid, streamOptions } = require('./options')
 const { capture } = require('./rejections')

@@ -6,6 +6,7 @@
 // to the reading half.
 
 const { Duplex } = require('node:stream')
+const { op } = require('./boundary')
 const context = require('./context')
 const engine = require('./engine')
 const { callerError, streamError } = require('./errors')
@@ -15,8 +16,6 @@ const { isWatched } = require('./node-buffer')
 const { WRITES, BOTH, NO_WRITES, ENDED, WRITING, ANSWERING, BLOCKED, MUTED } = require('./stream-state')
 const { keep } = require('./unreachable')
 const { boundedJson, isBytes, sendable } = require('./values')
-
-const { op } = engine
 
 const EMPTY = Buffer.alloc(0)
 

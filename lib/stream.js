@@ -6,9 +6,9 @@
 // belong to the application; bytes that go out are copied before a call returns.
 
 const { Duplex } = require('node:stream')
+const { op } = require('./boundary')
 const { Acceptance } = require('./acceptance')
 const context = require('./context')
-const { op } = require('./engine')
 const { callerError, streamError } = require('./errors')
 const halfOpen = require('./half-open')
 const { UNPARSED, forgetMeta, parseMeta } = require('./meta')

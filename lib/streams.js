@@ -4,8 +4,7 @@
 //
 // This file may not: emit events, or know what a stream carries.
 
-const { REMOTE } = require('./boundary')
-const { op } = require('./engine')
+const { op, REMOTE } = require('./boundary')
 const { Outliving } = require('./outliving')
 const { StreamTable } = require('./stream-table')
 const { Unheard } = require('./unheard')

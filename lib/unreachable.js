@@ -12,14 +12,13 @@
 //
 // This file may not: end a stream that is still reachable.
 
+const { op } = require('./boundary')
 const context = require('./context')
 const engine = require('./engine')
 const halfOpen = require('./half-open')
 const { costOf } = require('./meta')
 const { isAwaited } = require('./node-buffer')
 const { warnOnce } = require('./warnings')
-
-const { op } = engine
 
 // A half that is used within a sweep or two, as by a program that looks something up, costs nothing here.
 const PERIOD = 500 // ms
