@@ -1,7 +1,7 @@
 'use strict'
 
-// What becomes of a stream of the peer's: its opener learns that it is accepted, or refused. A stream has one of these until
-// then.
+// The answer to the opener of a stream of the peer's: that it is accepted, or refused. These functions own `_acceptance` of a
+// stream: null once it is answered, and of a stream of ours; WAITING, or the timer of a listener that thinks about it.
 //
 // This file may not: end a stream, or know what comes on it.
 
@@ -10,48 +10,43 @@ const context = require('./context')
 const { isServed } = require('./half-open')
 const { BOTH } = require('./stream-state')
 
+const WAITING = 0
+
 // How long an asynchronous listener may think about refusing a stream before its opener learns that the stream is open.
 const DECISION = 1000 // ms
 
-class Acceptance {
-  constructor (stream) {
-    this._stream = stream
-    this._timer = null // of a listener that thinks about it
-  }
-
-  /** The acknowledgement. Behind our own end there is none. */
-  accept () {
-    this._settle()
-    const { _connection: { _link: link }, _nativeHandle: handle } = this._stream
-    if (link.canSend()) link.command(op.ACCEPT, handle, 0)
-  }
-
-  refuse (code) {
-    this._settle()
-    const { _connection: { _link: link }, _nativeHandle: handle } = this._stream
-    if (link.canSend()) link.coded(op.REFUSE, handle, code)
-  }
-
-  /** The 'stream' event is over. An asynchronous listener may still refuse the stream. */
-  onAnnounced () {
-    const stream = this._stream
-    const mayRefuse = isServed(stream) && stream._halves === BOTH && !this._awaitsOpener()
-    if (!mayRefuse) this.accept()
-    // Whatever else the listener waits for may be up to the opener, too.
-    else this._timer = context.later(DECISION, accept, this)
-  }
-
-  // Whether somebody waits for what the opener does only behind the acknowledgement.
-  _awaitsOpener () {
-    return this._stream.listenerCount('end') + this._stream.listenerCount('finish') > 0
-  }
-
-  _settle () {
-    if (this._timer !== null) clearTimeout(this._timer)
-    this._stream._acceptance = null
-  }
+/** The acknowledgement. Behind our own end there is none. */
+function accept (stream) {
+  if (stream._acceptance === null) return
+  settle(stream)
+  const link = stream._connection._link
+  if (link.canSend()) link.command(op.ACCEPT, stream._nativeHandle, 0)
 }
 
-function accept (acceptance) { acceptance.accept() }
+/** Answers with a code. @returns {boolean} whether there was an answer to give */
+function refuse (stream, code) {
+  if (stream._acceptance === null) return false
+  settle(stream)
+  const link = stream._connection._link
+  if (link.canSend()) link.coded(op.REFUSE, stream._nativeHandle, code)
+  return true
+}
 
-module.exports = { Acceptance }
+function settle (stream) {
+  if (stream._acceptance !== WAITING) clearTimeout(stream._acceptance)
+  stream._acceptance = null
+}
+
+/** The 'stream' event is over. An asynchronous listener may still refuse the stream. */
+function announced (stream) {
+  if (stream._acceptance === null) return
+  const mayRefuse = isServed(stream) && stream._halves === BOTH && !awaitsOpener(stream)
+  if (!mayRefuse) accept(stream)
+  // Whatever else the listener waits for may be up to the opener, too.
+  else stream._acceptance = context.later(DECISION, accept, stream)
+}
+
+// Whether somebody waits for what the opener does only behind the acknowledgement.
+function awaitsOpener (stream) { return stream.listenerCount('end') + stream.listenerCount('finish') > 0 }
+
+module.exports = { WAITING, accept, announced, refuse }

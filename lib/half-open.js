@@ -21,27 +21,18 @@ const { isWatched } = require('./node-buffer')
 const { BOTH, MUTED, UNCLAIMED } = require('./stream-state')
 const { warnOnce } = require('./warnings')
 
-/** What is known of a stream in this matter. Made when there is something to know. */
-class HalfOpen {
-  constructor () {
-    this.isEndSeen = false // the program has seen the peer's end, or did not ask for it
-    this.staysOpen = false // allowHalfOpen was true when the peer's end came
-    this.isUnread = false // the opener reads no answer
-    this.serving = 0 // promises of listeners that serve the stream
-  }
-}
-
-function knowledgeOf (stream) {
-  if (stream._halfOpen === null) stream._halfOpen = new HalfOpen()
-  return stream._halfOpen
-}
+// What is known of a stream, in `_halfOpen`, which is this file's.
+const END_SEEN = 1 // the program has seen the peer's end, or did not ask for it
+const STAYS_OPEN = 2 // allowHalfOpen was true when the peer's end came
+const UNREAD = 4 // the opener reads no answer
+const SERVED = 8 // times the promises of listeners that serve the stream
 
 // How long something is kept for a program that may be looking something up: a half that nobody has used while nobody ever
 // listened (who only threw the data away has most likely nothing to say), and, behind the end of the connection, what nobody
 // has asked for.
 const PATIENCE = 2000 // ms
 
-function isEndSeen (stream) { return stream._halfOpen !== null && stream._halfOpen.isEndSeen }
+function isEndSeen (stream) { return (stream._halfOpen & END_SEEN) !== 0 }
 
 function isOpen (stream) { return stream._writer.isOpen && !stream.destroyed }
 
@@ -67,22 +58,20 @@ function isDue (stream) {
   // Nobody is left to answer.
   if (!stream._connection._link.canSend()) return true
   // Whoever pipes into the stream ends it.
-  return !knowledgeOf(stream).staysOpen && isUnneeded(stream) && stream.listenerCount('unpipe') === 0
+  return (stream._halfOpen & STAYS_OPEN) === 0 && isUnneeded(stream) && stream.listenerCount('unpipe') === 0
 }
 
 function isUnneeded (stream) {
   if (stream._isOurs() || stream._writer.state === MUTED) return true
   if (stream._writer.isUsed) return isEcho(stream)
   // A peer that cannot say whether it reads an answer gets an end at once, unless one is seen to be under way.
-  return knowledgeOf(stream).isUnread || (!stream._connection._wires.hearsUnread && !mayBeServed(stream))
+  return (stream._halfOpen & UNREAD) !== 0 || (!stream._connection._wires.hearsUnread && !mayBeServed(stream))
 }
 
 /** The peer's half is over, as far as the program will ever know: our own may be, too. */
 function peerEndSeen (stream) {
-  const known = knowledgeOf(stream)
-  if (!known.isEndSeen) {
-    known.isEndSeen = true
-    known.staysOpen = stream.allowHalfOpen
+  if (!isEndSeen(stream)) {
+    stream._halfOpen |= stream.allowHalfOpen ? END_SEEN | STAYS_OPEN : END_SEEN
     // Node would end it without a look at who uses it.
     stream.allowHalfOpen = true
   }
@@ -92,7 +81,7 @@ function peerEndSeen (stream) {
 /** Whether the stream's half is open only because its program may yet use it. */
 function awaitsProgram (stream) {
   return isEndSeen(stream) && isOpen(stream) && !stream._writer.isUsed && !isServed(stream) &&
-    !stream._halfOpen.staysOpen && stream._unheard === null
+    (stream._halfOpen & STAYS_OPEN) === 0 && stream._unheard === null
 }
 
 /** Something has changed that the end of our half may have waited for. */
@@ -126,7 +115,7 @@ function endByItself (stream) {
 
 /** The opener of a stream of the peer's reads no answer. */
 function onUnread (stream) {
-  knowledgeOf(stream).isUnread = true
+  stream._halfOpen |= UNREAD
   consider(stream)
 }
 
@@ -149,14 +138,14 @@ function tooLate (stream, done) {
 }
 
 /** Whether the promise of a listener serves the stream. */
-function isServed (stream) { return stream._halfOpen !== null && stream._halfOpen.serving > 0 }
+function isServed (stream) { return stream._halfOpen >= SERVED }
 
 /** Follows a promise that serves a stream: until it settles, the stream is in use. @returns a promise for it */
 function serve (stream, promise) {
-  const known = knowledgeOf(stream)
-  known.serving++
+  stream._halfOpen += SERVED
   const settled = () => {
-    if (--known.serving === 0) stream._served()
+    stream._halfOpen -= SERVED
+    if (!isServed(stream)) stream._served()
   }
   return promise.then((value) => {
     settled()

@@ -6,8 +6,8 @@
 // belong to the application; bytes that go out are copied before a call returns.
 
 const { Duplex } = require('node:stream')
+const acceptance = require('./acceptance')
 const { op } = require('./boundary')
-const { Acceptance } = require('./acceptance')
 const context = require('./context')
 const { callerError, streamError } = require('./errors')
 const halfOpen = require('./half-open')
@@ -50,9 +50,9 @@ class MuxStream extends Duplex {
     this._writer = new Writer(this, !remote ? WRITING : isWhole ? ANSWERING : NO_WRITES)
     this._stage = COUNTED
     this._isErrorOptional = false // it ends by its connection or the peer: no 'error' unless somebody listens
-    this._acceptance = remote ? new Acceptance(this) : null // until its opener is answered
+    this._acceptance = remote ? acceptance.WAITING : null // acceptance.js has it
     this._unheard = null // while it waits for a 'stream' listener
-    this._halfOpen = null // half-open.js has it
+    this._halfOpen = 0 // half-open.js has it
     this._reach = REACHED // unreachable.js has it
   }
 
@@ -195,8 +195,7 @@ class MuxStream extends Duplex {
     const isUsed = this._reader.state !== UNCLAIMED ||
       this._writer.state !== (this._halves === BOTH ? ANSWERING : NO_WRITES)
     if (this._isOurs() || isUsed || this.destroyed) throw callerError('ERR_MUX_ALREADY_ACCEPTED')
-    if (this._acceptance !== null) this._acceptance.refuse(code)
-    else this._takeBack(code)
+    if (!acceptance.refuse(this, code)) this._takeBack(code)
     this._writer.shut()
     this._reader.noteEnd()
     this._reader.shut()
@@ -216,11 +215,11 @@ class MuxStream extends Duplex {
   }
 
   /** The stream is used: its creator learns that it is open, unless that is known. */
-  _accept () { if (this._acceptance !== null) this._acceptance.accept() }
+  _accept () { acceptance.accept(this) }
 
   /** The 'stream' event is over. */
   _onAnnounced () {
-    if (this._acceptance !== null) this._acceptance.onAnnounced()
+    acceptance.announced(this)
     if (this._halves === READS && this._reader.state === NO_READS && !this._reader.hasEnded) {
       this._connection._link.command(op.DISCARD, this._nativeHandle, 0)
     }
