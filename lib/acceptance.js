@@ -1,7 +1,8 @@
 'use strict'
 
-// The answer to the opener of a stream of the peer's: that it is accepted, or refused. These functions own `_acceptance` of a
-// stream: null once it is answered, and of a stream of ours; WAITING, or the timer of a listener that thinks about it.
+// The answer to the opener of a stream of the peer's: the stream is accepted, or refused. These functions own the field
+// `_acceptance` of a stream. The field is null behind the answer, and on streams of ours; before, it is WAITING, or the
+// timer of a listener that thinks about the stream.
 //
 // This file may not: end a stream, or know what comes on it.
 

@@ -1,6 +1,7 @@
 'use strict'
 
-// What the streams of one connection make it keep beside chunks: large end values, and metas that programs have looked at.
+// What the streams of one connection make it keep beside chunks: large end values, and metas that programs have looked
+// at.
 //
 // This file may not: know a stream.
 

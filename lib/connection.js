@@ -1,9 +1,10 @@
 'use strict'
 
-// A connection as programs see it (what they knew as a net.Socket, less its bytes), and its life from connecting to 'close'.
+// A connection as programs see it (what they knew as a net.Socket, less its bytes), and its life from connecting to
+// 'close'. Its parts (link, queue, wires, streams and others) own what they know; this file joins them.
 //
-// This file may not: resolve names, accept or connect (server.js and client.js do), handle records (receiver.js does), or
-// touch stream data.
+// This file may not: resolve names, accept or connect (server.js and client.js do), handle records (receiver.js does),
+// or touch stream data.
 
 const { EventEmitter } = require('node:events')
 const { WHOLE, op } = require('./boundary')
@@ -235,7 +236,7 @@ class Connection extends EventEmitter {
 
   unref () {
     this._reference.want(false)
-    // What is queued already keeps the process until it is sent.
+    // Queued bytes keep the process until they are sent.
     if (this._link.canSend()) this._reference.keepUntilSent()
     this._reference.update()
     return this
@@ -250,7 +251,7 @@ class Connection extends EventEmitter {
     this._reference.update()
   }
 
-  /** It is connected; `text` tells the addresses. */
+  /** The connection is connected; `text` tells the addresses. */
   _establish (text) {
     const { local, remote } = JSON.parse(text)
     if (local) {
@@ -397,7 +398,7 @@ class Connection extends EventEmitter {
     return this._queue.add(bytes)
   }
 
-  /** Calls back when the kernel took all that was queued before on a stream, or on all, or with the error that came first. */
+  /** Calls back when the kernel took all that was queued before on a stream, or on all, or with an error instead. */
   _mark (handle, done) {
     if (this._link.isOpen) this._link.mark(handle, done)
     else process.nextTick(done, this._reason())
@@ -413,7 +414,7 @@ class Connection extends EventEmitter {
     return (number) => this._link.command(op.PING, WHOLE, number)
   }
 
-  // Those that waited for the wire to be known.
+  // Pings that waited for the wire to be known go now.
   _sendPings () {
     if (this._pings !== null && this._wires.isSwitched && this._link.isOpen) this._pings.go(this._sendPing())
   }

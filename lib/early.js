@@ -89,7 +89,10 @@ class Charges {
     return sum
   }
 
-  /** Takes those charges from the front whose chunks are not among so many bytes at the end. @returns {number} their sum */
+  /**
+   * Takes those charges from the front whose chunks are not among so many bytes at the end.
+   * @returns {number} their sum
+   */
   dropToBytes (left) {
     let sum = 0
     while (this.length > 0 && this._bytes - bytesOf(this._entries[this._head]) >= left) sum += this._take()

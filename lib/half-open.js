@@ -21,15 +21,15 @@ const { isWatched } = require('./node-buffer')
 const { BOTH, MUTED, UNCLAIMED } = require('./stream-state')
 const { warnOnce } = require('./warnings')
 
-// What is known of a stream, in `_halfOpen`, which is this file's.
+// Bits of the field `_halfOpen` of a stream, which this file owns: what is known of the stream.
 const END_SEEN = 1 // the program has seen the peer's end, or did not ask for it
 const STAYS_OPEN = 2 // allowHalfOpen was true when the peer's end came
 const UNREAD = 4 // the opener reads no answer
 const SERVED = 8 // times the promises of listeners that serve the stream
 
-// How long something is kept for a program that may be looking something up: a half that nobody has used while nobody ever
-// listened (who only threw the data away has most likely nothing to say), and, behind the end of the connection, what nobody
-// has asked for.
+// How long something is kept for a program that may be looking something up. One such thing is a half that nobody has
+// used while nobody ever listened: who only threw the data away has most likely nothing to say. The other is, behind
+// the end of the connection, data that nobody has asked for.
 const PATIENCE = 2000 // ms
 
 function isEndSeen (stream) { return (stream._halfOpen & END_SEEN) !== 0 }
@@ -187,7 +187,8 @@ function tellUnread () {
   const streams = finished
   finished = []
   for (const stream of streams) {
-    if (!stream.destroyed && !isAwaitingAnswer(stream)) stream._connection._link.command(op.UNREAD, stream._nativeHandle, 0)
+    const { _connection: { _link: link }, _nativeHandle: handle } = stream
+    if (!stream.destroyed && !isAwaitingAnswer(stream)) link.command(op.UNREAD, handle, 0)
   }
 }
 

@@ -77,7 +77,7 @@ class Held {
     else if (state.decoder === null) this.release(charges.dropToBytes(state.length))
   }
 
-  /** Those at these places of Node's buffer, in ascending order, left it. It has so many in all. */
+  /** The chunks at these places, in ascending order, left Node's buffer, which had so many. */
   releaseAt (places, length) {
     if (this._charges === null) return
     const ahead = length - this._charges.length // put there by unshift()

@@ -1,7 +1,8 @@
 'use strict'
 
-// The meta of a stream of the peer's: its text, until the program looks at it. Most programs look once, some never, and a
-// hostile text takes many times its length when it is parsed.
+// The meta of a stream of the peer's: its text, until the program looks at it. Most programs look once, some never, and
+// a hostile text takes many times its length when it is parsed. These functions own `_meta` and `_metaCost`, but for what
+// the program sets.
 //
 // This file may not: end a connection but for a meta that is too costly.
 
@@ -10,8 +11,8 @@ const { MuxProtocolError } = require('./errors')
 // A text shorter than this counts for its length only: what it can become is bounded by how many streams may live.
 const SHORT = 1024
 
-// What values cost beside their text, in bytes and, as measured on Node 20, in some nanoseconds too: an object or an array,
-// a name in an object (most of it time, where no name comes twice), any other value.
+// What values cost beside their text, in bytes and, as measured on Node 20, in some nanoseconds too: an object or an
+// array, a name in an object (most of it time, where no name comes twice), any other value.
 const BRACKET = 64
 const COLON = 128
 const COMMA = 16
@@ -20,8 +21,8 @@ const COMMA = 16
 const UNPARSED = -1
 
 /**
- * Puts what the text says in the place of a stream's meta. The meta counts against what the connection may hold until the
- * stream has closed. If that is too much, the meta is undefined, and the connection ends.
+ * Parses the text of a stream's meta. The meta counts against what the connection may hold until the stream has closed.
+ * If that is too much, the meta is undefined, and the connection ends.
  */
 function parseMeta (stream) {
   const text = stream._meta
@@ -31,8 +32,8 @@ function parseMeta (stream) {
   const cost = text.length < SHORT ? text.length : weigh(text)
   const budget = connection._budget
   if (!budget.canKeepMeta(cost)) {
-    connection.destroy(new MuxProtocolError('ERR_MUX_JSON_TOO_LARGE',
-      `The peer sent a meta of ${text.length} characters that takes about ${cost} bytes; ${budget.maxMetaTotal} are allowed in sum`))
+    connection.destroy(new MuxProtocolError('ERR_MUX_JSON_TOO_LARGE', 'The peer sent a meta of ' +
+      `${text.length} characters that takes about ${cost} bytes; ${budget.maxMetaTotal} are allowed in sum`))
     return
   }
   // Native code may be done with the stream already, and so with the meta's place.

@@ -85,7 +85,8 @@ function asOwn (listener) {
 }
 
 function ownListeners (stream) {
-  return stream.listenerCount('close') === 0 ? 0 : stream.listeners('close').filter((listener) => own.has(listener)).length
+  if (stream.listenerCount('close') === 0) return 0
+  return stream.listeners('close').filter((listener) => own.has(listener)).length
 }
 
 /** Whether somebody waits for the stream to finish or to close. */

@@ -3,8 +3,9 @@
 // Streams that native code is done with while the program is not: they have something to be read, or their last events
 // are due. When the connection ends they must learn of it as all others do.
 //
-// Most of them close within a turn. What is left stays reachable through here if somebody waits for its end. The others it
-// does not keep, and those that the program has never asked for it does not even know: with the first listener they come back.
+// Most of them close within a turn. The others are reachable through here if somebody waits for their end. If nobody
+// does, a WeakRef stands for a stream that the program has asked for, and nothing for one that it never asked for: a
+// stream comes back with its first listener.
 //
 // This file may not: know what a connection is, or end a stream.
 

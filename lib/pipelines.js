@@ -1,7 +1,7 @@
 'use strict'
 
-// What Node's pipeline() leaves behind on its source: listeners of finished(), which wait for nothing any more once the source
-// has ended. They are known by their code, which a pipeline of our own shows.
+// What Node's pipeline() leaves behind on its source: listeners of finished(), which wait for nothing any more once the
+// source has ended. They are known by their code, which a pipeline of our own shows.
 //
 // This file may not: take for a leftover what may still wait.
 
@@ -40,8 +40,8 @@ const pipes = new WeakMap()
 function notePipe (stream) { pipes.set(stream, (pipes.get(stream) ?? 0) + 1) }
 
 /**
- * Whether all these listeners of an event of the stream are such leftovers. A pipeline into a stream, which notePipe() tells,
- * leaves one finished() more than one into a function.
+ * Whether all these listeners of an event of the stream are such leftovers. A pipeline into a stream, which notePipe()
+ * tells, leaves one finished() more than one into a function.
  */
 function areLeftovers (stream, event, listeners) {
   sample ??= leftovers()

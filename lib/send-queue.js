@@ -42,7 +42,7 @@ class SendQueue {
     this.tellDrained()
   }
 
-  /** Tells those who wait. The first of them may have filled the queue again; then they are told when that has drained. */
+  /** Tells the writers, unless others that were told first have filled the queue again. */
   tellDrained () {
     if (this._waiting.length > 0 && this.isLow && !this.isAboutToBlock()) this._tellAll()
   }

@@ -107,7 +107,7 @@ class Reader {
     else stream._context.runInAsyncScope(stream.emit, stream, 'data', chunk)
   }
 
-  // Nobody takes the chunk now. Node's buffer keeps it, and native code learns that it is not consumed, unless it knows.
+  // Nobody takes the chunk now. Node's buffer keeps it, and native code learns that, unless it is held already.
   _buffer (chunk, charge, isHeld) {
     const stream = this._stream
     const state = stream._readableState

@@ -41,7 +41,7 @@ class Timeout {
     return { counter, method, isOwn }
   }
 
-  stop () {
+  cancel () {
     this._isOver = true
     this._idle.stop()
     const stream = this._stream
@@ -65,13 +65,13 @@ class Timeout {
   }
 }
 
-asOwn(stopTimeout)
+asOwn(cancelTimeout)
 
-function stopTimeout () {
+function cancelTimeout () {
   const timeout = timeouts.get(this)
   if (timeout === undefined) return
   timeouts.delete(this)
-  timeout.stop()
+  timeout.cancel()
 }
 
 const face = {
@@ -83,16 +83,16 @@ const face = {
     if (typeof ms !== 'number' || !(ms >= 0)) throw invalid('msecs', 'a number of milliseconds', ms)
     callback('callback', listener)
     const isFirst = !timeouts.has(this)
-    stopTimeout.call(this)
+    cancelTimeout.call(this)
     if (ms === 0) {
-      if (isFirst === false) this.removeListener('close', stopTimeout)
+      if (isFirst === false) this.removeListener('close', cancelTimeout)
       if (listener) this.removeListener('timeout', listener)
       return this
     }
     if (listener) context.once(this, 'timeout', listener)
     if (this.destroyed) return this
     timeouts.set(this, new Timeout(this, Math.min(ms, MAX_UINT31)))
-    if (isFirst) this.once('close', stopTimeout)
+    if (isFirst) this.once('close', cancelTimeout)
     return this
   },
 
@@ -115,7 +115,7 @@ const face = {
   get readableHighWaterMark () { return getDefaultHighWaterMark(false) }
 }
 
-/** Gives a class of streams that face. */
+/** Puts that face on a class of streams. */
 function asSocket (Class) {
   for (const [name, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(face))) {
     Object.defineProperty(Class.prototype, name, { ...descriptor, enumerable: false })

@@ -2,8 +2,8 @@
 
 // The writing half of a stream: commands for what programs write, and when they may write on.
 //
-// This file may not: keep a reference to a caller's bytes, pass anything through Node's own queue, or touch what belongs
-// to the reading half.
+// This file may not: keep a reference to a caller's bytes, pass anything through Node's own queue, or touch what the
+// reading half owns.
 
 const { Duplex } = require('node:stream')
 const { op } = require('./boundary')
@@ -268,7 +268,7 @@ class Writer {
   // 'finish', as of a socket.
   _isLost () { return this.lost !== undefined && this.lost.stopCode === 0 && isWatched(this._stream) }
 
-  /** Gives up what is written and not sent yet, and what would follow. On the legacy wire it is an end. */
+  /** The program gives up what is written and not sent yet, and what would follow. */
   reset (code) {
     wireCode(code)
     if (this._stream.destroyed || this._isOver()) return

@@ -1,6 +1,7 @@
 'use strict'
 
-// One stream, as a Duplex whose hot paths do not pass through Node's buffers: its two halves, and the end of it.
+// One stream, as a Duplex whose hot paths do not pass through Node's buffers. A stream has a reading half and a writing
+// half, which own what they know; this file joins them, and decides how the stream ends.
 //
 // This file may not: choose handles, count streams against the limit, or keep a connection open. Bytes that came in
 // belong to the application; bytes that go out are copied before a call returns.
@@ -34,26 +35,26 @@ const CREATED_BYTES = { ...CREATED, readableObjectMode: false }
 const { PATIENCE } = halfOpen
 
 class MuxStream extends Duplex {
-  /** @param {boolean} isWhole whether the wire has both directions on a stream */
-  constructor (connection, handle, id, meta, asyncContext, remote, messages, isWhole) {
-    super(isWhole ? (messages ? TWO_WAY : TWO_WAY_BYTES) : remote ? ACCEPTED : messages ? CREATED : CREATED_BYTES)
-    // On the legacy wire, where a stream has one half, it is of no use, and stays as Node sets it.
-    if (isWhole) this.allowHalfOpen = connection._settings.allowHalfOpen
+  /** @param {boolean} isTwoWay whether the wire has both directions on a stream */
+  constructor (connection, handle, id, meta, asyncContext, remote, messages, isTwoWay) {
+    super(isTwoWay ? (messages ? TWO_WAY : TWO_WAY_BYTES) : remote ? ACCEPTED : messages ? CREATED : CREATED_BYTES)
+    // The legacy wire has one half of a stream, and no use for this: there it stays as Node sets it.
+    if (isTwoWay) this.allowHalfOpen = connection._settings.allowHalfOpen
     this.id = id
     this._meta = meta
-    this._metaCost = remote && meta !== undefined ? UNPARSED : 0 // meta.js has both
+    this._metaCost = remote && meta !== undefined ? UNPARSED : 0 // owned by meta.js, as is the one above
     this._connection = connection
     this._nativeHandle = handle // not "_handle": Node takes that for the handle of a socket
     this._context = asyncContext
-    this._halves = isWhole ? BOTH : remote ? READS : WRITES
-    this._reader = new Reader(this, remote || isWhole ? UNCLAIMED : NO_READS)
-    this._writer = new Writer(this, !remote ? WRITING : isWhole ? ANSWERING : NO_WRITES)
+    this._halves = isTwoWay ? BOTH : remote ? READS : WRITES
+    this._reader = new Reader(this, remote || isTwoWay ? UNCLAIMED : NO_READS)
+    this._writer = new Writer(this, !remote ? WRITING : isTwoWay ? ANSWERING : NO_WRITES)
     this._stage = COUNTED
     this._isErrorOptional = false // it ends by its connection or the peer: no 'error' unless somebody listens
-    this._acceptance = remote ? acceptance.WAITING : null // acceptance.js has it
+    this._acceptance = remote ? acceptance.WAITING : null // owned by acceptance.js
     this._unheard = null // while it waits for a 'stream' listener
-    this._halfOpen = 0 // half-open.js has it
-    this._reach = REACHED // unreachable.js has it
+    this._halfOpen = 0 // owned by half-open.js
+    this._reach = REACHED // owned by unreachable.js
   }
 
   get meta () {
@@ -154,7 +155,7 @@ class MuxStream extends Duplex {
 
   _final (done) { return this._writer.final(done) }
 
-  /** Gives up what is written and not sent yet, and what would follow. On the legacy wire it is an end. */
+  /** Drops what is written and not sent yet, and what would follow. The peer of the legacy wire sees an end. */
   reset (code = 0) {
     this._writer.reset(code)
     return this

@@ -1,8 +1,8 @@
 'use strict'
 
-// Unused halves of streams that the program can no longer reach. A program of version 0.1.0 never ends what it accepts; while
-// the creator reads, only the program may end a half that it has not used. Once it cannot reach the stream any more, nobody
-// is left to use the half, and it ends.
+// Unused halves of streams that the program can no longer reach. A program of version 0.1.0 never ends what it accepts.
+// While the creator reads, only the program may end a half that it has not used. If the program cannot reach the stream
+// any more, nobody is left to use the half, and the half ends. These functions own `_reach` of a stream.
 //
 //   the half waits for its program ──two sweeps──▶ the connection knows it weakly ──collected──▶ END
 //              ▲                                                │
@@ -23,9 +23,9 @@ const { warnOnce } = require('./warnings')
 // A half that is used within a sweep or two, as by a program that looks something up, costs nothing here.
 const PERIOD = 500 // ms
 
-// What collects a stream is V8, when it sees fit; a process with little to do may never see fit, while peers wait for the
-// places of their streams. So V8 is nudged: soon if half the places of a connection are taken by such streams, and less
-// often each time nothing was collected.
+// V8 collects a stream when it sees fit. A process with little to do may never see fit, while peers wait for the places
+// of their streams. So V8 is nudged: soon if half the places of a connection are taken by such streams, and less often
+// each time nothing was collected.
 const SOON = 1000 // ms
 const LATER = 5000 // ms
 const MOST_BACKOFF = 32
