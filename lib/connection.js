@@ -392,12 +392,6 @@ class Connection extends EventEmitter {
 
   // ---- what it sends of itself ----
 
-  /** So many bytes are about to be queued. @returns {boolean} false tells a writer to wait for 'drain' */
-  _count (bytes) {
-    if (!this._reference.isWanted) this._reference.keepUntilSent()
-    return this._queue.add(bytes)
-  }
-
   /** Calls back when the kernel took all that was queued before on a stream, or on all, or with an error instead. */
   _mark (handle, done) {
     if (this._link.isOpen) this._link.mark(handle, done)

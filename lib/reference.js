@@ -16,7 +16,10 @@ class Reference {
   }
 
   /** The program calls ref() or unref(). */
-  want (isWanted) { this.isWanted = isWanted }
+  want (isWanted) {
+    this.isWanted = isWanted
+    this._connection._queue.watch(isWanted ? null : this)
+  }
 
   update () {
     const connection = this._connection

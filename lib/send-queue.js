@@ -12,6 +12,7 @@ class SendQueue {
     this.bytes = 0 // as far as known
     this.highWater = highWater
     this.lowWater = Math.floor(highWater / 2)
+    this._watcher = null
     this._waiting = [] // writing halves that owe a 'drain'
     this._blocks = 0 // how often a stream was told that it is blocked
   }
@@ -23,8 +24,12 @@ class SendQueue {
   /** So many bytes are about to be queued. @returns {boolean} false tells a writer to wait for 'drain' */
   add (bytes) {
     this.bytes += bytes
+    if (this._watcher !== null) this._watcher.keepUntilSent()
     return this.bytes < this.highWater
   }
+
+  /** A Reference that is told of everything that is queued; null: none. */
+  watch (watcher) { this._watcher = watcher }
 
   /** A writing half is told when the queue has drained. */
   enlist (writer) { this._waiting.push(writer) }

@@ -46,7 +46,7 @@ class PendingOpen {
     this._json = undefined
     if (this._priority !== undefined) link.command(op.PRIORITY, this._handle, this._priority)
     connection._counts.opened++
-    connection._count(length)
+    connection._queue.add(length)
   }
 
   /** The wait ends without a stream. */

@@ -66,7 +66,7 @@ class Writer {
         chunk instanceof Uint8Array && !connection._link.hasEnded) {
       if ((this._facts & ECHOES) !== 0) this._noteWriter()
       connection._link.data(stream._nativeHandle, chunk)
-      return connection._count(chunk.length) || this._full()
+      return connection._queue.add(chunk.length) || this._full()
     }
     return this._writeAny(chunk, encoding, done)
   }
@@ -99,7 +99,7 @@ class Writer {
     }
     if ((this._facts & ECHOES) !== 0) this._noteWriter()
     const bytes = this._encode(value)
-    const mayGoOn = this.state === BLOCKED ? this._wait() : connection._count(bytes) || this._full()
+    const mayGoOn = this.state === BLOCKED ? this._wait() : connection._queue.add(bytes) || this._full()
     if (done !== undefined) this._markWrite(context.bind(done))
     return mayGoOn
   }
@@ -143,7 +143,7 @@ class Writer {
 
   // The stream's credit is used up; what waits for it does not count as the connection's queue.
   _wait () {
-    this._stream._connection._count(0)
+    this._stream._connection._queue.add(0)
     this._facts |= DRAIN_OWED
     return false
   }
@@ -236,7 +236,7 @@ class Writer {
     }
     this.state = ENDED
     this._uncountOurs()
-    connection._count(queued)
+    connection._queue.add(queued)
   }
 
   /** The end is on its way; 'finish' comes when the kernel has it. */
