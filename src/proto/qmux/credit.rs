@@ -28,6 +28,9 @@ const CARRIED: u64 = 16 << 20;
 #[derive(Debug)]
 pub struct Credit {
     connection: RecvCredit,
+    /// The connection's window as the peer was told of it first: the peer sends no message in parts that fits into half of
+    /// it, and waits for credit for the whole.
+    least_window: u64,
     /// What the peer may send on a new stream, at first and at most.
     stream_window: u64,
     max_stream_window: u64,
@@ -45,6 +48,7 @@ impl Credit {
         let window = RecvWindow::new(config.connection_window, config.max_connection_window);
         Self {
             connection: RecvCredit::new(window),
+            least_window: config.connection_window,
             stream_window: config.stream_window,
             max_stream_window: config.max_stream_window,
             max_held: config.max_held,
@@ -154,6 +158,12 @@ impl Credit {
     fn consume_connection(&mut self) {
         self.connection.consume(self.max_held);
         self.connection_is_due |= self.connection.is_due();
+    }
+
+    /// From now on the peer may send so much on all streams ahead of what is consumed, if that is not less than at first.
+    pub fn resize(&mut self, window: u64) {
+        self.connection.resize(window.max(self.least_window));
+        self.consume_connection();
     }
 
     /// Whether the peer is to be told of credit.

@@ -61,6 +61,11 @@ impl RecvCredit {
         self.window.size()
     }
 
+    /// From now on the peer may be so far ahead of what is consumed.
+    pub fn resize(&mut self, window: u64) {
+        self.window.resize(window);
+    }
+
     /// What the application holds.
     pub fn held(&self) -> u64 {
         self.held

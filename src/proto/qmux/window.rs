@@ -119,6 +119,14 @@ impl RecvWindow {
         self.received
     }
 
+    /// From now on the peer may be `window` ahead of what is consumed, neither more nor less. What it was allowed already
+    /// stays allowed.
+    pub fn resize(&mut self, window: u64) {
+        self.window = window;
+        self.max = window;
+        self.due_at = self.next_due();
+    }
+
     /// How far ahead of what is consumed the peer may be.
     pub fn size(&self) -> u64 {
         self.window
@@ -146,7 +154,7 @@ impl RecvWindow {
 
     /// What has to be consumed before the peer is told a new limit.
     fn next_due(&self) -> u64 {
-        // limit ≤ consumed + window at all times, and both stay under 2^62.
+        // Both stay under 2^62.
         (self.limit + self.window.div_ceil(2).max(1)).saturating_sub(self.window)
     }
 
@@ -244,6 +252,25 @@ mod tests {
     }
 
     #[test]
+    fn a_window_that_is_resized_takes_nothing_back_and_gives_more_as_soon_as_it_is_due() {
+        let (mut window, now) = (RecvWindow::new(100, 400), Instant::now());
+        window.resize(10);
+        assert!(!window.is_due() && window.limit() == 100);
+        assert_eq!(window.receive(100), Some(()));
+        window.consume_to(94);
+        assert!(!window.is_due());
+        window.consume_to(95);
+        assert!(window.is_due());
+        let rtt = Some(Duration::from_secs(1));
+        assert_eq!(window.tell(now, rtt), 105);
+        window.consume_to(100);
+        assert_eq!(window.tell(now, rtt), 110, "it does not grow by itself");
+        window.resize(1000);
+        assert!(window.is_due());
+        assert_eq!(window.tell(now, rtt), 1100);
+    }
+
+    #[test]
     fn nothing_overflows_near_the_largest_number() {
         let mut window = RecvWindow::new(varint::MAX, varint::MAX);
         assert_eq!(window.receive(varint::MAX), Some(()));
@@ -259,11 +286,17 @@ mod tests {
     proptest! {
         #[test]
         fn a_sender_within_its_credit_is_never_refused(
-            size in 1u64..1000, steps in prop::collection::vec((any::<u64>(), any::<u64>()), 1..100),
+            size in 1u64..1000, steps in prop::collection::vec((any::<u64>(), any::<u64>(), any::<u64>()), 1..100),
         ) {
             let (mut recv, mut send) = (RecvWindow::new(size, size * 4), SendWindow::new(size));
             let now = Instant::now();
-            for (amount, consumed) in steps {
+            let mut most = size * 4;
+            for (amount, consumed, resized) in steps {
+                if resized % 8 == 0 {
+                    let window = resized % 2000 + 1;
+                    recv.resize(window);
+                    most = most.max(window);
+                }
                 let amount = amount % (send.available() + 1);
                 send.take(amount);
                 prop_assert_eq!(recv.receive(amount), Some(()));
@@ -272,7 +305,7 @@ mod tests {
                 if recv.is_due() {
                     prop_assert!(send.raise(recv.tell(now, Some(Duration::from_millis(1)))));
                 }
-                prop_assert!(recv.limit() <= recv.consumed + recv.max);
+                prop_assert!(recv.limit() <= recv.consumed + most);
             }
         }
     }

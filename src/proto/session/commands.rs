@@ -15,6 +15,7 @@ use std::time::Instant;
 pub(super) struct Postponed {
     streams: BTreeMap<Handle, Wishes>,
     goes_away: bool,
+    window: Option<u32>,
     /// Code, whether it is the application's, and reason.
     close: Option<(u64, bool, String)>,
 }
@@ -173,9 +174,10 @@ impl Session {
         let Postponed {
             streams,
             goes_away,
+            window,
             close,
         } = &self.postponed;
-        let is_empty = streams.is_empty() && !goes_away && close.is_none();
+        let is_empty = streams.is_empty() && !goes_away && window.is_none() && close.is_none();
         if is_empty || self.is_undecided() {
             return;
         }
@@ -196,6 +198,9 @@ impl Session {
         }
         if postponed.goes_away {
             self.go_away();
+        }
+        if let Some(window) = postponed.window {
+            self.resize_window(window, sink);
         }
     }
 
@@ -261,6 +266,17 @@ impl Session {
     pub fn credit<S: Sink>(&mut self, stream: Option<Handle>, sink: &mut S) {
         if let Some((wire, mut cx)) = self.qmux(sink) {
             wire.credit(stream, &mut cx);
+        }
+        self.flush(sink);
+    }
+
+    /// From now on the peer may send so much on all streams ahead of what is consumed, but never less than at first; what it
+    /// was allowed already stays allowed. The legacy wire has no credit.
+    pub fn resize_window<S: Sink>(&mut self, window: u32, sink: &mut S) {
+        if let Some(wire) = &mut self.qmux {
+            wire.resize_window(window.into());
+        } else if self.is_undecided() {
+            self.postponed.window = Some(window);
         }
         self.flush(sink);
     }

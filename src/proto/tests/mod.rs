@@ -20,4 +20,5 @@ mod postponed;
 mod random;
 mod sim;
 mod timers;
+mod windows;
 mod world;

@@ -280,6 +280,11 @@ impl Qmux {
         self.credit.release(handle, stream, bytes);
     }
 
+    /// From now on the peer may send so much on all streams ahead of what is consumed.
+    pub fn resize_window(&mut self, window: u64) {
+        self.credit.resize(window);
+    }
+
     /// The application has seen all before an `Event::Credit`.
     pub fn credit<S: Sink>(&mut self, stream: Option<Handle>, cx: &mut Context<'_, S>) {
         let was_asked = match stream.map(|handle| (handle, self.streams.get(handle))) {
