@@ -381,6 +381,11 @@ export class Connection extends EventEmitter {
    * the peer.
    */
   goaway (): this
+  /**
+   * QMux: lets the peer send so many bytes ahead of what is consumed, on all streams together, in place of
+   * `maxConnectionWindow`. 1 to 2^31 - 1; less than `connectionWindow` counts as that.
+   */
+  setLocalWindowSize (windowSize: number): this
   /** Stops reading the socket. */
   pause (): this
   resume (): this

@@ -189,6 +189,21 @@ test('goaway() is said once, also before the connect', () => {
   assert.equal(fake.take(op.GOAWAY).length, 1)
 })
 
+test('setLocalWindowSize() is said with each call, and the last one also at the connect', () => {
+  const { con, sent } = connection()
+  assert.equal(con.setLocalWindowSize(5).setLocalWindowSize(2 ** 31 - 1), con)
+  assert.deepEqual(sent(op.RESIZE_WINDOW).map(({ argument }) => argument), [5, 2 ** 31 - 1])
+  for (const size of [undefined, 0, -1, 1.5, 2 ** 31, '5', null, NaN]) {
+    assert.throws(() => con.setLocalWindowSize(size), { code: 'ERR_MUX_INVALID_ARG' })
+  }
+  const client = new MuxClient({ port: 1, host: '127.0.0.1' })
+  client._connection.setLocalWindowSize(7).setLocalWindowSize(8)
+  const fake = Engine.last
+  fake.push(kind.CONNECTED, fake.next++, 0, ADDRESSES)
+  fake.wake()
+  assert.deepEqual(fake.take(op.RESIZE_WINDOW).map(({ argument }) => argument), [8])
+})
+
 // ---- ping() ----
 
 test('ping() gives the round trip in ms, in any order', async () => {

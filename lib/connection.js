@@ -61,6 +61,7 @@ class Connection extends EventEmitter {
     this._isPaused = false
     this._goesAway = false // goaway() was called
     this._peerGoesAway = false
+    this._windowSize = 0 // what setLocalWindowSize() was given last
     this._hasPeerEnded = false
     this._isReleased = false // native code is done with it
     this._isClosed = false // 'close' was emitted
@@ -124,6 +125,16 @@ class Connection extends EventEmitter {
       this._goesAway = true
       this._link.command(op.GOAWAY, WHOLE, 0)
     }
+    return this
+  }
+
+  /** Lets the peer send so many bytes ahead of what is consumed, on all streams together. The legacy wire has no credit. */
+  setLocalWindowSize (bytes) {
+    if (!Number.isInteger(bytes) || bytes < 1 || bytes > MAX_UINT31) {
+      throw invalid('windowSize', `an integer from 1 to ${MAX_UINT31}`, bytes)
+    }
+    this._windowSize = bytes
+    this._link.command(op.RESIZE_WINDOW, WHOLE, bytes)
     return this
   }
 
@@ -270,6 +281,7 @@ class Connection extends EventEmitter {
     if (this._isPaused) link.command(op.CONN_PAUSE, 0, 0)
     this._streams.sendOpens()
     if (this._goesAway) link.command(op.GOAWAY, WHOLE, 0)
+    if (this._windowSize > 0) link.command(op.RESIZE_WINDOW, WHOLE, this._windowSize)
     this._sendPings()
     if (link.hasEnded) this._sendEnd()
     this._reference.update()

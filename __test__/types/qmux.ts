@@ -14,7 +14,7 @@ const server = new MuxServer({
 server.on('connection', (con) => {
   is<'legacy' | 'qmux'>(con.protocol)
   is<'legacy' | 'qmux'>(con.stats().protocol)
-  con.on('streamRefused', (meta, code) => is<number>(code)).once('goaway', () => con.goaway().close(5, 'bye'))
+  con.on('streamRefused', (meta, code) => is<number>(code)).once('goaway', () => con.setLocalWindowSize(1 << 20).goaway().close(5, 'bye'))
   con.on('stream', (stream) => {
     if (stream.meta.unwanted === true) return void stream.refuse(404)
     is<MuxStream>(stream.stopSending().reset(1).setPriority({ urgency: 0 }))

@@ -166,6 +166,7 @@ impl Link {
             }
             Command::Goaway => self.session.go_away(),
             Command::Unread(stream) => self.session.unread(stream, sink),
+            Command::ResizeWindow(bytes) => self.session.resize_window(bytes, sink),
         }
     }
 }
