@@ -25,6 +25,11 @@ export interface ConnectionOptions {
   /** Delay before the first keep-alive probe, in milliseconds; 0 leaves the system's own. Default: 0. */
   keepAliveInitialDelay?: number | undefined
   /**
+   * Bytes that the program's own thread hands to the kernel at once; what is more goes by way of the engine's thread.
+   * 0 to 2^31 - 1. Default: no limit on a machine with one or two processors, else 16384.
+   */
+  directSendLimit?: number | undefined
+  /**
    * Whether a connection, and on QMux each of its streams, stays open for writing after the peer's end. If not, a
    * stream's half that the program leaves open ends by the rules of docs/API.md, "Half-open streams". Default: false.
    */

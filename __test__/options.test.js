@@ -48,7 +48,7 @@ test('what is not allowed is refused before anything is opened', () => {
     { port: 1, readableHighWaterMark: 0 }, { port: 1, writableHighWaterMark: 2 ** 31 }, { port: 1, unclaimedLimit: -1 },
     { port: 1, maxMetaSize: NaN }, { port: 1, maxJsonDepth: 0 }, { port: 1, signal: {} }, { port: 1, signal: null },
     { port: 1, maxStreams: 0 }, { port: 1, maxStreams: 2 ** 53 }, { port: 1, maxIncomingStreams: -1 },
-    { port: 1, maxRecordSize: 16381 }, { port: 1, idleTimeout: 0.5 }, { port: 1, maxPings: 0 },
+    { port: 1, directSendLimit: -1 }, { port: 1, maxRecordSize: 16381 }, { port: 1, idleTimeout: 0.5 }, { port: 1, maxPings: 0 },
     { port: 1, streamWindow: 2, maxStreamWindow: 1 }, { port: 1, connectionWindow: 2, maxConnectionWindow: 1 }
   ]) {
     assert.throws(() => serverOptions(options), refused, JSON.stringify(options))

@@ -44,6 +44,9 @@ const CONNECTION_DEFAULTS = {
   // On every wire. What a peer says first is one packet: 10 s are three retransmissions of it, and a slow start of a process.
   handshakeTimeout: 10_000,
   idleTimeout: 0, // ms; 0: none, as net
+  // Native code knows the processors. With up to two, the application's thread sends all that it can: a hop to the thread of
+  // the engine costs more than that thread could do meanwhile. With more, that thread takes over what is more than 16 KiB.
+  directSendLimit: undefined,
   // What follows is of QMux alone.
   // As many as the other side may have by its own default; 100 is what HTTP/2 servers allow. A peer of version 0.1.0 cannot
   // be told, and has a limit of 256 of its own.
@@ -191,6 +194,7 @@ function connectionOptions (options) {
     pingInterval: count('pingInterval', 0, MAX_UINT31),
     pingTimeout: count('pingTimeout', 0, MAX_UINT31),
     handshakeTimeout: count('handshakeTimeout', 0, MAX_UINT31),
+    directSendLimit: count('directSendLimit', 0, MAX_UINT31),
     maxResets: count('maxResets', 1, MAX_UINT31),
     maxPings: count('maxPings', 1, MAX_UINT31),
     maxEmptyFrames: count('maxEmptyFrames', 1, MAX_UINT31),
@@ -299,6 +303,7 @@ function nativeSettings (settings) {
     keepAliveDelay: settings.keepAliveInitialDelay,
     // Half: a writer woken there has the other half to fill while the kernel takes the rest.
     lowWater: Math.floor(settings.writableHighWaterMark / 2),
+    directSendLimit: settings.directSendLimit ?? null,
     protocol: {
       protocol: settings.protocol,
       peerNew: settings.peer === 'new',

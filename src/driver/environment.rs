@@ -36,7 +36,7 @@ pub struct Environment {
     pub inbox: Arc<Inbox>,
     /// Those of its connections that its own thread reads, if it looks for them.
     pub read_set: Option<Arc<ReadSet>>,
-    /// Most bytes that its own thread sends at once.
+    /// Most bytes that its own thread sends at once, unless a connection has a limit of its own.
     pub most_direct: u64,
     connections: Lock<Connections>,
     server_flow: Arc<Flow>,
@@ -73,9 +73,11 @@ impl Environment {
 
     /// Makes a connection that has no socket yet. `None` once the environment is closed, or full.
     pub fn open(&self, side: Side, options: ConnectionOptions) -> Option<Arc<Connection>> {
+        let limit = options.direct_send_limit.map(u64::from);
+        let most_direct = limit.unwrap_or(self.most_direct);
         self.add(|id, nonce| {
             let (inbox, read_set) = (self.inbox.clone(), self.read_set.clone());
-            Connection::new(id, side, options, nonce, inbox, read_set, self.most_direct)
+            Connection::new(id, side, options, nonce, inbox, read_set, most_direct)
         })
     }
 
@@ -145,5 +147,24 @@ impl Environment {
         collector.text(kind, 0, text, 0);
         self.inbox.push(&self.server_flow, &mut collector, None);
         self.inbox.notify();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_of_the_connections_own_goes_before_what_the_processors_suggest() {
+        assert_eq!([2, 3].map(most_direct), [u64::MAX, LITTLE]);
+        let environment = Environment::new(Arc::new(Inbox::new(|| {})), None);
+        for (direct_send_limit, expected) in [(None, environment.most_direct), (Some(0), 0)] {
+            let options = ConnectionOptions {
+                direct_send_limit,
+                ..ConnectionOptions::default()
+            };
+            let connection = environment.open(Side::Connecting, options);
+            assert_eq!(connection.map(|it| it.most_direct), Some(expected));
+        }
     }
 }

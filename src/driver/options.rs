@@ -24,6 +24,8 @@ pub struct ConnectionOptions {
     pub keep_alive_delay: Duration,
     /// Queued bytes at which a full queue counts as drained.
     pub low_water: usize,
+    /// Most bytes that JavaScript's thread sends at once; `None`: by the processors that there are.
+    pub direct_send_limit: Option<u32>,
 }
 
 impl Default for ConnectionOptions {
@@ -34,6 +36,7 @@ impl Default for ConnectionOptions {
             keep_alive: false,
             keep_alive_delay: Duration::ZERO,
             low_water: 128 << 10,
+            direct_send_limit: None,
         }
     }
 }
