@@ -35,6 +35,8 @@ mod socket;
 mod sync;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use connection::{Connection, Totals};
 pub use engine::Engine;

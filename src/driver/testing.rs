@@ -5,7 +5,7 @@ use super::engine::Engine;
 use super::socket::Socket;
 use super::{Connection, ConnectionOptions, ListenOptions, ServerAddress};
 use crate::proto::{Config, Protocol, Side};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 
@@ -86,6 +86,26 @@ pub fn refuses_lock() -> bool {
     let left = REFUSALS.get();
     REFUSALS.set(left.saturating_sub(1));
     left > 0
+}
+
+thread_local! {
+    /// What JavaScript's thread does while another has a connection in its hands.
+    static INTERLUDE: RefCell<Option<Box<dyn FnMut()>>> = const { RefCell::new(None) };
+}
+
+/// A moment at which JavaScript's thread may do anything: between two steps of a task, with the lock held or not.
+pub fn interlude() {
+    // Out of its place meanwhile: what that thread itself passes through is no such moment.
+    let work = INTERLUDE.take();
+    if let Some(mut work) = work {
+        work();
+        INTERLUDE.set(Some(work));
+    }
+}
+
+/// What happens at such moments of this thread.
+pub fn set_interlude(work: Option<Box<dyn FnMut()>>) {
+    INTERLUDE.set(work);
 }
 
 /// Lets the next tries for a connection's lock fail.

@@ -1,5 +1,6 @@
 //! Two sessions joined by pipes that a test moves bytes through, under a clock that only a test advances.
 
+use super::application::Api;
 use super::proto::*;
 use std::io::IoSlice;
 use std::time::{Duration, Instant};
@@ -255,6 +256,88 @@ impl End {
                 self.session.credit(stream, &mut self.log);
             }
         }
+    }
+}
+
+impl Api for End {
+    fn open(&mut self, slot: u32, meta: &str) {
+        End::open(self, slot, meta);
+    }
+
+    fn write(&mut self, stream: Handle, payload: &[u8]) {
+        End::write(self, stream, payload);
+    }
+
+    fn finish(&mut self, stream: Handle, value: Option<&str>) {
+        End::finish(self, stream, value);
+    }
+
+    fn accept(&mut self, stream: Handle) {
+        End::accept(self, stream);
+    }
+
+    fn refuse(&mut self, stream: Handle, code: u64) {
+        self.session.refuse(stream, code, &mut self.log);
+    }
+
+    fn hold(&mut self, stream: Handle, bytes: u32) {
+        self.session.hold(stream, bytes);
+    }
+
+    fn release(&mut self, stream: Handle, bytes: u32) {
+        self.session.release(stream, bytes, &mut self.log);
+    }
+
+    fn forget(&mut self, stream: Handle) {
+        self.session.forget(stream);
+    }
+
+    fn mark(&mut self, stream: Option<Handle>, id: u32) {
+        self.session.mark(stream, id, &mut self.log);
+    }
+
+    fn discard(&mut self, stream: Handle) {
+        self.session.discard(stream, &mut self.log);
+    }
+
+    fn reset(&mut self, stream: Handle, code: u64) {
+        self.session.reset(stream, code, &mut self.log);
+    }
+
+    fn stop(&mut self, stream: Handle, code: u64) {
+        self.session.stop(stream, code, &mut self.log);
+    }
+
+    fn unread(&mut self, stream: Handle) {
+        self.session.unread(stream, &mut self.log);
+    }
+
+    fn credit(&mut self, stream: Option<Handle>) {
+        self.session.credit(stream, &mut self.log);
+    }
+
+    fn ping(&mut self, id: u32) {
+        self.session.ping(id, self.now);
+    }
+
+    fn set_priority(&mut self, stream: Handle, urgency: u8, incremental: bool) {
+        self.session.set_priority(stream, urgency, incremental);
+    }
+
+    fn go_away(&mut self) {
+        self.session.go_away();
+    }
+
+    fn wires(&self) -> Wires {
+        self.session.wires()
+    }
+
+    fn can_send(&self) -> bool {
+        self.session.can_encode()
+    }
+
+    fn is_flushed(&self) -> bool {
+        self.session.is_flushed()
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::application::Application;
 use super::choices::Choices;
-use super::judge::{EARLY_CAP, Rules, never_began};
+use super::judge::{EARLY_CAP, Rules, judge_streams};
 use super::ledger::Ledger;
 use super::network::Pipe;
 use super::pair::{End, Seen};
@@ -33,7 +33,7 @@ enum Ending {
 }
 
 /// The protocols of connecting and listening end that can work together.
-const MIXES: [(Protocol, Protocol); 8] = [
+pub const MIXES: [(Protocol, Protocol); 8] = [
     (Protocol::Auto, Protocol::Auto),
     (Protocol::Qmux, Protocol::Qmux),
     (Protocol::Auto, Protocol::Auto),
@@ -57,7 +57,8 @@ pub struct World {
     configs: [Config; 2],
 }
 
-fn config(choices: &mut Choices<'_>, protocol: Protocol) -> Config {
+/// Limits that show what they limit.
+pub fn config(choices: &mut Choices<'_>, protocol: Protocol) -> Config {
     let stream_window = choices.pick(&[256 << 10, 64, 100, 1000, 5000, 40_000]);
     let connection_window = choices.pick(&[1 << 20, 64, 300, 3000, 20_000, 100_000]);
     let growth = choices.pick(&[1, 4, 64]);
@@ -82,7 +83,7 @@ fn config(choices: &mut Choices<'_>, protocol: Protocol) -> Config {
 }
 
 impl Rules {
-    fn new(choices: &mut Choices<'_>, configs: &[Config; 2]) -> Self {
+    pub fn new(choices: &mut Choices<'_>, configs: &[Config; 2]) -> Self {
         let [client, server] = configs;
         let legacy = [client, server]
             .iter()
@@ -121,6 +122,7 @@ impl Rules {
                 client.protocol != Protocol::Qmux || server.protocol == Protocol::Qmux,
             ],
             longest,
+            is_late: false,
         }
     }
 }
@@ -309,20 +311,13 @@ impl World {
 
     /// What must hold when all is done.
     fn judge_end(&self) {
-        for (number, stream) in self.ledger.streams.iter().enumerate() {
-            assert!(stream.closed[stream.opener]);
-            if !stream.is_announced {
-                assert!(
-                    stream.saw_failed || never_began(stream) || self.rules.legacy,
-                    "stream {number} was never announced: {stream:?}"
-                );
-                continue;
-            }
-            assert!(stream.closed[1 - stream.opener]);
-            for half in &stream.halves[..if self.rules.legacy { 1 } else { 2 }] {
-                let given_up = half.stop.is_some() || stream.saw_failed;
-                assert!(half.saw_finish || given_up, "stream {number}: {half:?}");
-            }
+        judge_streams(&self.ledger, &self.rules);
+        for side in 0..2 {
+            let has_to_know = self.applications[side].has_gone() && !self.rules.legacy;
+            assert!(
+                !has_to_know || self.applications[1 - side].peer_goes,
+                "nobody was told that end {side} goes away"
+            );
         }
         let both_new = !self.rules.legacy;
         for (end, config) in self.ends.iter().zip(&self.configs) {
