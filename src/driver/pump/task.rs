@@ -193,9 +193,13 @@ impl<'a, I: Io> Task<'a, I> {
             drop(guarded);
             self.io.ask_anew();
         }
-        more |= self.read()?;
-        if is_silent {
-            self.expire()?;
+        let has_more = self.read()?;
+        more |= has_more;
+        match is_silent {
+            // A read that was interrupted has not seen whether something waits.
+            true if has_more => self.is_silent = true,
+            true => self.expire()?,
+            false => {}
         }
         if std::mem::take(&mut self.has_answers) {
             more |= self.send()?;
