@@ -10,6 +10,7 @@ use crate::proto::tests::application::{Api, Application};
 use crate::proto::tests::judge::Rules;
 use crate::proto::tests::ledger::Ledger;
 use crate::proto::tests::pair::Seen;
+use crate::proto::tests::world::Tally;
 use crate::proto::{Handle, MAX_MESSAGE, Protocol, Wires};
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -214,6 +215,8 @@ pub struct Js {
     /// The next input makes its reading panic.
     pub may_panic: bool,
     pub outcome: Outcome,
+    /// How often what happened.
+    pub tally: Tally,
 }
 
 impl Js {
@@ -259,7 +262,12 @@ impl Js {
             blocks: 0,
             may_panic: false,
             outcome: Outcome::default(),
+            tally: Tally::new(),
         }
+    }
+
+    fn count(&mut self, what: &'static str) {
+        *self.tally.entry(what).or_default() += 1;
     }
 
     fn can_command(&self) -> bool {
@@ -304,11 +312,15 @@ impl Js {
             Ok(has_read) => {
                 // It takes what it read itself without being asked to.
                 self.signalled.fetch_or(has_read, Ordering::Relaxed);
+                self.count("read here");
                 has_read
             }
             Err(panic) if !self.may_panic => resume_unwind(panic),
             // The program has an exception.
-            Err(_) => true,
+            Err(_) => {
+                self.count("panic here");
+                true
+            }
         }
     }
 
@@ -352,6 +364,7 @@ impl Js {
         match told {
             Told::Connected => self.is_open = true,
             Told::Drain => {
+                self.count("drain told");
                 self.flush();
                 self.desk.queued = self.connection.queued_or_want_few();
                 self.look();
@@ -386,7 +399,10 @@ impl Js {
         let is_about_to_block =
             self.desk.wires.sending && self.connection.counters.blocked_events() != self.blocks;
         let has_drained = self.desk.queued <= self.connection.low_water() && !is_about_to_block;
-        self.desk.waits &= !has_drained;
+        if self.desk.waits && has_drained {
+            self.count("drained");
+            self.desk.waits = false;
+        }
     }
 
     /// What a program may ask at any time.
@@ -421,8 +437,7 @@ impl Js {
             Mood::Busy => {
                 let choices = &mut self.dice.all();
                 for _ in 0..choices.below(4) {
-                    self.application
-                        .act(choices, &mut self.desk, ledger, rules);
+                    self.application.act(choices, &mut self.desk, ledger, rules);
                 }
             }
         }
@@ -457,6 +472,9 @@ impl Js {
                         .submit_data(*stream, bytes, &mut self.collector)
                 }
             };
+            if self.connection.has_deferred() {
+                self.count("deferred");
+            }
             self.desk.queued = queued;
             self.looks_soon |= self.desk.waits && queued <= self.connection.low_water();
         }
@@ -505,10 +523,13 @@ impl Js {
         let was_away = self.connection.lock().link.is_away();
         let mut collector = Collector::default();
         self.connection.flush_at_exit(clock::now(), &mut collector);
+        self.count(match was_away {
+            true => "exit in the middle of a send",
+            false => "exit",
+        });
         self.is_destroyed = true;
-        let guarded = self.connection.lock();
-        let link = &guarded.link;
-        let is_empty = !link.wants_write() && !link.is_in_flight();
+        let link = &mut self.connection.lock().link;
+        let is_empty = !link.is_in_flight() && link.next_of_rest(&mut collector).is_none();
         was_away || (is_empty && !self.connection.has_deferred())
     }
 

@@ -27,6 +27,7 @@ pub struct Way {
     length: usize,
     pub capacity: usize,
     pub delay: Duration,
+    /// What is sent arrives no earlier than this.
     stalled_until: Option<Instant>,
     /// When the sender's FIN arrives, behind all bytes.
     fin: Option<Instant>,
@@ -83,8 +84,23 @@ impl Way {
 
     /// When the next bytes arrive, or the end.
     fn next(&self) -> Option<Instant> {
-        let at = self.under_way.front().map(|&(at, _)| at).or(self.fin)?;
-        Some(self.stalled_until.map_or(at, |until| until.max(at)))
+        self.under_way.front().map(|&(at, _)| at).or(self.fin)
+    }
+
+    /// When what is sent now arrives.
+    fn arrival(&self) -> Instant {
+        let at = clock::now() + self.delay;
+        self.stalled_until.map_or(at, |until| until.max(at))
+    }
+
+    /// Nothing that has not arrived yet does so before then.
+    pub fn stall(&mut self, until: Instant) {
+        self.stalled_until = Some(until);
+        let now = clock::now();
+        let late = self.under_way.iter_mut().map(|(at, _)| at);
+        for at in late.chain(&mut self.fin).filter(|at| **at > now) {
+            *at = until.max(*at);
+        }
     }
 
     fn is_ready(&self) -> bool {
@@ -110,11 +126,6 @@ impl Net {
         }
     }
 
-    /// Nothing arrives on a way before then.
-    pub fn stall(&mut self, way: usize, until: Instant) {
-        self.ways[way].stalled_until = Some(until);
-    }
-
     /// The connection breaks, as both ends find when a reset arrives.
     pub fn cut(&mut self) {
         for side in 0..2 {
@@ -130,9 +141,7 @@ impl Net {
 
     /// What was sent so far is the last that arrives of a side, in good order.
     pub fn truncate(&mut self, side: usize) {
-        let at = clock::now() + self.ways[side].delay;
-        self.ways[side].fin.get_or_insert(at);
-        self.places[side].has_shut = true;
+        self.shut(side);
     }
 
     fn is_broken(&self, side: usize) -> bool {
@@ -267,12 +276,13 @@ impl Net {
             return Ok(sent);
         }
         way.length += sent;
-        way.under_way.push_back((clock::now() + way.delay, bytes));
+        let at = way.arrival();
+        way.under_way.push_back((at, bytes));
         Ok(sent)
     }
 
     fn shut(&mut self, side: usize) {
-        let at = clock::now() + self.ways[side].delay;
+        let at = self.ways[side].arrival();
         self.places[side].has_shut = true;
         self.ways[side].fin.get_or_insert(at);
     }

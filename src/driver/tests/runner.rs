@@ -26,10 +26,7 @@ impl Runner {
     pub fn new(connection: &Arc<Connection>, io: Scripted) -> Self {
         let connection = connection.clone();
         Self::Serving(Box::pin(async move {
-            serve(&connection, io, |it| {
-                it.text(kind::CONNECTED, 0, "{}", 0)
-            })
-            .await
+            serve(&connection, io, |it| it.text(kind::CONNECTED, 0, "{}", 0)).await
         }))
     }
 

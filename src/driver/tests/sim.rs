@@ -8,7 +8,7 @@ use crate::proto::tests::seeds::{expect, for_each_seed, variable};
 use std::sync::Once;
 
 /// Connections in an ordinary run of the tests.
-const SEEDS: u64 = 2000;
+const SEEDS: u64 = 4000;
 
 /// Most steps of a connection before it is wound up.
 const STEPS: usize = 300;
@@ -17,7 +17,7 @@ const STEPS: usize = 300;
 const BUDGET: usize = 200_000;
 
 /// What has to happen in them.
-const EXPECTED: [&str; 17] = [
+const EXPECTED: [&str; 23] = [
     "stream",
     "opened",
     "data",
@@ -35,6 +35,13 @@ const EXPECTED: [&str; 17] = [
     "credit",
     "credit of the connection",
     "pong",
+    // Of this thread or that.
+    "read here",
+    "deferred",
+    "drain told",
+    "drained",
+    "exit",
+    "exit in the middle of a send",
 ];
 
 /// Panics that a test wants are not told.

@@ -143,10 +143,7 @@ impl World {
         clock::set(Some(now));
         let mut choices = dice.all();
         let (client, server) = choices.pick(&MIXES);
-        let mut configs = [
-            config(&mut choices, client),
-            config(&mut choices, server),
-        ];
+        let mut configs = [config(&mut choices, client), config(&mut choices, server)];
         // The windows are judged where sessions stand alone: here commands are on their way for a while.
         let mut rules = Rules::new(&mut choices, &configs);
         rules.stream_window = [u64::MAX / 4; 2];
@@ -208,7 +205,8 @@ impl World {
 
     /// JavaScript's thread may have its turn wherever the task passes an interlude.
     fn set_interlude(&self) {
-        let (ends, polled, failure) = (self.ends.clone(), self.polled.clone(), self.failure.clone());
+        let (ends, polled, failure) =
+            (self.ends.clone(), self.polled.clone(), self.failure.clone());
         let (net, dice) = (self.net.clone(), self.dice.clone());
         let often = dice.pick(&[6, 40, 2]);
         testing::set_interlude(Some(Box::new(move || {
@@ -277,7 +275,12 @@ impl World {
     fn next(&self) -> Option<Instant> {
         let lingering = self.runners.iter().filter_map(Runner::due);
         let stopped = self.stopped.iter().copied().flatten();
-        let all = self.net().next().into_iter().chain(lingering).chain(stopped);
+        let all = self
+            .net()
+            .next()
+            .into_iter()
+            .chain(lingering)
+            .chain(stopped);
         all.filter(|&at| at > self.now).min()
     }
 
@@ -295,7 +298,7 @@ impl World {
             18 => {
                 let time = Duration::from_micros(self.dice.size(300_000) as u64);
                 match self.dice.once_in(3) {
-                    true => self.net().stall(side, self.now + time),
+                    true => self.net().ways[side].stall(self.now + time),
                     false => self.advance(self.now + time),
                 }
             }
@@ -306,7 +309,13 @@ impl World {
 
     /// A side's process stands still, and with it its reactor, while the other one goes on.
     fn stand_still(&mut self, side: usize) {
-        if !self.runs(side) {
+        for _ in 0..3 {
+            self.poll(side, false);
+        }
+        // A ping that waits to be sent is waited for as well, and nobody can answer it.
+        let ends = self.ends.clone();
+        let is_busy = || ends.borrow().js[side].connection.lock().link.wants_write();
+        if !self.runs(side) || is_busy() {
             return;
         }
         let time = Duration::from_millis(1 + self.dice.size(8000) as u64);
@@ -409,7 +418,11 @@ impl World {
             let guarded = js.connection.lock();
             let (published, counts) = (&js.connection.counters, guarded.link.counts());
             assert_eq!(
-                (published.queued(), published.waiting(), published.blocked_events()),
+                (
+                    published.queued(),
+                    published.waiting(),
+                    published.blocked_events()
+                ),
                 (counts.queued, counts.waiting, counts.blocked_events),
                 "what is published is stale"
             );
@@ -428,7 +441,10 @@ impl World {
             }
         }
         let moved = self.net().moved() - before;
-        assert!(moved < 6000, "{moved} bytes were sent and read in 10 s of rest");
+        assert!(
+            moved < 6000,
+            "{moved} bytes were sent and read in 10 s of rest"
+        );
     }
 
     /// Waits for both ends to be told that the connection has closed, and judges how.
@@ -446,7 +462,8 @@ impl World {
                 }
             }
             let mut closed = ends.js.iter().map(|js| js.outcome.is_closed);
-            let [first, second] = [0, 1].map(|side| closed.next() == Some(true) || has_exited == Some(side));
+            let [first, second] =
+                [0, 1].map(|side| closed.next() == Some(true) || has_exited == Some(side));
             first && second
         });
         assert!(self.now < started + MAX_ENDING, "it takes too long");
@@ -469,14 +486,6 @@ impl World {
             assert_eq!((counters.queue.length(), counters.waiting()), (0, 0));
         }
         drop(ends);
-        if crate::proto::tests::seeds::variable("TSM_SEED").is_some() {
-            let ends = self.ends.borrow();
-            println!("{ending:?} of {side}");
-            for js in &ends.js {
-                println!("{}", js.state());
-            }
-            println!("{}", self.net().state());
-        }
         self.judge_outcome(ending, side, code);
     }
 
@@ -499,7 +508,11 @@ impl World {
                 assert!(own.outcome.error.is_none(), "{:?}", own.outcome);
                 if both_new && self.is_fast() {
                     let told = match code {
-                        0 => other.outcome.told.as_ref().map(|told| told["closeCode"].clone()),
+                        0 => other
+                            .outcome
+                            .told
+                            .as_ref()
+                            .map(|told| told["closeCode"].clone()),
                         _ => error(other, "closeCode"),
                     };
                     assert_eq!(told, Some(code.into()), "{:?}", other.outcome);
@@ -583,7 +596,7 @@ pub fn run(seed: u64, steps: usize, budget: usize) -> Tally {
     world.finish(ending, &dice);
     let mut tally = Tally::new();
     for js in &world.ends.borrow().js {
-        for (kind, count) in &js.application.judge.tally {
+        for (kind, count) in js.application.judge.tally.iter().chain(&js.tally) {
             *tally.entry(kind).or_default() += count;
         }
     }

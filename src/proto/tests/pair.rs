@@ -62,15 +62,18 @@ impl Seen {
 pub struct Log {
     pub seen: Vec<Seen>,
     input: Vec<u8>,
-    /// The last event was data up to the end of the input.
-    ends_in_data: bool,
+    /// Which event was data up to the end of the input.
+    last_data: Option<usize>,
 }
 
 impl Sink for Log {
     fn emit(&mut self, event: Event, payload: Payload<'_>) {
         let end = self.input.len();
-        self.ends_in_data = matches!(event, Event::Data(_))
-            && matches!(&payload, Payload::Input(range) if range.end == end);
+        if matches!(event, Event::Data(_))
+            && matches!(&payload, Payload::Input(range) if range.end == end)
+        {
+            self.last_data = Some(self.seen.len());
+        }
         let bytes = match payload {
             Payload::Empty => Vec::new(),
             Payload::Input(range) => self.input[range].to_vec(),
@@ -178,7 +181,7 @@ impl End {
     pub fn receive(&mut self, bytes: &[u8]) -> Result<(), ProtocolError> {
         self.log.input.clear();
         self.log.input.extend_from_slice(bytes);
-        self.log.ends_in_data = false;
+        self.log.last_data = None;
         let before = self.log.seen.len();
         let result = self.session.receive(bytes, self.now, &mut self.log);
         self.put_together(before, result.is_ok());
@@ -197,8 +200,11 @@ impl End {
                 *more = bytes;
             }
         }
-        if self.session.partial().is_some() && goes_on && self.log.ends_in_data {
-            self.part = seen.pop();
+        if self.session.partial().is_some()
+            && goes_on
+            && let Some(at) = self.log.last_data
+        {
+            self.part = Some(seen.remove(at));
         }
     }
 

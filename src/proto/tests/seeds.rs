@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// One connection takes milliseconds; one that takes so long never ends.
-const SLOWEST: Duration = Duration::from_secs(15);
+const SLOWEST: Duration = Duration::from_secs(60);
 
 pub fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
@@ -26,11 +26,7 @@ fn seeds(ordinary: u64) -> Range<u64> {
 
 /// Runs `each` for every seed, of which an ordinary run has so many, on all processors. Names those that fail, by the
 /// arguments that run them again. Returns what happened in all of them.
-pub fn for_each_seed(
-    ordinary: u64,
-    arguments: &str,
-    each: impl Fn(u64) -> Tally + Sync,
-) -> Tally {
+pub fn for_each_seed(ordinary: u64, arguments: &str, each: impl Fn(u64) -> Tally + Sync) -> Tally {
     let seeds = seeds(ordinary);
     let next = AtomicU64::new(seeds.start);
     let failed = AtomicU64::new(0);
@@ -42,7 +38,8 @@ pub fn for_each_seed(
     let work = || loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
         // A few failures show what they have in common; more only hide it.
-        if seed >= seeds.end || failed.load(Ordering::Relaxed) >= variable("TSM_FAILS").unwrap_or(3) {
+        if seed >= seeds.end || failed.load(Ordering::Relaxed) >= variable("TSM_FAILS").unwrap_or(3)
+        {
             done.fetch_add(1, Ordering::Relaxed);
             return;
         }
