@@ -285,7 +285,12 @@ impl<'a, I: Io> Task<'a, I> {
                     connection.tell(collector);
                 }
                 Some(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
-                Some(error) if is_transient(&error) => return Ok(false),
+                Some(error) if is_transient(&error) => {
+                    // Little may be left although nothing was sent: what has no credit waits for that.
+                    connection.tell_drained(&guarded.link, collector);
+                    connection.tell(collector);
+                    return Ok(false);
+                }
                 Some(error) => {
                     guarded.link.fail(Failure::System(error, "write"));
                     return Err(Ended);
