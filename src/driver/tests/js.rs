@@ -274,6 +274,11 @@ impl Js {
         self.is_open && !self.is_destroyed && !self.outcome.is_closed
     }
 
+    /// The beginning of a turn: it hears what it is told, and does nothing about it yet.
+    pub fn glance(&mut self, ledger: &mut Ledger, rules: &Rules) {
+        self.hear_some(usize::MAX, ledger, rules);
+    }
+
     /// One turn of the thread. Returns whether it did anything.
     pub fn turn(&mut self, mood: Mood, ledger: &mut Ledger, rules: &Rules) -> bool {
         let is_locked = self.connection.try_lock().is_none();
@@ -291,10 +296,10 @@ impl Js {
         if mood == Mood::Busy && self.dice.once_in(8) {
             self.ask(is_locked);
         }
-        if self.can_command() {
+        if self.can_command() && (mood == Mood::WindingUp || self.dice.once_in(2)) {
             moved |= self.program(mood, ledger, rules);
         }
-        if mood == Mood::WindingUp || !self.dice.once_in(4) {
+        if mood == Mood::WindingUp || !self.dice.once_in(6) {
             moved |= self.flush();
         }
         testing::refuse_lock(0);
@@ -326,29 +331,38 @@ impl Js {
 
     /// Takes records, if it was asked to, and reacts to some of them.
     fn take(&mut self, mood: Mood, ledger: &mut Ledger, rules: &Rules) -> bool {
-        if self.signalled.swap(false, Ordering::Relaxed) {
-            let most = self.dice.pick(&[200, 1, 5, 30]);
-            let mut told = Vec::new();
-            let has_more = self.records.take(&self.inbox, most, &mut told);
-            self.signalled.fetch_or(has_more, Ordering::Relaxed);
-            self.told.extend(told);
-        }
-        let mut moved = false;
         let most = match mood {
             Mood::WindingUp => usize::MAX,
             Mood::Busy => self.dice.pick(&[usize::MAX, 1, 3, 10]),
         };
-        for _ in 0..most {
-            let Some(told) = self.told.pop_front() else {
-                break;
-            };
-            moved = true;
-            self.hear(told, ledger, rules);
-        }
+        let mut moved = self.hear_some(most, ledger, rules);
         if self.can_command() {
             moved |= self.application.react(most, &mut self.desk, ledger);
         }
         moved
+    }
+
+    /// Takes records, as it was asked to.
+    fn take_records(&mut self, most: usize) {
+        self.signalled.store(false, Ordering::Relaxed);
+        let mut told = Vec::new();
+        let has_more = self.records.take(&self.inbox, most, &mut told);
+        self.signalled.fetch_or(has_more, Ordering::Relaxed);
+        self.told.extend(told);
+    }
+
+    fn hear_some(&mut self, most: usize, ledger: &mut Ledger, rules: &Rules) -> bool {
+        if self.signalled.load(Ordering::Relaxed) {
+            let most = self.dice.pick(&[200, 200, 5, 1]);
+            self.take_records(most);
+        }
+        for done in 0..most {
+            let Some(told) = self.told.pop_front() else {
+                return done > 0;
+            };
+            self.hear(told, ledger, rules);
+        }
+        true
     }
 
     fn hear(&mut self, told: Told, ledger: &mut Ledger, rules: &Rules) {
@@ -367,6 +381,9 @@ impl Js {
                 self.count("drain told");
                 self.flush();
                 self.desk.queued = self.connection.queued_or_want_few();
+                if self.desk.queued > self.connection.low_water() {
+                    self.count("refilled");
+                }
                 self.look();
             }
             Told::Seen(seen) => {
@@ -479,6 +496,23 @@ impl Js {
             self.looks_soon |= self.desk.waits && queued <= self.connection.low_water();
         }
         !out.is_empty()
+    }
+
+    /// Whether it waits for a 'drain' that nobody will tell it of, if its task waits as well: little is queued, and nothing
+    /// on the way to it says so.
+    pub fn is_forgotten(&mut self) -> bool {
+        let counters = &self.connection.counters;
+        let is_about_to_look = self.looks_soon
+            || !self.desk.out.is_empty()
+            || counters.blocked_events() != self.blocks;
+        let should_know = counters.queued() <= self.connection.low_water();
+        if !self.desk.waits || !self.can_command() || is_about_to_look || !should_know {
+            return false;
+        }
+        while self.signalled.load(Ordering::Relaxed) {
+            self.take_records(1000);
+        }
+        !self.told.iter().any(|told| matches!(told, Told::Drain))
     }
 
     /// Whether all that the program began is done.

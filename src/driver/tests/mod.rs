@@ -1,5 +1,6 @@
 //! Whole connections of two links, each with both its pumps, over scripted sockets and under a simulated clock.
 //!
+//! - `drain`: one turn of a task, with JavaScript at each of its moments.
 //! - `sim`: one connection for each seed, and what has to happen in them.
 //! - `world`: what happens next, the end of it, and what must hold then.
 //! - `runner`: one end's task, polled by hand.
@@ -9,6 +10,7 @@
 //!
 //! Nothing here may depend on anything but the seed.
 
+mod drain;
 mod js;
 mod network;
 mod records;

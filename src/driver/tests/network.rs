@@ -49,7 +49,8 @@ struct Place {
     calls_left: Option<u32>,
     /// What the reactor has seen, if the task has a place in it.
     seen: Option<Seen>,
-    /// When the task's wait ends by itself.
+    /// The task waits; and when that ends by itself.
+    is_waiting: bool,
     due: Option<Instant>,
 }
 
@@ -124,6 +125,16 @@ impl Net {
             places: [Place::default(), Place::default()],
             trouble: dice.pick(&[0, 20, 5]),
         }
+    }
+
+    /// Sockets that take and hand over everything at once.
+    pub fn smooth(dice: &Dice) -> Self {
+        let mut net = Self::new(dice);
+        net.trouble = 0;
+        for way in &mut net.ways {
+            way.capacity = 1 << 20;
+        }
+        net
     }
 
     /// The connection breaks, as both ends find when a reset arrives.
@@ -293,6 +304,7 @@ impl Net {
         let place = &mut self.places[side];
         place.is_closed = true;
         place.is_watched = false;
+        place.is_waiting = false;
         place.due = None;
         if place.resets_on_close || has_unread {
             self.ways[1 - side].lose();
@@ -300,6 +312,11 @@ impl Net {
         } else {
             self.shut(side);
         }
+    }
+
+    /// Whether a side's task waits, with nothing left that woke it.
+    pub fn is_waiting(&self, side: usize) -> bool {
+        self.places[side].is_waiting
     }
 
     /// Whether a side's socket has closed.
@@ -477,6 +494,7 @@ impl Waits for Scripted {
                 return Poll::Ready(Ok(()));
             }
             let quiet = rests.then(|| since + QUIET).filter(|&at| at > now);
+            net.places[side].is_waiting = true;
             net.places[side].due = wait.deadline.into_iter().chain(quiet).min();
             drop(net);
             if rests && since + QUIET <= now {
@@ -493,6 +511,7 @@ impl Waits for Scripted {
         });
         let result = result.await;
         let mut net = self.net();
+        net.places[side].is_waiting = false;
         net.places[side].due = None;
         result
     }

@@ -8,7 +8,7 @@ use crate::proto::tests::seeds::{expect, for_each_seed, variable};
 use std::sync::Once;
 
 /// Connections in an ordinary run of the tests.
-const SEEDS: u64 = 4000;
+const SEEDS: u64 = 6000;
 
 /// Most steps of a connection before it is wound up.
 const STEPS: usize = 300;

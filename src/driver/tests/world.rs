@@ -58,6 +58,8 @@ struct Ends {
     ledger: Ledger,
     rules: Rules,
     mood: Mood,
+    /// For so many moments at which it could have a turn, a side's thread is at other work.
+    busy: [usize; 2],
     /// The side whose process is about to exit in the middle of its task's turn, or is gone.
     exits: Option<usize>,
     has_exited: bool,
@@ -96,6 +98,20 @@ impl Ends {
             return false;
         }
         js[side].turn(*mood, ledger, rules)
+    }
+
+    /// A moment passes at which a side's thread could have a turn. Returns, if the thread is at other work, whether that
+    /// is done now.
+    fn passes(&mut self, side: usize) -> Option<bool> {
+        let left = self.busy[side].checked_sub(1)?;
+        self.busy[side] = left;
+        Some(left == 0)
+    }
+
+    fn glance(&mut self, side: usize) {
+        if !self.has_exited || self.exits != Some(side) {
+            self.js[side].glance(&mut self.ledger, &self.rules);
+        }
     }
 
     fn exit(&mut self, side: usize, net: &Mutex<Net>) {
@@ -168,7 +184,7 @@ impl World {
         let narrowest = net.ways[0].capacity.min(net.ways[1].capacity);
         let budget = budget.min(rules.longest * 4).min(narrowest * 100);
         let net = Arc::new(Mutex::new(net));
-        let low_water = dice.pick(&[128 << 10, 8 << 10, 1000, 100]);
+        let low_water = dice.pick(&[128 << 10, 8 << 10, 1000, 300, 100]);
         let end = |side: usize| {
             let (connection, signalled) = connection(side, &configs[side], dice, low_water);
             let (task, app) = Scripted::pair(&net, side, dice);
@@ -183,6 +199,7 @@ impl World {
             ledger: Ledger::default(),
             rules,
             mood: Mood::Busy,
+            busy: [0; 2],
             exits: None,
             has_exited: false,
         };
@@ -210,16 +227,30 @@ impl World {
         let (net, dice) = (self.net.clone(), self.dice.clone());
         let often = dice.pick(&[6, 40, 2]);
         testing::set_interlude(Some(Box::new(move || {
-            let Some(side) = polled.get().filter(|_| dice.once_in(often)) else {
+            let Some(side) = polled.get() else {
                 return;
             };
+            let is_due = match ends.borrow_mut().passes(side) {
+                Some(is_due) => is_due,
+                None => dice.once_in(often),
+            };
+            if !is_due {
+                return;
+            }
             let turn = || {
                 let mut ends = ends.borrow_mut();
-                let may_wait = ends.js[side].connection.try_lock().is_some();
-                if may_wait && ends.exits == Some(side) && !ends.has_exited && dice.once_in(2) {
-                    return ends.exit(side, &net);
+                let may_exit = ends.exits == Some(side) && !ends.has_exited;
+                // In the middle of a send: where the task holds the lock, the exit waits for that.
+                let guarded = ends.js[side].connection.try_lock();
+                let is_away = guarded.is_some_and(|it| it.link.is_away());
+                match may_exit && is_away {
+                    true => {
+                        ends.turn(side);
+                        ends.exit(side, &net);
+                    }
+                    false if dice.once_in(2) => ends.glance(side),
+                    false => _ = ends.turn(side),
                 }
-                ends.turn(side);
             };
             // A failed check is none of the task's panics.
             if let Err(panic) = catch_unwind(AssertUnwindSafe(turn)) {
@@ -255,7 +286,14 @@ impl World {
         if let Some(panic) = self.failure.take() {
             resume_unwind(panic);
         }
-        let ends = self.ends.borrow();
+        let is_waiting = self.net().is_waiting(side);
+        let mut ends = self.ends.borrow_mut();
+        let js = &mut ends.js[side];
+        assert!(
+            !is_waiting || !js.is_forgotten(),
+            "nobody tells end {side} that its queue has drained: {}",
+            js.state()
+        );
         if ends.has_exited && ends.exits == Some(side) && !self.runners[side].is_over() {
             self.runners[side].kill();
             ends.js[side].connection.lock().socket = None;
@@ -288,7 +326,16 @@ impl World {
     fn step(&mut self) {
         let (kind, side) = (self.dice.below(20), self.dice.below(2));
         match kind {
-            0..=6 => _ = self.turn(side),
+            0..=5 => {
+                let passes = self.ends.borrow_mut().passes(side);
+                if passes != Some(false) {
+                    self.turn(side);
+                }
+            }
+            // One that pings does not wait long for a thread that reads and is at other work.
+            6 if self.longest > Duration::from_millis(50) => {
+                self.ends.borrow_mut().busy[side] = self.dice.below(60);
+            }
             7..=14 => self.poll(side, false),
             15..=17 => {
                 if let Some(next) = self.next() {
@@ -325,8 +372,11 @@ impl World {
             return;
         }
         for _ in 0..100 {
-            self.turn(1 - side);
-            self.poll(1 - side, false);
+            // Calls that were interrupted are tried again before time passes.
+            for _ in 0..3 {
+                self.turn(1 - side);
+                self.poll(1 - side, false);
+            }
             let next = self.next().unwrap_or(until).min(until);
             self.advance(next);
             if self.now >= until {
@@ -397,6 +447,7 @@ impl World {
     fn wind_up(&mut self) {
         self.stopped = [None; 2];
         self.ends.borrow_mut().mood = Mood::WindingUp;
+        self.ends.borrow_mut().busy = [0; 2];
         self.settle("winding up", |world| {
             let ends = world.ends.borrow();
             ends.js.iter().all(Js::is_done) && world.net().is_empty()
@@ -451,6 +502,7 @@ impl World {
     fn end(&mut self, ending: Ending, side: usize, code: u64) {
         self.stopped = [None; 2];
         self.ends.borrow_mut().mood = Mood::WindingUp;
+        self.ends.borrow_mut().busy = [0; 2];
         let started = self.now;
         let is_gone = |ends: &Ends, side| ends.has_exited && ends.exits == Some(side);
         self.settle(&format!("{ending:?} of {side}"), |world| {
@@ -495,7 +547,7 @@ impl World {
         let both_new = !ends.rules.legacy;
         let error = |js: &Js, name: &str| {
             let error = js.outcome.error.as_ref()?;
-            Some(error[name].clone())
+            error.get(name).cloned()
         };
         match ending {
             Ending::Fin => {
@@ -537,7 +589,12 @@ impl World {
                     assert_eq!(error(own, "origin"), Some("internal".into()));
                 }
             }
-            Ending::Truncated | Ending::Exit => {}
+            Ending::Exit => {
+                // What was sent is the beginning of what was to be sent.
+                let codes = [Some("ERR_MUX_FRAME_TRUNCATED".into()), None];
+                assert!(codes.contains(&error(other, "code")), "{:?}", other.outcome);
+            }
+            Ending::Truncated => {}
         }
     }
 
@@ -572,6 +629,7 @@ pub fn run(seed: u64, steps: usize, budget: usize) -> Tally {
         Ending::Fin,
         Ending::Reset,
         Ending::Panic,
+        Ending::Exit,
         Ending::Exit,
     ]);
     let mut world = World::new(&dice, budget);
