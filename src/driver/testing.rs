@@ -50,12 +50,7 @@ pub fn connection(engine: &Engine) -> Arc<Connection> {
 
 /// The command to open the first stream.
 pub fn open(connection: u32) -> Vec<u8> {
-    open_at(connection, 0)
-}
-
-/// The command to open the stream with a handle.
-pub fn open_at(connection: u32, handle: u32) -> Vec<u8> {
-    let words = [first_word(op::OPEN, connection), handle, 4];
+    let words = [first_word(op::OPEN, connection), 0, 4];
     let mut bytes: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
     bytes.extend(b"null");
     bytes
