@@ -2,7 +2,8 @@
 //!
 //! - `drain`: one turn of a task, with JavaScript at each of its moments.
 //! - `sim`: one connection for each seed, and what has to happen in them.
-//! - `world`: what happens next, the end of it, and what must hold then.
+//! - `world`: what happens next, and what must hold.
+//! - `endings`: how a connection ends, and what must hold then.
 //! - `runner`: one end's task, polled by hand.
 //! - `js`: one end's JavaScript thread, with the application of `proto::tests`.
 //! - `records`: what JavaScript reads of the inbox.
@@ -11,6 +12,7 @@
 //! Nothing here may depend on anything but the seed.
 
 mod drain;
+mod endings;
 mod js;
 mod network;
 mod records;

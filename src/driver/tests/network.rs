@@ -174,6 +174,12 @@ impl Net {
         self.places[side].is_watched && self.is_readable(side)
     }
 
+    /// A side's task takes a place in the reactor, or leaves it.
+    fn enter(&mut self, side: usize, watches: bool) {
+        let seen = &mut self.places[side].seen;
+        *seen = watches.then(|| seen.unwrap_or_default());
+    }
+
     /// The reactor looks at a side's socket.
     pub fn react(&mut self, side: usize) {
         let now = Seen {
@@ -468,10 +474,7 @@ impl Waits for Scripted {
         let side = self.side();
         let watches = wait.to_read || wait.for_error || wait.to_write;
         // One that waits for nothing has no place in the reactor.
-        let mut net = self.net();
-        let seen = net.places[side].seen;
-        net.places[side].seen = watches.then(|| seen.unwrap_or_default());
-        drop(net);
+        self.net().enter(side, watches);
         let mut woken = pin!(connection.flow.wake.notified());
         let mut rests = !wait.is_fine || wait.deadline.is_none();
         let mut since = clock::now();

@@ -4,10 +4,11 @@
 //! without the lock, and where it holds the lock (`testing::interlude`).
 
 use super::Dice;
+use super::endings::Ending;
 use super::js::{Js, Mood};
 use super::network::{Net, Scripted};
 use super::runner::Runner;
-use crate::driver::{Connection, ConnectionOptions, Inbox, ReadSet, Stop, clock, testing};
+use crate::driver::{Connection, ConnectionOptions, Inbox, ReadSet, clock, testing};
 use crate::proto::tests::judge::{Rules, judge_streams};
 use crate::proto::tests::ledger::Ledger;
 use crate::proto::tests::world::{MIXES, Tally, config};
@@ -26,60 +27,34 @@ const MAX_ROUNDS: usize = 60_000;
 /// Rounds in a row in which nothing but time may move.
 const MAX_IDLE: usize = 60;
 
-/// Time within which a connection must be over that is to end: a linger, and the slowest network's round trips.
-const MAX_ENDING: Duration = Duration::from_secs(300);
-
-/// How a connection ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ending {
-    /// All is done, then both finish.
-    Fin,
-    /// All is done, then one closes with a code.
-    Close,
-    /// One closes with a code anywhere.
-    CloseEarly,
-    /// One is destroyed.
-    Stop,
-    /// One is destroyed with a reset.
-    Reset,
-    /// The transport breaks.
-    Cut,
-    /// The transport ends in good order, anywhere.
-    Truncated,
-    /// One of a side's threads panics.
-    Panic,
-    /// A side's process exits.
-    Exit,
-}
-
 /// Both JavaScript threads, and what is known of both programs.
-struct Ends {
-    js: [Js; 2],
-    ledger: Ledger,
-    rules: Rules,
-    mood: Mood,
+pub struct Ends {
+    pub js: [Js; 2],
+    pub ledger: Ledger,
+    pub rules: Rules,
+    pub mood: Mood,
     /// For so many moments at which it could have a turn, a side's thread is at other work.
-    busy: [usize; 2],
+    pub busy: [usize; 2],
     /// The side whose process is about to exit in the middle of its task's turn, or is gone.
-    exits: Option<usize>,
-    has_exited: bool,
+    pub exits: Option<usize>,
+    pub has_exited: bool,
 }
 
 type Failure = Rc<RefCell<Option<Box<dyn Any + Send>>>>;
 
 /// One connection.
 pub struct World {
-    dice: Dice,
-    net: Arc<Mutex<Net>>,
-    ends: Rc<RefCell<Ends>>,
-    runners: [Runner; 2],
+    pub dice: Dice,
+    pub net: Arc<Mutex<Net>>,
+    pub ends: Rc<RefCell<Ends>>,
+    pub runners: [Runner; 2],
     /// The side whose task is being polled.
     polled: Rc<Cell<Option<usize>>>,
     /// What went wrong in the middle of that.
     failure: Failure,
-    now: Instant,
+    pub now: Instant,
     /// Until when a side's process stands still.
-    stopped: [Option<Instant>; 2],
+    pub stopped: [Option<Instant>; 2],
     may_stop: [bool; 2],
     /// Most time that passes in a step: an end that pings does not wait long for the other's turn.
     longest: Duration,
@@ -114,7 +89,7 @@ impl Ends {
         }
     }
 
-    fn exit(&mut self, side: usize, net: &Mutex<Net>) {
+    pub fn exit(&mut self, side: usize, net: &Mutex<Net>) {
         let is_flushed = self.js[side].exit();
         self.has_exited = true;
         let mut net = net.try_lock().expect("one at a time");
@@ -260,7 +235,7 @@ impl World {
         })));
     }
 
-    fn net(&self) -> MutexGuard<'_, Net> {
+    pub fn net(&self) -> MutexGuard<'_, Net> {
         self.net.try_lock().expect("one at a time")
     }
 
@@ -273,7 +248,7 @@ impl World {
     }
 
     /// Runs a side's task once. `is_stale`: the reactor has not looked since the process stood still.
-    fn poll(&mut self, side: usize, is_stale: bool) {
+    pub fn poll(&mut self, side: usize, is_stale: bool) {
         if !self.runs(side) {
             return;
         }
@@ -300,17 +275,17 @@ impl World {
         }
     }
 
-    fn turn(&mut self, side: usize) -> bool {
+    pub fn turn(&mut self, side: usize) -> bool {
         self.runs(side) && self.ends.borrow_mut().turn(side)
     }
 
-    fn advance(&mut self, to: Instant) {
+    pub fn advance(&mut self, to: Instant) {
         self.now = self.now.max(to);
         clock::set(Some(self.now));
     }
 
     /// When something happens by itself.
-    fn next(&self) -> Option<Instant> {
+    pub fn next(&self) -> Option<Instant> {
         let lingering = self.runners.iter().filter_map(Runner::due);
         let stopped = self.stopped.iter().copied().flatten();
         let all = self
@@ -323,7 +298,7 @@ impl World {
     }
 
     /// One step of something.
-    fn step(&mut self) {
+    pub fn step(&mut self) {
         let (kind, side) = (self.dice.below(20), self.dice.below(2));
         match kind {
             0..=5 => {
@@ -408,7 +383,7 @@ impl World {
     }
 
     /// One round of everything. Returns whether anything moved but time.
-    fn round(&mut self) -> bool {
+    pub fn round(&mut self) -> bool {
         // Calls that were interrupted are tried again before time passes.
         let moved = (0..3).any(|_| self.pass());
         if !moved && let Some(next) = self.next() {
@@ -418,7 +393,7 @@ impl World {
     }
 
     /// Runs until `is_done`.
-    fn settle(&mut self, what: &str, is_done: impl Fn(&Self) -> bool) {
+    pub fn settle(&mut self, what: &str, is_done: impl Fn(&Self) -> bool) {
         let mut idle = 0;
         for _ in 0..MAX_ROUNDS {
             let moved = self.round();
@@ -497,113 +472,6 @@ impl World {
             "{moved} bytes were sent and read in 10 s of rest"
         );
     }
-
-    /// Waits for both ends to be told that the connection has closed, and judges how.
-    fn end(&mut self, ending: Ending, side: usize, code: u64) {
-        self.stopped = [None; 2];
-        self.ends.borrow_mut().mood = Mood::WindingUp;
-        self.ends.borrow_mut().busy = [0; 2];
-        let started = self.now;
-        let is_gone = |ends: &Ends, side| ends.has_exited && ends.exits == Some(side);
-        self.settle(&format!("{ending:?} of {side}"), |world| {
-            let mut ends = world.ends.borrow_mut();
-            let has_exited = ends.has_exited.then_some(ends.exits).flatten();
-            for js in &mut ends.js {
-                if js.outcome.peer_ended {
-                    js.finish();
-                }
-            }
-            let mut closed = ends.js.iter().map(|js| js.outcome.is_closed);
-            let [first, second] =
-                [0, 1].map(|side| closed.next() == Some(true) || has_exited == Some(side));
-            first && second
-        });
-        assert!(self.now < started + MAX_ENDING, "it takes too long");
-        // Nothing comes behind the close, and the sockets close as well.
-        for _ in 0..20 {
-            self.round();
-            if let Some(next) = self.next() {
-                self.advance(next);
-            }
-        }
-        let ends = self.ends.borrow();
-        for (at, js) in ends.js.iter().enumerate() {
-            if is_gone(&ends, at) {
-                continue;
-            }
-            assert!(self.runners[at].is_over() && self.net().is_closed(at));
-            assert_eq!(js.inbox.held(), 0, "something is held for ever");
-            assert!(js.connection.flow.is_delivered());
-            let counters = &js.connection.counters;
-            assert_eq!((counters.queue.length(), counters.waiting()), (0, 0));
-        }
-        drop(ends);
-        self.judge_outcome(ending, side, code);
-    }
-
-    fn judge_outcome(&self, ending: Ending, side: usize, code: u64) {
-        let ends = self.ends.borrow();
-        let (own, other) = (&ends.js[side], &ends.js[1 - side]);
-        let both_new = !ends.rules.legacy;
-        let error = |js: &Js, name: &str| {
-            let error = js.outcome.error.as_ref()?;
-            error.get(name).cloned()
-        };
-        match ending {
-            Ending::Fin => {
-                for js in &ends.js {
-                    assert!(js.outcome.peer_ended, "no end: {:?}", js.outcome);
-                    assert!(js.outcome.error.is_none(), "{:?}", js.outcome);
-                }
-            }
-            Ending::Close | Ending::CloseEarly => {
-                assert!(own.outcome.error.is_none(), "{:?}", own.outcome);
-                if both_new && self.is_fast() {
-                    let told = match code {
-                        0 => other
-                            .outcome
-                            .told
-                            .as_ref()
-                            .map(|told| told["closeCode"].clone()),
-                        _ => error(other, "closeCode"),
-                    };
-                    assert_eq!(told, Some(code.into()), "{:?}", other.outcome);
-                }
-            }
-            Ending::Stop => {
-                assert!(own.outcome.error.is_none(), "{:?}", own.outcome);
-                if both_new && self.is_fast() && own.sends_qmux() {
-                    let told = other.outcome.told.as_ref();
-                    assert!(told.is_some(), "{:?}", other.outcome);
-                }
-            }
-            Ending::Reset => assert!(own.outcome.error.is_none(), "{:?}", own.outcome),
-            Ending::Cut => {
-                for js in &ends.js {
-                    assert_eq!(error(js, "origin"), Some("system".into()));
-                }
-            }
-            Ending::Panic => {
-                // Nothing may have come that panicked.
-                if !own.connection.lock().link.panics {
-                    assert_eq!(error(own, "origin"), Some("internal".into()));
-                }
-            }
-            Ending::Exit => {
-                // What was sent is the beginning of what was to be sent.
-                let codes = [Some("ERR_MUX_FRAME_TRUNCATED".into()), None];
-                assert!(codes.contains(&error(other, "code")), "{:?}", other.outcome);
-            }
-            Ending::Truncated => {}
-        }
-    }
-
-    /// Whether the last words of an end arrive while it still waits for that.
-    fn is_fast(&self) -> bool {
-        let net = self.net();
-        let mut ways = net.ways.iter();
-        ways.all(|way| way.capacity >= 20_000 && way.delay <= Duration::from_millis(1))
-    }
 }
 
 impl Drop for World {
@@ -659,62 +527,4 @@ pub fn run(seed: u64, steps: usize, budget: usize) -> Tally {
         }
     }
     tally
-}
-
-impl World {
-    /// Ends the connection.
-    fn finish(&mut self, ending: Ending, dice: &Dice) {
-        let side = dice.below(2);
-        let code = dice.pick(&[0, 1, 5, 1 << 20]);
-        if !self.ends.borrow().js.iter().all(Js::is_connected) {
-            // Nobody can end what it does not know of.
-            for side in 0..2 {
-                self.stopped[side] = None;
-                self.poll(side, false);
-                for _ in 0..3 {
-                    self.turn(side);
-                }
-            }
-        }
-        let ends = self.ends.clone();
-        if !matches!(ending, Ending::Fin | Ending::Close) {
-            // The last message may come in part.
-            ends.borrow_mut().rules.whole = [0; 2];
-        }
-        match ending {
-            Ending::Fin => {
-                ends.borrow_mut().js[side].finish();
-                if dice.once_in(2) {
-                    ends.borrow_mut().js[1 - side].finish();
-                }
-            }
-            Ending::Close | Ending::CloseEarly => ends.borrow_mut().js[side].close(code, "because"),
-            Ending::Stop => ends.borrow_mut().js[side].stop(Stop::Close),
-            Ending::Reset => ends.borrow_mut().js[side].stop(Stop::Reset),
-            Ending::Cut => self.net().cut(),
-            Ending::Truncated => self.net().truncate(side),
-            Ending::Panic => {
-                let js = &mut ends.borrow_mut().js[side];
-                js.may_panic = true;
-                js.connection.lock().link.panics = true;
-            }
-            Ending::Exit => ends.borrow_mut().exits = Some(side),
-        }
-        if matches!(ending, Ending::Panic | Ending::Exit) {
-            for _ in 0..60 {
-                self.step();
-            }
-            self.stopped = [None; 2];
-            let mut ends = ends.borrow_mut();
-            if ending == Ending::Exit && !ends.has_exited {
-                ends.exit(side, &self.net);
-                self.runners[side].kill();
-                ends.js[side].connection.lock().socket = None;
-            }
-            if ending == Ending::Panic {
-                ends.js[1 - side].finish();
-            }
-        }
-        self.end(ending, side, code);
-    }
 }
