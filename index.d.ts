@@ -5,15 +5,20 @@ import { Duplex } from 'node:stream'
 import { EventEmitter } from 'node:events'
 import { ReadStream, WriteStream } from 'node:fs'
 
-/** A value that has a JSON form. What JSON.stringify makes of it is sent; objects may have a `toJSON`. */
+/** A value that has a JSON form. The text that JSON.stringify makes is sent; objects may have a `toJSON`. */
 export type JsonValue = string | number | boolean | null | object
 
-/** What stream.write() and stream.end() take: bytes as they are, anything else as the bytes of its JSON text. */
+/**
+ * The values of stream.write() and stream.end(): bytes go as they are, anything else as the bytes of its JSON text.
+ */
 export type Sendable = NodeJS.ArrayBufferView | ArrayBuffer | SharedArrayBuffer | JsonValue
 
-/** For every connection: the server's accepted ones, or the client's own. */
+/** Options of every connection: those that a server accepts, and the client's own. */
 export interface ConnectionOptions {
-  /** Turns Nagle's algorithm off. Frames are gathered per turn, so it would only add latency. Default: true. */
+  /**
+   * Turns Nagle's algorithm off. Frames are gathered per turn, so the algorithm would only add latency. Default:
+   * true.
+   */
   noDelay?: boolean | undefined
   /** Turns TCP keep-alive on. Default: false. */
   keepAlive?: boolean | undefined
@@ -21,12 +26,12 @@ export interface ConnectionOptions {
   keepAliveInitialDelay?: number | undefined
   /**
    * Whether a connection, and on QMux each of its streams, stays open for writing after the peer's end. If not, a
-   * stream's half that the program leaves open ends by the rule of docs/API.md, "Half-open streams". Default: false.
+   * stream's half that the program leaves open ends by the rules of docs/API.md, "Half-open streams". Default: false.
    */
   allowHalfOpen?: boolean | undefined
   /**
    * Captures the rejections of async listeners of the server or client, its connections and their streams, as the
-   * option of EventEmitter does. Each ends the connection or stream it was about. Default: false.
+   * option of EventEmitter does. Each rejection ends the connection or stream that it is about. Default: false.
    */
   captureRejections?: boolean | undefined
   /**
@@ -59,8 +64,8 @@ export interface ConnectionOptions {
   /** Longest meta accepted from a peer, in bytes of JSON text. Default: 4194304. */
   maxMetaSize?: number | undefined
   /**
-   * Bytes that the metas of a peer's live streams may take in sum: as JSON text, and the longer ones that the program has
-   * looked at as what they become. Default: 16777216 (16 MiB).
+   * Bytes that the metas of a peer's live streams may take in sum. A meta counts for its JSON text; a longer meta
+   * that the program has looked at counts for what it takes when it is parsed. Default: 16777216 (16 MiB).
    */
   maxMetaTotal?: number | undefined
   /** Longest end value accepted from a peer, in bytes of JSON text. Default: 4194304. */
@@ -68,29 +73,35 @@ export interface ConnectionOptions {
   /** Deepest nesting of JSON accepted from a peer. Default: 512. */
   maxJsonDepth?: number | undefined
   /**
-   * Streams of this end that may live: not ended, reset or destroyed here. On the legacy wire those of both ends, and
-   * at most 256. 1 to 2^53 - 1; default: 256.
+   * Streams of this end that may live: not ended, reset or destroyed here. On the legacy wire the streams of both
+   * ends count, and at most 256 may live. 1 to 2^53 - 1; default: 256.
    */
   maxStreams?: number | undefined
-  /** Streams of the peer's that may live; it waits with more, unless it is of version 0.1.0. 0 to 2^53 - 1; default: 256. */
+  /**
+   * Streams of the peer's that may live. The peer waits before it opens more, unless it is version 0.1.0.
+   * 0 to 2^53 - 1; default: 256.
+   */
   maxIncomingStreams?: number | undefined
   /** QMux: streams of the peer's that may wait for 'stream' to be emitted. 1 to 2^31 - 1; default: 256. */
   maxPendingStreams?: number | undefined
-  /** QMux: bytes that the peer may at first send on a stream ahead of its reader. Default: 262144. */
+  /**
+   * QMux: bytes that the peer may at first send on a stream ahead of its reader. You may set this or
+   * `maxStreamWindow` alone; the other is adjusted to match. Default: 262144.
+   */
   streamWindow?: number | undefined
-  /** QMux: what that may grow to, as the link asks for it. Default: 16777216 (16 MiB). */
+  /** QMux: what `streamWindow` may grow to, if it is too little for the link. Default: 16777216 (16 MiB). */
   maxStreamWindow?: number | undefined
   /** QMux: bytes that the peer may at first send on all streams, beyond what unread streams hold. Default: 1048576. */
   connectionWindow?: number | undefined
-  /** QMux: what that may grow to, as the link asks for it. Default: 67108864 (64 MiB). */
+  /** QMux: what `connectionWindow` may grow to, if it is too little for the link. Default: 67108864 (64 MiB). */
   maxConnectionWindow?: number | undefined
   /** QMux: bytes that unread streams may hold before they narrow the connection's window. Default: 67108864 (64 MiB). */
   maxHeld?: number | undefined
   /** QMux: longest record accepted, in bytes. 16382 to 2^31 - 1; default: 65552. */
   maxRecordSize?: number | undefined
   /**
-   * Milliseconds within which a peer has to end what it began to say of itself; 0: no limit. A peer that is silent is not
-   * late, but where `protocol` is 'qmux', which both ends have to speak at once. Default: 10000.
+   * Milliseconds within which a peer must finish saying what it speaks, from its first byte; 0: no limit. A silent
+   * peer is not late, unless `protocol` is 'qmux', which both ends have to speak at once. Default: 10000.
    */
   handshakeTimeout?: number | undefined
   /**
@@ -98,11 +109,14 @@ export interface ConnectionOptions {
    * Default: 0.
    */
   idleTimeout?: number | undefined
-  /** QMux: milliseconds without a record from the peer after which it is pinged; 0: never. Default: 30000. */
+  /** QMux: milliseconds without a record from the peer after which the peer is pinged; 0: never. Default: 30000. */
   pingInterval?: number | undefined
   /** QMux: milliseconds for which nothing may come after a ping was due; 0: no limit. Default: 30000. */
   pingTimeout?: number | undefined
-  /** QMux: resets, the peer's and those it makes us send, allowed at once and per second. Default: 1000. */
+  /**
+   * QMux: resets and stops by the peer of streams that the application has not answered yet, allowed at once and per
+   * second. Default: 1000.
+   */
   maxResets?: number | undefined
   /** QMux: pings of the peer's allowed at once and per second. Default: 100. */
   maxPings?: number | undefined
@@ -129,9 +143,12 @@ export interface MuxServerOptions extends ConnectionOptions {
   readableAll?: boolean | undefined
   /** Lets all users write to the unix socket. Default: false. */
   writableAll?: boolean | undefined
-  /** More connections than this are closed at once, and reported by 'drop'. Default: Infinity. */
+  /**
+   * Connections that may be open at once. Further connections are closed at once, and reported by 'drop'. Default:
+   * Infinity.
+   */
   maxConnections?: number | undefined
-  /** Aborting it closes the server. */
+  /** An abort closes the server. */
   signal?: AbortSignal | undefined
 }
 
@@ -154,15 +171,15 @@ export interface MuxClientOptions extends ConnectionOptions {
   localPort?: number | undefined
   /** Tries all addresses of a name, the families in turn. Default: net.getDefaultAutoSelectFamily(). */
   autoSelectFamily?: boolean | undefined
-  /** Milliseconds an address may take before the next is tried, at least 10. Default: as net has it. */
+  /** Milliseconds that an address may take before the next is tried, at least 10. Default: as net has it. */
   autoSelectFamilyAttemptTimeout?: number | undefined
-  /** Aborting it destroys the client with an AbortError. */
+  /** An abort destroys the client with an AbortError. */
   signal?: AbortSignal | undefined
 }
 
 /** How streams share a connection, in the words of RFC 9218. The legacy wire has no priorities. */
 export interface Priority {
-  /** 0 to 7: lower ones are sent first. Default: 3. */
+  /** 0 to 7: streams of lower urgency are sent first. Default: 3. */
   urgency?: number | undefined
   /** Whether streams of the same urgency are sent in turns, or one after the other. Default: true. */
   incremental?: boolean | undefined
@@ -173,11 +190,11 @@ export interface CreateStreamOptions {
   messages?: boolean | undefined
   /** How urgent what this end sends on the stream is. */
   priority?: Priority | undefined
-  /** Aborting it cancels the wait for the stream, and destroys the stream with an AbortError once it is open. */
+  /** An abort cancels the wait for the stream, and destroys the stream with an AbortError once it is open. */
   signal?: AbortSignal | undefined
 }
 
-/** What connection.stats() returns: counts of one connection since it was made. */
+/** The counts that connection.stats() returns: of one connection, since it was made. */
 export interface ConnectionStats {
   /** Bytes received, framing included. */
   bytesRead: number
@@ -193,73 +210,78 @@ export interface ConnectionStats {
   streamsLive: number
   /** Streams whose data was dropped because nobody read it. */
   discardedStreams: number
-  /** Bytes dropped of those. */
+  /** Bytes of those streams that were dropped. */
   discardedBytes: number
-  /** What the peer has shown to be; 'foreign': it speaks QMux, and is none of this package. */
+  /** The kind of peer; 'foreign': speaks QMux, and is not this package. */
   peer: 'old' | 'new' | 'undecided' | 'foreign'
   /** The wire in use. */
   protocol: 'legacy' | 'qmux'
 }
 
 /**
- * One stream of a connection. On QMux both ends write and read. On the legacy wire its creator writes and the other
- * side reads; the half an end does not have counts as finished, though `readable` and `writable` say true while the
- * stream lives. `Meta` is the type of its meta, which on an accepted stream is for the program to know or to check.
+ * One stream of a connection. On QMux both ends write and read. On the legacy wire the creator writes and the other
+ * side reads; the half that an end does not have counts as finished, though `readable` and `writable` are true while
+ * the stream lives. `Meta` is the type of the stream's meta. On an accepted stream only the program can check that
+ * type.
  */
 export class MuxStream<Meta = any> extends Duplex {
   private constructor ()
-  /** Its id on the wire. On QMux never used again; on the legacy wire 0 to 255, used again after its end. */
+  /**
+   * The id on the wire. On QMux the id is never used again; on the legacy wire it is 0 to 255, and used again after
+   * the stream's end.
+   */
   readonly id: number
-  /** What createStream() was given; undefined on a stream of a foreign peer's. */
+  /** The meta that createStream() was given; undefined on a stream of a foreign peer. */
   readonly meta: Meta
 
   /**
-   * Sends one message: bytes are copied before this returns, anything else goes as its JSON text, a string too unless
-   * an encoding is given. False: wait for 'drain'. The callback is called when the system took the bytes, or with the
-   * error that came first. Throws ERR_MUX_INVALID_VALUE for what has no JSON form, or of which JSON would keep nothing
-   * (a Map, an Error, a Blob, …), and on the legacy wire ERR_MUX_NOT_WRITABLE on a stream that the peer created.
+   * Sends one message. Bytes are copied before the call returns. Anything else goes as its JSON text, and so does a
+   * string, unless an encoding is given. Returns false if the caller should wait for 'drain'. The callback is called
+   * when the system took the bytes, or with the error that came first. Throws ERR_MUX_INVALID_VALUE for a value that
+   * has no JSON form, or of which JSON would keep nothing (a Map, an Error, a Blob, …). On the legacy wire, throws
+   * ERR_MUX_NOT_WRITABLE on a stream that the peer created.
    */
   write (value: Sendable, callback?: (error?: Error | null) => void): boolean
   write (value: Sendable, encoding?: BufferEncoding, callback?: (error?: Error | null) => void): boolean
 
   /**
    * Ends the writing half. Bytes are sent as data before; any other value arrives as the argument of the other side's
-   * 'end', a Buffer of its JSON text. On the legacy wire, on a stream that the peer created, it sends nothing.
+   * 'end', a Buffer of its JSON text. On a stream of the legacy wire that the peer created, the call sends nothing.
    */
   end (callback?: () => void): this
   end (value: Sendable | undefined, callback?: () => void): this
   end (value: Sendable | undefined, encoding?: BufferEncoding, callback?: () => void): this
 
-  /** Lets strings go as themselves, in this encoding, instead of as JSON. */
+  /** Sends strings as themselves, in this encoding, instead of as JSON. */
   setDefaultEncoding (encoding: BufferEncoding): this
 
   /**
-   * Gives up what is written and not sent yet: the peer's stream fails with ERR_MUX_STREAM_RESET and this code, 0 to
-   * 2^53 - 1. The reading half goes on. On the legacy wire it is an end.
+   * Gives the writing half up: data that is written and not sent yet is dropped, and the peer's stream fails with
+   * ERR_MUX_STREAM_RESET and this code, 0 to 2^53 - 1. The reading half goes on. On the legacy wire it is an end.
    */
   reset (code?: number): this
   /**
-   * Wants nothing more of what the peer sends, and tells it so with this code, 0 to 2^53 - 1; what is buffered is
-   * dropped and 'end' follows. The writing half goes on. On the legacy wire the peer is not told.
+   * Wants nothing more of what the peer sends, and tells the peer so with this code, 0 to 2^53 - 1. Buffered data is
+   * dropped, and 'end' follows. The writing half goes on. On the legacy wire the peer learns it without the code.
    */
   stopSending (code?: number): this
   /**
    * Does not accept the stream: its creator's createStream() fails with ERR_MUX_STREAM_REFUSED and this code. Throws
-   * ERR_MUX_ALREADY_ACCEPTED once the stream was used. If it is acknowledged by then, its creator's stream is reset. On the
-   * legacy wire the stream is accepted and discarded.
+   * ERR_MUX_ALREADY_ACCEPTED once the stream was used. If the stream is acknowledged by then, its creator's stream is
+   * reset. On the legacy wire the stream is accepted and discarded.
    */
   refuse (code?: number): this
-  /** Says how urgent what this end sends is; what is left out has its default. */
+  /** Says how urgent the data that this end sends is; a field that is left out has its default. */
   setPriority (priority: Priority): this
 
   /**
-   * Emits 'timeout' after so many milliseconds without a write or anything from the peer; 0 switches it off. Closes
-   * nothing.
+   * Emits 'timeout' after so many milliseconds without a write or anything from the peer; 0 switches the timer off.
+   * The stream stays open.
    */
   setTimeout (milliseconds: number, callback?: () => void): this
   /** Milliseconds set by setTimeout(); 0 when off. */
   readonly timeout: number
-  /** Does nothing: the connection is shared, and has a method of this name. So do the next three. */
+  /** Does nothing, as the next three: the connection is shared, and has methods of these names. */
   setNoDelay (noDelay?: boolean): this
   setKeepAlive (enable?: boolean, initialDelay?: number): this
   ref (): this
@@ -267,7 +289,7 @@ export class MuxStream<Meta = any> extends Duplex {
 
   /** 'stopSending': the peer wants no more of what this end sends. With a listener only the writing half ends. */
   on (event: 'stopSending', listener: (code: number) => void): this
-  /** 'data': a Buffer; a string after setEncoding(); of a JSON data frame, which no known peer sends, its value. */
+  /** 'data': a Buffer; a string after setEncoding(); the value of a JSON data frame, which no known peer sends. */
   on (event: 'data', listener: (chunk: any) => void): this
   /** 'end': with a Buffer of the JSON text if the peer called end(value), else without an argument. */
   on (event: 'end', listener: (value?: Buffer) => void): this
@@ -286,10 +308,11 @@ export class MuxStream<Meta = any> extends Duplex {
 export interface StreamPool {
   /**
    * Opens a stream. `meta` is any JSON value and becomes `stream.meta` on the other side; its text may have 4 MiB.
-   * With a callback nothing is returned, and it is called, with the stream as `this` too, once the other side has
-   * acknowledged; without an acknowledgement it is never called, and the connection emits 'streamFailed'. Throws
-   * ERR_MUX_STREAM_LIMIT when `maxStreams` live and ERR_MUX_INVALID_VALUE for a meta that has no JSON form, in either
-   * form. Credit that the peer has not given yet never throws: the open waits.
+   * With a callback, returns nothing. The callback is called, with the stream as `this` too, once the other side has
+   * acknowledged. Without an acknowledgement the callback is never called, and the connection emits 'streamFailed'.
+   * In either form, throws ERR_MUX_STREAM_LIMIT if `maxStreams` live, and ERR_MUX_INVALID_VALUE for a meta that has
+   * no JSON form. The peer limits how many streams it accepts; the call waits until the peer allows another one, and
+   * does not throw.
    */
   createStream<Meta extends JsonValue> (
     meta: Meta, callback: (this: MuxStream<Meta>, stream: MuxStream<Meta>) => void
@@ -298,13 +321,16 @@ export interface StreamPool {
     meta: Meta, options: CreateStreamOptions | undefined,
     callback: (this: MuxStream<Meta>, stream: MuxStream<Meta>) => void
   ): void
-  /** Without a callback: a Promise. Ignoring it is safe; awaited it rejects with what kept the stream from opening. */
+  /**
+   * Without a callback, returns a Promise. A Promise that is ignored never becomes an unhandled rejection; one that
+   * is awaited rejects with the reason why the stream did not open.
+   */
   createStream<Meta extends JsonValue> (meta: Meta, options?: CreateStreamOptions): Promise<MuxStream<Meta>>
   /** The live streams of both ends by their ids: a new object each time. */
   readonly streams: Record<number, MuxStream>
 }
 
-/** A connection: what was a net.Socket in version 0.1.0, less its bytes. Addresses stay readable after 'close'. */
+/** A connection: a net.Socket in version 0.1.0, here without its bytes. Addresses stay readable after 'close'. */
 export class Connection extends EventEmitter {
   private constructor ()
   readonly StreamPool: StreamPool
@@ -326,31 +352,34 @@ export class Connection extends EventEmitter {
   readonly bytesWritten: number
   /** Milliseconds set by setTimeout(); 0 when off. */
   readonly timeout: number
-  /** What the peer gave close(), 0 too; undefined while, or if, it told nothing. */
+  /** The code that the peer gave close(), 0 too; undefined while, or if, the peer told nothing. */
   readonly closeCode: number | undefined
-  /** The reason beside it; '' if it gave none. */
+  /** The reason that came with the code; '' if there was none. */
   readonly closeReason: string | undefined
 
-  /** The local address; empty before the connect. */
+  /** Returns the local address; empty before the connect. */
   address (): AddressInfo | {}
   stats (): ConnectionStats
-  /** Half-closes: what is queued is sent first. The callback is called at 'finish'. */
+  /** Half-closes: everything queued is sent first. The callback is called at 'finish'. */
   end (callback?: () => void): this
   /** Closes at once. With an error 'error' is emitted, and 'close' says true. */
   destroy (error?: Error): this
-  /** As destroy(), and the peer sees a reset. */
+  /** Destroys the connection, and the peer sees a reset. */
   resetAndDestroy (): this
   /**
-   * Closes at once and tells the peer why: a code from 0 to 2^53 - 1, and at most 1,024 bytes of text. A code other than
-   * 0 is an error there, ERR_MUX_CLOSED_BY_PEER. On the legacy wire it is end() and destroy().
+   * Closes at once and tells the peer why: a code from 0 to 2^53 - 1, and at most 1,024 bytes of text. A code other
+   * than 0 is an error there, ERR_MUX_CLOSED_BY_PEER. On the legacy wire a call is end() and destroy().
    */
   close (code?: number, reason?: string): this
   /**
-   * The round trip to the peer in milliseconds; it overtakes what is queued. Rejects with ERR_MUX_NOT_SUPPORTED on the
-   * legacy wire, and with what ended the connection.
+   * Returns the round trip to the peer in milliseconds. A ping overtakes queued data. Rejects with
+   * ERR_MUX_NOT_SUPPORTED on the legacy wire, and with the error that ended the connection.
    */
   ping (): Promise<number>
-  /** Serves no more streams of the peer's; those that it has opened go on. The legacy wire cannot tell it. */
+  /**
+   * Serves no more streams of the peer's. Streams that the peer has opened go on. The legacy wire has no way to tell
+   * the peer.
+   */
   goaway (): this
   /** Stops reading the socket. */
   pause (): this
@@ -360,24 +389,26 @@ export class Connection extends EventEmitter {
   setNoDelay (noDelay?: boolean): this
   /** @param initialDelay milliseconds before the first probe; default 0, the system's own */
   setKeepAlive (enable?: boolean, initialDelay?: number): this
-  /** Emits 'timeout' after so many milliseconds without traffic; 0 switches it off. Closes nothing. */
+  /**
+   * Emits 'timeout' after so many milliseconds without traffic; 0 switches the timer off. The connection stays open.
+   */
   setTimeout (milliseconds: number, callback?: () => void): this
   /** Lets the open connection keep the process alive, as it does by default. */
   ref (): this
-  /** Lets the process exit while the connection is open; what is queued is sent before. */
+  /** Lets the process exit while the connection is open; queued data is sent before. */
   unref (): this
   /** Always throws ERR_MUX_RAW_WRITE: raw bytes would corrupt the framing. */
   write (...args: any[]): never
 
   /** 'stream': the peer opened a stream. */
   on<Meta = any> (event: 'stream', listener: (stream: MuxStream<Meta>) => void): this
-  /** 'streamRefused': the peer refused a stream of ours, created with this meta. */
+  /** 'streamRefused': the peer refused a stream that this end created with this meta. */
   on (event: 'streamRefused', listener: (meta: any, code: number) => void): this
   /** 'streamFailed': a stream for a callback, created with this meta, did not open. */
   on (event: 'streamFailed', listener: (error: Error, meta: any) => void): this
   /** 'goaway': the peer serves no new streams. */
   on (event: 'goaway', listener: () => void): this
-  /** 'end': the peer half-closed; with `allowHalfOpen: false` this end does, too. */
+  /** 'end': the peer half-closed; with `allowHalfOpen: false` this end half-closes, too. */
   on (event: 'end' | 'finish' | 'timeout', listener: () => void): this
   on (event: 'close', listener: (hadError: boolean) => void): this
   on (event: 'error', listener: (error: Error) => void): this
@@ -400,13 +431,13 @@ export class MuxServer extends EventEmitter {
   constructor (path: string)
   constructor (options: MuxServerOptions)
   readonly listening: boolean
-  /** More connections than this are closed at once. Default: Infinity. */
+  /** Connections that may be open at once; further connections are closed at once. Default: Infinity. */
   maxConnections: number
-  /** As net.Server: the address, the path of a unix socket, or null while not listening. */
+  /** As in net.Server: returns the address, the path of a unix socket, or null while the server does not listen. */
   address (): AddressInfo | string | null
   /** Stops accepting. 'close', and the callback, come when the last connection has ended. */
   close (callback?: (error?: Error) => void): this
-  /** Destroys the connections that are open. Goes on listening. */
+  /** Destroys the open connections. The server goes on listening. */
   closeAllConnections (): this
   getConnections (callback: (error: Error | null, count: number) => void): this
   /** Lets the listening server keep the process alive, as it does by default. */
@@ -441,18 +472,18 @@ export class MuxClient extends EventEmitter {
   constructor (options: MuxClientOptions, callback?: () => void)
   /** undefined before 'connect'. */
   readonly connection: Connection | undefined
-  /** There from construction on: what is opened before the connect is sent after it. */
+  /** There from construction on: streams that are created before the connect are opened after it. */
   readonly StreamPool: StreamPool
   readonly destroyed: boolean
-  /** Half-closes: what is queued is sent first. */
+  /** Half-closes: everything queued is sent first. */
   end (callback?: () => void): this
   /** Closes at once. */
   destroy (error?: Error): this
-  /** As con.close(); before the connect it gives that up. */
+  /** As con.close(); before the connect, gives the connect up. */
   close (code?: number, reason?: string): this
-  /** As con.goaway(); before the connect it holds from then on. */
+  /** As con.goaway(); before the connect, takes effect from the connect on. */
   goaway (): this
-  /** As con.ping(); before the connect it waits for that. */
+  /** As con.ping(); a ping before the connect waits for the connect. */
   ping (): Promise<number>
   /** As con.stats(); before the connect the counts are 0. */
   stats (): ConnectionStats
@@ -466,7 +497,10 @@ export class MuxClient extends EventEmitter {
   on (event: 'streamFailed', listener: (error: Error, meta: any) => void): this
   on (event: 'streamRefused', listener: (meta: any, code: number) => void): this
   on<Meta = any> (event: 'stream', listener: (stream: MuxStream<Meta>) => void): this
-  /** 'error': looking up, connecting or the connection failed. Thrown if nobody listens here or on `connection`. */
+  /**
+   * 'error': the look-up, the connect or the connection failed. The error is thrown if nobody listens here or on
+   * `connection`.
+   */
   on (event: 'error', listener: (error: Error) => void): this
   on (event: 'close', listener: (hadError: boolean) => void): this
   on (event: string | symbol, listener: (...args: any[]) => void): this
@@ -479,40 +513,40 @@ export class MuxClient extends EventEmitter {
   once (event: string | symbol, listener: (...args: any[]) => void): this
 }
 
-/** A peer broke the protocol, or closed with an error code; that connection has ended, and nothing else. */
+/** A peer broke the protocol, or closed with an error code. Its connection has ended, and nothing else. */
 export class MuxProtocolError extends Error {
   private constructor ()
   /** ERR_MUX_FRAME_LENGTH, ERR_MUX_UNKNOWN_STREAM, …: docs/PROTOCOL.md lists them. */
   readonly code: string
   readonly origin: 'peer'
-  /** Of ERR_MUX_CLOSED_BY_PEER: the code that the peer closed the connection with. */
+  /** With ERR_MUX_CLOSED_BY_PEER: the code that the peer closed the connection with. */
   readonly closeCode?: number
-  /** Of ERR_MUX_CLOSED_BY_PEER: the reason that it gave; '' if none. */
+  /** With ERR_MUX_CLOSED_BY_PEER: the reason that the peer gave; '' if none. */
   readonly closeReason?: string
-  /** Of ERR_MUX_CLOSED_BY_PEER: whether the code is its application's, and not one of QUIC's. */
+  /** With ERR_MUX_CLOSED_BY_PEER: whether the code is one of the peer's application, and not one of QUIC's. */
   readonly application?: boolean
 }
 
-/** What ended one stream, or kept it from opening; the connection goes on. */
+/** The reason why one stream ended, or did not open; the connection goes on. */
 export interface MuxStreamError extends Error {
   readonly code: 'ERR_MUX_STREAM_RESET' | 'ERR_MUX_STREAM_STOPPED' | 'ERR_MUX_STREAM_REFUSED' | 'ERR_MUX_GOAWAY'
-  /** Of ERR_MUX_STREAM_RESET. */
+  /** Set with ERR_MUX_STREAM_RESET. */
   readonly resetCode?: number
-  /** Of ERR_MUX_STREAM_STOPPED. */
+  /** Set with ERR_MUX_STREAM_STOPPED. */
   readonly stopCode?: number
-  /** Of ERR_MUX_STREAM_REFUSED. */
+  /** Set with ERR_MUX_STREAM_REFUSED. */
   readonly refuseCode?: number
 }
 
 export const util: {
   /**
-   * Pipes a file into a stream and ends the stream with it. A file that cannot be read destroys the stream with that
-   * error. Returns the file's stream, which is destroyed with the other one.
+   * Pipes a file into a stream, and ends the stream at the end of the file. If the file cannot be read, the stream is
+   * destroyed with that error. Returns the file's stream, which is destroyed with the other stream.
    */
   sendFile (path: string, stream: MuxStream): ReadStream
   /**
-   * Pipes a stream into a file. A file that cannot be written destroys the stream with that error. Returns the file's
-   * stream: 'finish' when all is written; destroyed when the stream is cut off.
+   * Pipes a stream into a file. If the file cannot be written, the stream is destroyed with that error. Returns the
+   * file's stream: 'finish' when everything is written; destroyed if the stream is cut off.
    */
   receiveFile (path: string, stream: MuxStream): WriteStream
 }

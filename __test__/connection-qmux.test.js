@@ -7,12 +7,11 @@ const assert = require('node:assert/strict')
 const { AsyncLocalStorage } = require('node:async_hooks')
 const { ADDRESSES, Engine, connected } = require('./support/fake-engine.js')
 const { acceptor, connection, creator, kind, log } = require('./support/qmux.js')
-const { wires } = require('../lib/boundary.js')
+const { op, WHOLE, wires } = require('../lib/boundary.js')
 const engine = require('../lib/engine.js')
 const { MuxClient } = require('../lib/client.js')
 const { nextEvent, turn } = require('./support/events.js')
 
-const { op } = engine
 const { SENDS, RECEIVES, FOREIGN } = wires
 
 async function turns (count = 4) {
@@ -164,12 +163,12 @@ test('a peer that goes away is told of once; what it never saw fails, and so doe
   const never = con.StreamPool.createStream(1)
   con.StreamPool.createStream(2, assert.fail)
   const served = con.StreamPool.createStream(3)
-  tell(kind.GOAWAY, engine.WHOLE)
+  tell(kind.GOAWAY, WHOLE)
   for (const handle of [0, 2]) {
     tell(kind.GOAWAY, handle)
     tell(kind.CLOSED, handle)
   }
-  tell(kind.GOAWAY, engine.WHOLE)
+  tell(kind.GOAWAY, WHOLE)
   tell(kind.OPENED, 4, '', 0)
   await assert.rejects(never, { code: 'ERR_MUX_GOAWAY' })
   assert.equal((await served).meta, 3)
@@ -418,7 +417,7 @@ test('events of a stream run in its context, those of the connection in the conn
   sent()
   tell(kind.REFUSED, 0, '1')
   tell(kind.OPENED, 2, '', 4)
-  const [stream] = con._streams.entries().slice(-1)
+  const [stream] = con._streams.table.entries().slice(-1)
   await turns() // Node begins to flow in the context of who attached the listener
   tell(kind.BLOCKED, 2)
   stream.write('y')
@@ -426,7 +425,7 @@ test('events of a stream run in its context, those of the connection in the conn
   tell(kind.STOPPED, 2, '3')
   tell(kind.DATA, 2, 'z')
   tell(kind.END, 2)
-  tell(kind.GOAWAY, engine.WHOLE)
+  tell(kind.GOAWAY, WHOLE)
   await turns()
   assert.deepEqual(seen, ['streamRefused in connection', 'drain in caller', 'stopSending in caller', 'data in caller',
     'goaway in connection', 'end in caller'])

@@ -5,12 +5,10 @@
 const test = require('node:test')
 const assert = require('node:assert/strict')
 const { ADDRESSES, Engine, connected } = require('./support/fake-engine.js')
-const { kind, peers } = require('../lib/boundary.js')
+const { kind, op, peers } = require('../lib/boundary.js')
 const engine = require('../lib/engine.js')
 const { MuxClient } = require('../lib/client.js')
 const { turn } = require('./support/events.js')
-
-const { op } = engine
 
 test.beforeEach(async () => {
   for (let count = 0; count < 3; count++) await turn()

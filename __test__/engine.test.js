@@ -5,11 +5,10 @@
 const test = require('node:test')
 const assert = require('node:assert/strict')
 const { Engine, uncaught } = require('./support/fake-engine.js')
-const { kind } = require('../lib/boundary.js')
+const { kind, op } = require('../lib/boundary.js')
 const engine = require('../lib/engine.js')
 const { turn } = require('./support/events.js')
 
-const { op } = engine
 engine.start()
 const fake = Engine.last
 

@@ -5,11 +5,10 @@
 const test = require('node:test')
 const assert = require('node:assert/strict')
 const { connected, uncaught } = require('./support/fake-engine.js')
-const { kind } = require('../lib/boundary.js')
+const { kind, op } = require('../lib/boundary.js')
 const engine = require('../lib/engine.js')
 const { nextEvent, turn } = require('./support/events.js')
 
-const { op } = engine
 const { STREAM, END, CLOSED, CONN_END, CONN_ERROR, CONN_CLOSE } = kind
 
 test.beforeEach(async () => {

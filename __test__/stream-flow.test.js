@@ -5,11 +5,10 @@
 const test = require('node:test')
 const assert = require('node:assert/strict')
 const { Readable, Writable } = require('node:stream')
+const { WHOLE, op } = require('../lib/boundary.js')
 const { acceptor, connection, creator, kind, log } = require('./support/qmux.js')
 const engine = require('../lib/engine.js')
 const { turn } = require('./support/events.js')
-
-const { op } = engine
 
 async function turns (count = 4) {
   for (let index = 0; index < count; index++) await turn()
@@ -47,15 +46,15 @@ test('the answer to CREDIT stands behind what is held of all that came before it
   assert.deepEqual(said(), ['HOLD 131', 'CREDIT'])
   stream.pause()
   deliver('d')
-  tell(kind.CREDIT, engine.WHOLE)
+  tell(kind.CREDIT, WHOLE)
   stream.on('data', () => {})
   assert.deepEqual(said(), ['HOLD 129', 'CREDIT'])
 })
 
 test('CREDIT is answered with its own handle, though the stream is gone', () => {
   const { tell, sent } = connection()
-  for (const handle of [0, 7, engine.WHOLE]) tell(kind.CREDIT, handle)
-  assert.deepEqual(sent(op.CREDIT).map(({ stream }) => stream), [0, 7, engine.WHOLE])
+  for (const handle of [0, 7, WHOLE]) tell(kind.CREDIT, handle)
+  assert.deepEqual(sent(op.CREDIT).map(({ stream }) => stream), [0, 7, WHOLE])
 })
 
 test('a flowing stream holds nothing', () => {
@@ -298,7 +297,7 @@ test('what is written to a blocked stream does not fill the connection', () => {
   const { con, stream, record, fake, number } = creator({ writableHighWaterMark: 1000 })
   record(kind.BLOCKED)
   for (let count = 0; count < 10; count++) stream.write(Buffer.alloc(1000))
-  assert.equal(con._queued, 0)
+  assert.equal(con._queue.bytes, 0)
   fake.queued.set(number, 0)
   engine.flush()
 })

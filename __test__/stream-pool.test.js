@@ -6,13 +6,12 @@ const test = require('node:test')
 const assert = require('node:assert/strict')
 const { AsyncLocalStorage } = require('node:async_hooks')
 const { ADDRESSES, Engine, connected } = require('./support/fake-engine.js')
-const { kind } = require('../lib/boundary.js')
+const { kind, op } = require('../lib/boundary.js')
 const engine = require('../lib/engine.js')
 const { MuxClient } = require('../lib/client.js')
 const { MuxStream } = require('../lib/stream.js')
 const { turn } = require('./support/events.js')
 
-const { op } = engine
 const { OPENED, CLOSED, CONN_CLOSE } = kind
 
 test.beforeEach(async () => {

@@ -323,7 +323,7 @@ test('reset(code) gives the writing half up, and the other goes on', async () =>
   assert.equal(stream.reset(2 ** 53 - 1), stream)
   stream.reset(1)
   assert.deepEqual(said(), [`RESET ${2 ** 53 - 1}`])
-  assert.equal(con._live(), 0)
+  assert.equal(con._streams.counted, 0)
   deliver('answer')
   end()
   await turns()
@@ -412,7 +412,7 @@ test('who listens to stopSending keeps the stream, without its writing half', as
   said()
   await turns()
   assert.deepEqual(seen, ['stopSending 12', 'data still reads', 'finish'])
-  assert.deepEqual([stream.writable, stream.destroyed, con._live()], [false, false, 0])
+  assert.deepEqual([stream.writable, stream.destroyed, con._streams.counted], [false, false, 0])
   assert.deepEqual(errors, ['ERR_MUX_STREAM_STOPPED'])
 })
 
@@ -428,12 +428,12 @@ test('code 0 lets those who do not listen write into the void, as on the legacy 
   let called = 0
   assert.equal(stream.write(Buffer.from('dropped'), () => called++), true)
   assert.throws(() => stream.write(undefined), { code: 'ERR_MUX_INVALID_VALUE' })
-  assert.equal(con._live(), 1)
+  assert.equal(con._streams.counted, 1)
   stream.end('value')
   end()
   assert.deepEqual(said(), [])
   await turns()
-  assert.deepEqual([seen, called, con._live()], [['drain'], 1, 0])
+  assert.deepEqual([seen, called, con._streams.counted], [['drain'], 1, 0])
   assert.deepEqual([stream.writableFinished, stream.destroyed, stream.errored], [true, true, null])
 })
 

@@ -57,7 +57,7 @@ test('what leaves the connection counts while the stream waits for a drain', (t)
   const { stream, fake, con } = creator()
   const { advance, fired } = watch(t, stream)
   fake.counts = { read: 0, written: 0, queued: 0, peer: peers.UNDECIDED }
-  con._queued = con._highWater
+  con._queue.bytes = con._queue.highWater
   assert.equal(stream.write('x'), false)
   stream.setTimeout(200)
   advance(150)

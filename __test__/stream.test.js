@@ -7,12 +7,11 @@ const assert = require('node:assert/strict')
 const { Duplex, Readable, Writable } = require('node:stream')
 const { pipeline } = require('node:stream/promises')
 const { connected, uncaught } = require('./support/fake-engine.js')
-const { kind } = require('../lib/boundary.js')
+const { kind, op } = require('../lib/boundary.js')
 const engine = require('../lib/engine.js')
 const { MuxStream } = require('../lib/stream.js')
 const { nextEvent, turn } = require('./support/events.js')
 
-const { op } = engine
 const { DATA, STREAM, OPENED, END, MARK } = kind
 
 test.beforeEach(async () => {

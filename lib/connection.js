@@ -1,52 +1,89 @@
 'use strict'
 
-// A connection as programs see it: what they knew as a net.Socket, less its bytes.
+// A connection as programs see it (what they knew as a net.Socket, less its bytes), and its life from connecting to 'close'.
 //
-// This file may not: handle records, or send stream data (receiver.js and the streams do).
+// This file may not: resolve names, accept or connect (server.js and client.js do), handle records (receiver.js does), or
+// touch stream data.
 
 const { EventEmitter } = require('node:events')
-const { peers } = require('./boundary')
+const { WHOLE, op } = require('./boundary')
+const { Budget } = require('./budget')
 const context = require('./context')
+const { Counts } = require('./counts')
 const engine = require('./engine')
-const { callerError } = require('./errors')
+const { callerError, MuxProtocolError } = require('./errors')
 const { IdleTimer } = require('./idle-timer')
 const { describeConnection, inspectable } = require('./inspect')
+const { Link } = require('./link')
 const { callback, invalid, MAX_UINT31, wireCode } = require('./options')
-const { Receiver } = require('./receiver')
+const { Pings } = require('./pings')
+const { receive } = require('./receiver')
+const { Reference } = require('./reference')
 const { capture, onRejection } = require('./rejections')
+const { SendQueue } = require('./send-queue')
 const { StreamPool } = require('./stream-pool')
+const { Streams } = require('./streams')
 const { installOn } = require('./unheard')
-
-const { op } = engine
-
-const PEERS = Object.keys(peers).map((name) => name.toLowerCase()) // by number
+const { Wires } = require('./wires')
 
 // A reason goes into one frame, and into somebody's log.
 const MAX_REASON = 1024
 
 /** What a MuxServer or a MuxClient made; programs do not construct it. */
-class Connection extends Receiver {
+class Connection extends EventEmitter {
+  /** @param owner the MuxServer or MuxClient that made it */
   constructor (owner, settings, asyncContext) {
-    super(owner, settings, asyncContext)
+    super()
+    this.connecting = true
+    this.destroyed = false
+    this.timeout = 0 // ms
+    this.remoteAddress = undefined
+    this.remotePort = undefined
+    this.remoteFamily = undefined
+    this.localAddress = undefined
+    this.localPort = undefined
+    this.localFamily = undefined
+    this.closeCode = undefined // what the peer gave close(), once it did
+    this.closeReason = undefined
+    this._owner = owner
+    this._settings = settings
+    this._context = asyncContext
+    this._link = new Link()
+    this._queue = new SendQueue(this, settings.writableHighWaterMark)
+    this._reference = new Reference(this)
+    this._wires = new Wires(settings.protocol)
+    this._counts = new Counts(this)
+    this._budget = new Budget(settings)
+    this._streams = new Streams(this)
+    this._pings = null
+    this._idle = null // the timer of setTimeout()
+    this._isPaused = false
+    this._goesAway = false // goaway() was called
+    this._peerGoesAway = false
+    this._hasPeerEnded = false
+    this._isReleased = false // native code is done with it
+    this._isClosed = false // 'close' was emitted
+    this._failure = null // the error that ends, or ended, this connection
+    this._isReported = false // 'error' was emitted for it
     this.StreamPool = new StreamPool(this)
     if (settings.captureRejections) capture(this)
   }
 
   /** The wire in use: 'qmux' once both directions have switched, else 'legacy'. */
-  get protocol () { return this._isSwitched() ? 'qmux' : 'legacy' }
+  get protocol () { return this._wires.isSwitched ? 'qmux' : 'legacy' }
 
   /** Bytes received on the connection itself, framing included. */
-  get bytesRead () { return this._bytes().read }
+  get bytesRead () { return this._counts.bytes().read }
 
   /** Bytes sent or queued on the connection itself, framing included. */
-  get bytesWritten () { return this._bytes().written }
+  get bytesWritten () { return this._counts.bytes().written }
 
   get pending () { return this.connecting }
 
   get readyState () {
     if (this.connecting) return this.destroyed ? 'closed' : 'opening'
-    if (this.destroyed || this._closed) return 'closed'
-    return this._ended ? 'readOnly' : 'open'
+    if (this.destroyed || this._isClosed) return 'closed'
+    return this._link.hasEnded ? 'readOnly' : 'open'
   }
 
   address () {
@@ -56,31 +93,35 @@ class Connection extends Receiver {
 
   /** A plain object with the counts of this connection. */
   stats () {
-    const { read: bytesRead, written: bytesWritten, queued: queuedBytes } = this._bytes()
+    const counts = this._counts
+    const { read: bytesRead, written: bytesWritten, queued: queuedBytes } = counts.bytes()
     return {
       bytesRead,
       bytesWritten,
       queuedBytes,
-      streamsOpened: this._opened,
-      streamsAccepted: this._accepted,
-      streamsLive: this._streams.live,
-      discardedStreams: this._discardedStreams,
-      discardedBytes: this._discardedBytes,
-      peer: this._isForeign() ? 'foreign' : PEERS[this._peer],
+      streamsOpened: counts.opened,
+      streamsAccepted: counts.accepted,
+      streamsLive: this._streams.table.live,
+      discardedStreams: counts.discardedStreams,
+      discardedBytes: counts.discardedBytes,
+      peer: this._wires.peerName,
       protocol: this.protocol
     }
   }
 
   /** A round trip to the peer, ahead of all that is queued. @returns {Promise<number>} ms */
   ping () {
-    return this._ping()
+    if (this.destroyed || this._link.hasEnded) return Promise.reject(this._reason())
+    if (!this._wires.mayPing) return Promise.reject(callerError('ERR_MUX_NOT_SUPPORTED', 'ping()'))
+    if (this._pings === null) this._pings = new Pings()
+    return this._pings.add(this._wires.isSwitched && this._link.isOpen ? this._sendPing() : undefined)
   }
 
   /** Serves no more streams of the peer's than those that it has opened; what is open goes on. */
   goaway () {
     if (!this._goesAway) {
       this._goesAway = true
-      this._command(op.GOAWAY, engine.WHOLE, 0)
+      this._link.command(op.GOAWAY, WHOLE, 0)
     }
     return this
   }
@@ -92,9 +133,12 @@ class Connection extends Receiver {
       throw invalid('reason', `a string of at most ${MAX_REASON} bytes`, reason)
     }
     if (this.destroyed) return this
-    if (this._open && this._maySendQmux()) {
-      engine.coded(op.CLOSE, this._number, engine.WHOLE, code, reason)
-      this._closeWithCode()
+    if (this._link.isOpen && this._wires.maySendQmux) {
+      this._link.coded(op.CLOSE, WHOLE, code, reason)
+      // Native code ends it when the peer has been told, and says CONN_CLOSE then.
+      this._hasPeerEnded = false
+      this._shut(null)
+      engine.flush()
       return this
     }
     this.end()
@@ -112,9 +156,10 @@ class Connection extends Receiver {
       done = rest.find((value) => typeof value === 'function')
     }
     if (done !== undefined) context.once(this, 'finish', done)
-    if (this._ended || this.destroyed) return this
-    this._ended = true
-    if (this._open) this._sendEnd()
+    const link = this._link
+    if (link.hasEnded || this.destroyed) return this
+    link.hasEnded = true
+    if (link.isOpen) this._sendEnd()
     return this
   }
 
@@ -130,27 +175,27 @@ class Connection extends Receiver {
 
   /** Stops reading the socket. Data that was read already is still delivered. */
   pause () {
-    if (!this._paused) {
-      this._paused = true
-      this._command(op.CONN_PAUSE, 0, 0)
+    if (!this._isPaused) {
+      this._isPaused = true
+      this._link.command(op.CONN_PAUSE, 0, 0)
       engine.flush() // what is sent from here on is not read
     }
     return this
   }
 
   resume () {
-    if (this._paused) {
-      this._paused = false
-      this._command(op.CONN_RESUME, 0, 0)
+    if (this._isPaused) {
+      this._isPaused = false
+      this._link.command(op.CONN_RESUME, 0, 0)
     }
     return this
   }
 
-  isPaused () { return this._paused }
+  isPaused () { return this._isPaused }
 
   setNoDelay (noDelay = true) {
     noDelay = Boolean(noDelay)
-    if (this._open) engine.native.setNoDelay(this._number, noDelay)
+    if (this._link.isOpen) engine.native.setNoDelay(this._link.number, noDelay)
     else this._settings = { ...this._settings, noDelay }
     return this
   }
@@ -162,7 +207,7 @@ class Connection extends Receiver {
       throw invalid('initialDelay', 'a number of milliseconds', initialDelay)
     }
     const delay = Math.min(Math.floor(initialDelay), MAX_UINT31)
-    if (this._open) engine.native.setKeepAlive(this._number, enable, delay)
+    if (this._link.isOpen) engine.native.setKeepAlive(this._link.number, enable, delay)
     else this._settings = { ...this._settings, keepAlive: enable, keepAliveInitialDelay: delay }
     return this
   }
@@ -171,32 +216,269 @@ class Connection extends Receiver {
   setTimeout (ms, listener) {
     if (typeof ms !== 'number' || !(ms >= 0)) throw invalid('msecs', 'a number of milliseconds', ms)
     callback('callback', listener)
-    this._stopIdle()
+    this._clearIdle()
     this.timeout = Math.min(ms, MAX_UINT31)
     if (this.timeout === 0) {
       if (listener) this.removeListener('timeout', listener)
       return this
     }
     if (listener) context.once(this, 'timeout', listener)
-    if (!this._closed) this._idle = new IdleTimer(this, this.timeout)
+    if (!this._isClosed) this._idle = new IdleTimer(this, this.timeout)
     return this
   }
 
-  _onIdle () { this._tell('timeout') }
-
   ref () {
-    this._wantsRef = true
-    this._updateRef()
+    this._reference.want(true)
+    this._reference.update()
     return this
   }
 
   unref () {
-    this._wantsRef = false
+    this._reference.want(false)
     // What is queued already keeps the process until it is sent.
-    if (this._open && !this._ended) this._keepUntilSent()
-    this._updateRef()
+    if (this._link.canSend()) this._reference.keepUntilSent()
+    this._reference.update()
     return this
   }
+
+  // ---- life, called by server.js and client.js ----
+
+  /** A native connection was started. */
+  _start (number) {
+    this._link.number = number
+    engine.register(number, this)
+    this._reference.update()
+  }
+
+  /** It is connected; `text` tells the addresses. */
+  _establish (text) {
+    const { local, remote } = JSON.parse(text)
+    if (local) {
+      this.localAddress = local.address
+      this.localFamily = local.family
+      this.localPort = local.port
+    }
+    if (remote) {
+      this.remoteAddress = remote.address
+      this.remoteFamily = remote.family
+      this.remotePort = remote.port
+    }
+    this.connecting = false
+    const link = this._link
+    link.isOpen = true
+    if (this._isPaused) link.command(op.CONN_PAUSE, 0, 0)
+    this._streams.sendOpens()
+    if (this._goesAway) link.command(op.GOAWAY, WHOLE, 0)
+    this._sendPings()
+    if (link.hasEnded) this._sendEnd()
+    this._reference.update()
+  }
+
+  // ---- life, as native code tells it ----
+
+  /** Nothing more comes. */
+  _onPeerEnd () {
+    // Streams emit their 'end' in the ticks that follow; the connection's comes after them.
+    this._hasPeerEnded = true
+    setImmediate(emitEnd, this)
+  }
+
+  _emitEnd () {
+    if (!this._hasPeerEnded) return // destroyed meanwhile
+    try {
+      context.emit(this._context, this, 'end')
+    } finally {
+      // Streams that the peer left open, and opens that it did not answer, are cut off now.
+      if (!this.destroyed) {
+        const reason = callerError('ERR_MUX_CONNECTION_CLOSED')
+        for (const stream of this._streams.all()) stream._onConnectionEnd(reason, false)
+        if (!this._settings.allowHalfOpen) this.end()
+      }
+    }
+  }
+
+  _onFailed (error) {
+    this._hasPeerEnded = false
+    this._shut(this._noteClose(error))
+    this._report()
+  }
+
+  /** The peer told why it ends the connection: `told` is the error of that, or stands in its place for code 0. */
+  _noteClose (told) {
+    this.closeCode = told.closeCode
+    this.closeReason = told.closeReason
+    return told
+  }
+
+  /** Native code is done with the connection, and says how much moved. */
+  _onReleased (bytes) {
+    if (!this.destroyed) this._shut(null)
+    this._counts.onClosed(bytes)
+    this._isReleased = true
+    const { number } = this._link
+    this._link.number = -1
+    engine.forget(number)
+    this._reference.update()
+    // Behind an 'end' that is due, and behind the 'close' of its streams.
+    if (this._hasPeerEnded) setImmediate(finish, this)
+    else process.nextTick(finish, this)
+  }
+
+  // ---- the end of it ----
+
+  // Also of one that failed before there was a native connection, or for a reason native code does not know.
+  _destroy (error, hasReset) {
+    if (this.destroyed) return this
+    const failure = error || null
+    this._hasPeerEnded = false
+    this._shut(failure)
+    const { number } = this._link
+    if (number >= 0) {
+      engine.flush()
+      engine.native.destroy(number, hasReset)
+    }
+    if (failure !== null || number < 0) process.nextTick(afterDestroy, this)
+    return this
+  }
+
+  // From here on the connection carries nothing. Its streams learn it now, their events come later.
+  _shut (failure) {
+    const link = this._link
+    if (link.isOpen) this._counts.remember()
+    this.destroyed = true
+    link.isOpen = false
+    this._failure = failure
+    const reason = this._reason()
+    const streams = this._streams.clear()
+    this._queue.clear()
+    for (const stream of streams) stream._onConnectionEnd(reason, true)
+    link.fail(reason)
+    if (this._pings !== null) this._pings.fail(reason)
+    this._reference.release()
+  }
+
+  // Why nothing can be done with this connection any more.
+  _reason () { return this._failure || callerError('ERR_MUX_CONNECTION_CLOSED') }
+
+  _report () {
+    if (this._isReported || this._failure === null) return
+    this._isReported = true
+    context.run(this._context, this._owner._connectionError, this._owner, this, this._failure)
+  }
+
+  _emitClose () {
+    if (this._isClosed) return
+    this._isClosed = true
+    this.connecting = false
+    this._clearIdle()
+    this._reference.update()
+    const hadError = this._failure !== null
+    try {
+      context.emit(this._context, this, 'close', hadError)
+    } finally {
+      context.run(this._context, this._owner._connectionClosed, this._owner, this, hadError)
+    }
+  }
+
+  /** Emits an event that a client passes on. */
+  _tell (...args) {
+    try {
+      context.emit(this._context, this, ...args)
+    } finally {
+      this._owner._connectionTells(this, args)
+    }
+  }
+
+  // ---- what it sends of itself ----
+
+  /** So many bytes are about to be queued. @returns {boolean} false tells a writer to wait for 'drain' */
+  _count (bytes) {
+    if (!this._reference.isWanted) this._reference.keepUntilSent()
+    return this._queue.add(bytes)
+  }
+
+  /** Calls back when the kernel took all that was queued before on a stream, or on all, or with the error that came first. */
+  _mark (handle, done) {
+    if (this._link.isOpen) this._link.mark(handle, done)
+    else process.nextTick(done, this._reason())
+  }
+
+  _sendEnd () {
+    if (!this._reference.isWanted) this._reference.keepUntilSent()
+    this._link.command(op.CONN_END, 0, 0)
+    this._mark(WHOLE, (error) => { if (!error) context.emit(this._context, this, 'finish') })
+  }
+
+  _sendPing () {
+    return (number) => this._link.command(op.PING, WHOLE, number)
+  }
+
+  // Those that waited for the wire to be known.
+  _sendPings () {
+    if (this._pings !== null && this._wires.isSwitched && this._link.isOpen) this._pings.go(this._sendPing())
+  }
+
+  // ---- its streams ----
+
+  /** A 'stream' event. */
+  _announce (stream) {
+    try {
+      this._owner._emitStream(this, stream)
+    } finally {
+      // The acknowledgement follows the event, whatever a listener did.
+      stream._onAnnounced()
+    }
+  }
+
+  // Native code has checked the text. Should its idea of JSON ever be wider than JSON.parse's, the peer is at fault.
+  _parse (text) {
+    try {
+      return JSON.parse(text)
+    } catch {
+      this._destroy(new MuxProtocolError('ERR_MUX_JSON_INVALID'), false)
+    }
+  }
+
+  // ---- called by the engine, and by timers ----
+
+  /** The stream, or what stands in its place, behind a handle. */
+  _stream (handle) { return this._streams.table.at(handle) }
+
+  _record (kind, handle, offset, length, aux) { receive(this, kind, handle, offset, length, aux) }
+
+  /** A flush returned how many bytes wait in native code. */
+  _flushed (queued) {
+    this._queue.onFlushed(queued)
+    if (this._idle !== null) this._idle.refresh()
+  }
+
+  _drained () { this._queue.tellDrained() }
+
+  /** Bytes that really moved, either way. */
+  _moved () { return this._counts.moved() }
+
+  _onIdle () { this._tell('timeout') }
+
+  _clearIdle () {
+    if (this._idle !== null) this._idle.stop()
+    this._idle = null
+  }
+}
+
+function emitEnd (connection) { connection._emitEnd() }
+
+function finish (connection) {
+  try {
+    connection._report()
+  } finally {
+    connection._emitClose()
+  }
+}
+
+function afterDestroy (connection) {
+  // Without a native connection nobody else will tell that it is over.
+  if (connection._link.number < 0 && !connection._isReleased) finish(connection)
+  else connection._report()
 }
 
 installOn(Connection.prototype, EventEmitter, (connection) => connection)

@@ -12,7 +12,7 @@ const PER_CHUNK = 128
 
 // A chunk keeps the whole slab it was cut from, 64 KiB, and the peer chooses how many chunks of one slab are kept. So
 // small ones are copied: those that have to share memory share it with their own stream's.
-const WHOLE = 32 * 1024 // from here on a chunk is most of what it keeps
+const KEPT_WHERE_IT_IS = 32 * 1024 // from here on a chunk is most of what it keeps
 const ALONE = 1024 // from here on memory of its own costs little beside its bytes
 const PAGE = 4096
 
@@ -30,7 +30,7 @@ class Pages {
 
   /** @returns {*} the chunk to keep in place of this one */
   keep (chunk, length) {
-    if (length >= WHOLE || !ArrayBuffer.isView(chunk)) return chunk
+    if (length >= KEPT_WHERE_IT_IS || !ArrayBuffer.isView(chunk)) return chunk
     if (length >= ALONE) {
       const copy = Buffer.allocUnsafeSlow(length)
       copy.set(chunk)

@@ -8,16 +8,14 @@
 const { markAsUntransferable } = require('node:worker_threads')
 const { Engine } = require('./binding')
 const {
-  COMMAND_HEADER: HEAD, NUMBER_BITS, NUMBER_MASK, RECORD_WORDS, SUMMARY_WORDS, WHOLE, kind: kinds, op, summary
+  COMMAND_HEADER: HEAD, NUMBER_BITS, NUMBER_MASK, RECORD_WORDS, SUMMARY_WORDS, kind: kinds, op, summary
 } = require('./boundary')
 const { root } = require('./context')
 const { MAX_JSON } = require('./options')
 
 const FastBuffer = Buffer[Symbol.species]
 
-const { DATA } = op
-const { DATA: DATA_RECORD, CONNECTION, CONN_CLOSE, SERVER_CLOSED: FIRST_OF_SERVERS } = kinds
-const { USED, NEEDED, MORE, LENT: LENT_NUMBER, LAST, SHORT, WORK } = summary
+const DATA_WORD = op.DATA << NUMBER_BITS // of connection 0
 
 const MAX_DATA = 65536 // payload of one DATA command: the boundary's limit
 const LONG = 8192 // a copy of so many bytes costs more than a native call
@@ -196,7 +194,7 @@ function long (connection, handle, bytes) {
 function piece (connection, handle, bytes, length) {
   const start = reserve(HEAD + (length + 3 & ~3))
   const w = start >>> 2
-  words[w] = DATA << NUMBER_BITS | connection
+  words[w] = DATA_WORD | connection
   words[w + 1] = handle
   words[w + 2] = length
   // A call into the runtime costs more than a few bytes do.
@@ -218,7 +216,7 @@ function string (connection, handle, value, encoding) {
   const start = reserve(HEAD + (most + 3 & ~3))
   const length = commands.write(value, start + HEAD, most, encoding)
   const w = start >>> 2
-  words[w] = DATA << NUMBER_BITS | connection
+  words[w] = DATA_WORD | connection
   words[w + 1] = handle
   words[w + 2] = length
   at = start + HEAD + (length + 3 & ~3)
@@ -346,19 +344,19 @@ function fetch () {
     if (room < needed || room < MIN_ROOM || slab.length === 0) newSlab(Math.max(SLAB, needed))
     cursor = 0
     count = native.drain(slab, slab.length - room)
-    const used = records[SUMMARY + USED]
-    needed = records[SUMMARY + NEEDED]
-    emptied = records[SUMMARY + MORE] === 0
-    work += records[SUMMARY + WORK]
-    const number = records[SUMMARY + LENT_NUMBER] - 1
+    const used = records[SUMMARY + summary.USED]
+    needed = records[SUMMARY + summary.NEEDED]
+    emptied = records[SUMMARY + summary.MORE] === 0
+    work += records[SUMMARY + summary.WORK]
+    const number = records[SUMMARY + summary.LENT] - 1
     if (number < 0) room = Math.max(0, room - (used + 7 & ~7))
     source = number < 0 ? slab : lent[number]
     memory = source.buffer
     lastWord = 0
     lastStream = null // nothing here keeps a stream alive
     // What is in a lent slab belongs to the application from now on.
-    if (records[SUMMARY + LAST] === 1) lend(number)
-    if (records[SUMMARY + SHORT] === 1) {
+    if (records[SUMMARY + summary.LAST] === 1) lend(number)
+    if (records[SUMMARY + summary.SHORT] === 1) {
       while (lent.length < LENT) lend(lent.length)
     }
     if (count > 0) return true
@@ -375,14 +373,14 @@ function deliver (i) {
   }
   const number = word & NUMBER_MASK
   const kind = word >>> NUMBER_BITS
-  if (kind >= FIRST_OF_SERVERS) {
+  if (kind >= kinds.SERVER_CLOSED) {
     const server = servers[number]
     lastWord = 0
     if (server !== undefined) server._record(kind, records[i + 2], records[i + 3])
     return
   }
   const connection = connections[number]
-  if (kind === DATA_RECORD) {
+  if (kind === kinds.DATA) {
     if (connection === undefined) return
     if (connection._idle) connection._idle.refresh()
     const stream = connection._stream(handle)
@@ -397,12 +395,12 @@ function deliver (i) {
   lastWord = 0
   if (connection !== undefined) {
     connection._record(kind, handle, records[i + 2], records[i + 3], records[i + 4])
-  } else if (kind === CONNECTION) {
+  } else if (kind === kinds.CONNECTION) {
     // A new connection: its server makes it.
     const server = servers[handle]
     if (server !== undefined) server._connection(number, records[i + 2], records[i + 3])
     else native.destroy(number, false)
-  } else if (kind === CONN_CLOSE) {
+  } else if (kind === kinds.CONN_CLOSE) {
     native.release(number)
   }
 }
@@ -440,8 +438,6 @@ function unref () {
 }
 
 module.exports = {
-  op,
-  WHOLE,
   coded,
   cut,
   data,

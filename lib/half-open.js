@@ -14,37 +14,36 @@
 // This file may not: end a half that the program can still be known to use.
 
 const { types } = require('node:util')
+const { op } = require('./boundary')
 const context = require('./context')
-const engine = require('./engine')
 const { callerError } = require('./errors')
 const { isWatched } = require('./node-buffer')
-const { BOTH, WRITING, MUTED, UNCLAIMED } = require('./stream-state')
+const { BOTH, MUTED, UNCLAIMED } = require('./stream-state')
 const { warnOnce } = require('./warnings')
 
-const { op } = engine
+/** What is known of a stream in this matter. Made when there is something to know. */
+class HalfOpen {
+  constructor () {
+    this.isEndSeen = false // the program has seen the peer's end, or did not ask for it
+    this.staysOpen = false // allowHalfOpen was true when the peer's end came
+    this.isUnread = false // the opener reads no answer
+    this.serving = 0 // promises of listeners that serve the stream
+  }
+}
 
-// Bits of a stream.
-const PEER_END_SEEN = 1 // the program has seen the peer's end, or did not ask for it
-const UNREAD = 2 // the opener reads no answer
-const ECHO = 4 // an accepted stream, written to by its own listeners only
-const CUT = 8 // the half ended by itself
-const STAYS_OPEN = 16 // allowHalfOpen was true when the peer's end came
-const UNHEARD = 32 // it waits for a 'stream' listener
-const USED = 64 // an accepted stream, and the program has written to it
-const END_EMITTED = 128 // 'end' was emitted
-const CLOSED = 256 // native code is done with it
-const RESTED = 512 // its unused half has waited for the program for a while
-const WEAK = 1024 // the connection knows it only weakly: unreachable.js
-const HEEDED = 2048 // listened to for what comes, or for its end, at any time
+function knowledgeOf (stream) {
+  if (stream._halfOpen === null) stream._halfOpen = new HalfOpen()
+  return stream._halfOpen
+}
 
 // How long something is kept for a program that may be looking something up: a half that nobody has used while nobody ever
 // listened (who only threw the data away has most likely nothing to say), and, behind the end of the connection, what nobody
 // has asked for.
 const PATIENCE = 2000 // ms
 
-function isUsed (stream) { return (stream._bits & USED) !== 0 }
+function isEndSeen (stream) { return stream._halfOpen !== null && stream._halfOpen.isEndSeen }
 
-function isOpen (stream) { return stream._out >= WRITING && !stream.destroyed }
+function isOpen (stream) { return stream._writer.isOpen && !stream.destroyed }
 
 // Whether something that can react to the stream is attached to it.
 function isListenedTo (stream) {
@@ -55,33 +54,35 @@ function isAsync (listener) { return types.isAsyncFunction(listener) }
 
 // Whether a listener may still be at work behind the last event it was called for.
 function mayBeServed (stream) {
-  return stream._serving > 0 || stream.listeners('data').some(isAsync) || stream.listeners('end').some(isAsync)
+  return isServed(stream) || stream.listeners('data').some(isAsync) || stream.listeners('end').some(isAsync)
 }
 
 // Whether the program answers in its 'data' listeners and nowhere else: then nothing follows the last of them.
 function isEcho (stream) {
-  return (stream._bits & ECHO) !== 0 && stream.listenerCount('data') > 0 && stream.listenerCount('readable') === 0 &&
+  return stream._writer.isEcho && stream.listenerCount('data') > 0 && stream.listenerCount('readable') === 0 &&
     !mayBeServed(stream)
 }
 
 function isDue (stream) {
   // Nobody is left to answer.
-  if (!stream._connection._canSend()) return true
+  if (!stream._connection._link.canSend()) return true
   // Whoever pipes into the stream ends it.
-  return (stream._bits & STAYS_OPEN) === 0 && isUnneeded(stream) && stream.listenerCount('unpipe') === 0
+  return !knowledgeOf(stream).staysOpen && isUnneeded(stream) && stream.listenerCount('unpipe') === 0
 }
 
 function isUnneeded (stream) {
-  if ((stream._number & 1) === 0 || stream._out === MUTED) return true
-  if (isUsed(stream)) return isEcho(stream)
+  if (stream._isOurs() || stream._writer.state === MUTED) return true
+  if (stream._writer.isUsed) return isEcho(stream)
   // A peer that cannot say whether it reads an answer gets an end at once, unless one is seen to be under way.
-  return (stream._bits & UNREAD) !== 0 || (!stream._connection._hearsUnread() && !mayBeServed(stream))
+  return knowledgeOf(stream).isUnread || (!stream._connection._wires.hearsUnread && !mayBeServed(stream))
 }
 
 /** The peer's half is over, as far as the program will ever know: our own may be, too. */
 function peerEndSeen (stream) {
-  if ((stream._bits & PEER_END_SEEN) === 0) {
-    stream._bits |= stream.allowHalfOpen ? PEER_END_SEEN | STAYS_OPEN : PEER_END_SEEN
+  const known = knowledgeOf(stream)
+  if (!known.isEndSeen) {
+    known.isEndSeen = true
+    known.staysOpen = stream.allowHalfOpen
     // Node would end it without a look at who uses it.
     stream.allowHalfOpen = true
   }
@@ -90,20 +91,20 @@ function peerEndSeen (stream) {
 
 /** Whether the stream's half is open only because its program may yet use it. */
 function awaitsProgram (stream) {
-  return (stream._bits & PEER_END_SEEN) !== 0 && isOpen(stream) && !isUsed(stream) && stream._serving === 0 &&
-    (stream._bits & (STAYS_OPEN | UNHEARD)) === 0
+  return isEndSeen(stream) && isOpen(stream) && !stream._writer.isUsed && !isServed(stream) &&
+    !stream._halfOpen.staysOpen && stream._unheard === null
 }
 
 /** Something has changed that the end of our half may have waited for. */
 function consider (stream) {
-  if ((stream._bits & PEER_END_SEEN) === 0 || !isOpen(stream)) return
+  if (!isEndSeen(stream) || !isOpen(stream)) return
   if (isDue(stream)) return void process.nextTick(endIfDue, stream)
-  stream._connection._halfWaits()
+  stream._connection._streams.sweep.start()
   if (wasThrownAway(stream)) context.later(PATIENCE, lostPatience, stream)
 }
 
 function wasThrownAway (stream) {
-  return (stream._bits & HEEDED) === 0 && stream._in !== UNCLAIMED && awaitsProgram(stream)
+  return !stream._reader.isHeeded && stream._reader.state !== UNCLAIMED && awaitsProgram(stream)
 }
 
 function lostPatience (stream) { if (wasThrownAway(stream)) endByItself(stream) }
@@ -113,19 +114,19 @@ function endIfDue (stream) {
 }
 
 function endByItself (stream) {
-  stream._bits |= CUT
+  stream._writer.noteCutOff()
   // What was written for the peer's reader is lost: that is no finish.
-  if (stream._out === MUTED && isWatched(stream)) return void context.run(stream._context, stream.destroy, stream)
+  if (stream._writer.state === MUTED && isWatched(stream)) return void stream._retire()
   const isHeard = stream.listenerCount('finish') + stream.listenerCount('prefinish') > 0
   const isPlain = stream.end === Object.getPrototypeOf(stream).end
   // Node's way to the end of a half that was never used takes it several ticks, which nobody sees.
-  if (!isUsed(stream) && stream.readableEnded && !isHeard && isPlain) stream._closeUnused()
+  if (!stream._writer.isUsed && stream.readableEnded && !isHeard && isPlain) stream._writer.closeUnused()
   else stream.end()
 }
 
 /** The opener of a stream of the peer's reads no answer. */
 function onUnread (stream) {
-  stream._bits |= UNREAD
+  knowledgeOf(stream).isUnread = true
   consider(stream)
 }
 
@@ -134,23 +135,28 @@ function onUnread (stream) {
  * so it is no uncaught error, but it is told. @returns {boolean} false
  */
 function tooLate (stream, done) {
-  const isConnected = stream._connection._canSend()
-  const error = stream._lost || callerError(isConnected ? 'ERR_MUX_ANSWER_LOST' : 'ERR_MUX_CONNECTION_CLOSED')
+  const isConnected = stream._connection._link.canSend()
+  const { lost } = stream._writer
+  const error = lost || callerError(isConnected ? 'ERR_MUX_ANSWER_LOST' : 'ERR_MUX_CONNECTION_CLOSED')
   if (done !== undefined) process.nextTick(context.bind(done), error)
-  if (stream._lost !== undefined) return false
+  if (lost !== undefined) return false
   if (isConnected) warnOnce('MUX_ANSWER_LOST')
   if (!stream.destroyed) {
-    stream._quiet = true
+    stream._isErrorOptional = true
     stream.destroy(error)
   }
   return false
 }
 
+/** Whether the promise of a listener serves the stream. */
+function isServed (stream) { return stream._halfOpen !== null && stream._halfOpen.serving > 0 }
+
 /** Follows a promise that serves a stream: until it settles, the stream is in use. @returns a promise for it */
 function serve (stream, promise) {
-  stream._serving++
+  const known = knowledgeOf(stream)
+  known.serving++
   const settled = () => {
-    if (--stream._serving === 0) stream._served()
+    if (--known.serving === 0) stream._served()
   }
   return promise.then((value) => {
     settled()
@@ -168,7 +174,7 @@ let finished = []
 
 /** Our half of a stream of ours has finished. */
 function openerFinished (stream) {
-  if (isAwaitingAnswer(stream) || !stream._connection._hearsUnread()) return
+  if (isAwaitingAnswer(stream) || !stream._connection._wires.hearsUnread) return
   // Who reads next, behind 'finish' and the promises that wait for it, has begun by then.
   if (finished.length === 0) setImmediate(tellUnread)
   finished.push(stream)
@@ -176,9 +182,10 @@ function openerFinished (stream) {
 
 // Whether somebody reads, or has something to read, or nothing is to come.
 function isAwaitingAnswer (stream) {
-  if (stream._halves !== BOTH || (stream._number & 1) !== 0 || stream._peerEnded) return true
-  if (stream._in === UNCLAIMED) {
-    return stream._early !== null || (stream.listenerCount('end') > 0 && stream.listeners('end').some(takesValue))
+  const reader = stream._reader
+  if (stream._halves !== BOTH || !stream._isOurs() || reader.hasEnded) return true
+  if (reader.state === UNCLAIMED) {
+    return reader.early !== null || (stream.listenerCount('end') > 0 && stream.listeners('end').some(takesValue))
   }
   // resume() without a listener throws away what comes.
   return stream.readableFlowing !== true || isListenedTo(stream)
@@ -191,11 +198,10 @@ function tellUnread () {
   const streams = finished
   finished = []
   for (const stream of streams) {
-    if (!stream.destroyed && !isAwaitingAnswer(stream)) stream._connection._command(op.UNREAD, stream._number, 0)
+    if (!stream.destroyed && !isAwaitingAnswer(stream)) stream._connection._link.command(op.UNREAD, stream._nativeHandle, 0)
   }
 }
 
 module.exports = {
-  CLOSED, CUT, ECHO, END_EMITTED, HEEDED, PATIENCE, RESTED, UNHEARD, USED, WEAK,
-  awaitsProgram, consider, onUnread, openerFinished, peerEndSeen, serve, tooLate
+  PATIENCE, awaitsProgram, consider, isServed, onUnread, openerFinished, peerEndSeen, serve, tooLate
 }

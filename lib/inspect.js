@@ -5,7 +5,7 @@
 // This file may not: throw, or change what it looks at.
 
 const { inspect } = require('node:util')
-const { SHORT } = require('./meta')
+const { SHORT, UNPARSED } = require('./meta')
 const { READS, WRITES } = require('./stream-state')
 
 /**
@@ -48,7 +48,7 @@ function describeConnection (connection) {
     remote: place(connection.remoteAddress, connection.remoteFamily, connection.remotePort),
     state: connection.readyState,
     protocol: connection.protocol,
-    streams: connection._streams.live
+    streams: connection._streams.table.live
   }
   if (connection._failure !== null) shown.error = connection._failure.code || connection._failure.message
   if (shown.local === undefined) delete shown.local
@@ -76,7 +76,7 @@ function describeStream (stream) {
 
 // A long text that the program has not looked at is not parsed for this: it may be too costly.
 function metaOf (stream) {
-  if (!stream._isText) return stream._meta
+  if (stream._metaCost !== UNPARSED) return stream._meta
   return stream._meta.length < SHORT ? JSON.parse(stream._meta) : `${stream._meta.length} characters of JSON`
 }
 

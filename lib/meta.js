@@ -6,7 +6,6 @@
 // This file may not: end a connection but for a meta that is too costly.
 
 const { MuxProtocolError } = require('./errors')
-const { CLOSED } = require('./half-open')
 
 // A text shorter than this counts for its length only: what it can become is bounded by how many streams may live.
 const SHORT = 1024
@@ -17,30 +16,40 @@ const BRACKET = 64
 const COLON = 128
 const COMMA = 16
 
+// In place of what a meta costs: the stream has its text.
+const UNPARSED = -1
+
 /**
- * What the text of a stream's meta says. It counts against what the connection may hold until the stream has closed.
- * Undefined, and the end of the connection, if that is too much.
+ * Puts what the text says in the place of a stream's meta. The meta counts against what the connection may hold until the
+ * stream has closed. If that is too much, the meta is undefined, and the connection ends.
  */
-function parseMeta (stream, text) {
+function parseMeta (stream) {
+  const text = stream._meta
+  stream._meta = undefined
+  stream._metaCost = 0
   const connection = stream._connection
   const cost = text.length < SHORT ? text.length : weigh(text)
-  const limit = connection._settings.maxMetaTotal
-  if (connection._metaCost + cost > limit) {
+  const budget = connection._budget
+  if (!budget.canKeepMeta(cost)) {
     connection.destroy(new MuxProtocolError('ERR_MUX_JSON_TOO_LARGE',
-      `The peer sent a meta of ${text.length} characters that takes about ${cost} bytes; ${limit} are allowed in sum`))
-    return undefined
+      `The peer sent a meta of ${text.length} characters that takes about ${cost} bytes; ${budget.maxMetaTotal} are allowed in sum`))
+    return
   }
   // Native code may be done with the stream already, and so with the meta's place.
-  if ((stream._bits & CLOSED) === 0) {
+  if (!stream._isDone()) {
     stream._metaCost = cost
-    connection._metaCost += cost
+    budget.keepMeta(cost)
   }
-  return connection._parse(text)
+  stream._meta = connection._parse(text)
 }
+
+/** What the meta of a stream counts for. */
+function costOf (stream) { return Math.max(0, stream._metaCost) }
 
 /** The stream has closed. */
 function forgetMeta (stream) {
-  stream._connection._metaCost -= stream._metaCost
+  if (stream._metaCost === UNPARSED) return
+  stream._connection._budget.dropMeta(stream._metaCost)
   stream._metaCost = 0
 }
 
@@ -68,4 +77,4 @@ function endOfString (text, start) {
   return i
 }
 
-module.exports = { SHORT, forgetMeta, parseMeta, weigh }
+module.exports = { SHORT, UNPARSED, costOf, forgetMeta, parseMeta, weigh }

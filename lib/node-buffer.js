@@ -93,7 +93,7 @@ function isAwaited (stream) {
   if (stream.listenerCount('prefinish') > 0) return true
   return ['finish', 'close'].some((event) => {
     const listeners = stream.listeners(event).filter((listener) => !own.has(listener))
-    return listeners.length > 0 && !areLeftovers(stream, event, listeners, stream._pipes)
+    return listeners.length > 0 && !areLeftovers(stream, event, listeners)
   })
 }
 

@@ -33,18 +33,24 @@ function byCode (listeners) {
   return counts
 }
 
+// How often a stream was piped into another one, by stream: most never are.
+const pipes = new WeakMap()
+
+/** The stream is piped into another one. */
+function notePipe (stream) { pipes.set(stream, (pipes.get(stream) ?? 0) + 1) }
+
 /**
- * Whether all these listeners of an event of the stream are such leftovers. A pipeline into a stream, which pipe() tells,
+ * Whether all these listeners of an event of the stream are such leftovers. A pipeline into a stream, which notePipe() tells,
  * leaves one finished() more than one into a function.
  */
-function areLeftovers (stream, event, listeners, pipes) {
+function areLeftovers (stream, event, listeners) {
   sample ??= leftovers()
   const pipelines = byCode(stream.listeners('error')).get(sample.mark) ?? 0
   for (const [code, count] of byCode(listeners)) {
     const ofOne = sample[event].get(code) ?? 0
-    if (count > (ofOne > 1 ? pipelines + Math.min(pipelines, pipes) : ofOne * pipelines)) return false
+    if (count > (ofOne > 1 ? pipelines + Math.min(pipelines, pipes.get(stream) ?? 0) : ofOne * pipelines)) return false
   }
   return true
 }
 
-module.exports = { areLeftovers }
+module.exports = { areLeftovers, notePipe }

@@ -2,179 +2,107 @@
 
 // What native code tells of a connection, record by record; data goes straight to its stream (engine.js).
 //
-// This file may not: keep state of its own, or send what a record does not ask for.
+// This file may not: keep state, or send what a record does not ask for.
 
-const { kind: kinds } = require('./boundary')
-const context = require('./context')
+const { kind: kinds, op, WHOLE } = require('./boundary')
 const engine = require('./engine')
-const { callerError, connectionError, MuxProtocolError, streamError } = require('./errors')
-const { Link, finish } = require('./link')
+const { callerError, connectionError, streamError } = require('./errors')
 const { capture } = require('./rejections')
 const { MuxStream } = require('./stream')
-const unheard = require('./unheard')
-
-const { op } = engine
 
 const {
   JSON: JSON_DATA, STREAM, OPENED, END, CLOSED, DRAIN, MARK, PEER, RESET, STOPPED, REFUSED, GOAWAY, BLOCKED, UNBLOCKED,
   CONNECTED, CONN_END, CONN_ERROR, CONN_CLOSE, PONG, WIRES, CREDIT, UNREAD
 } = kinds
 
-class Receiver extends Link {
-  _record (kind, handle, offset, length, aux) {
-    if (this._idle !== null) this._idle.refresh()
-    if (kind === CONN_CLOSE) return this._onClose(offset, length)
-    if (this.destroyed) return
-    switch (kind) {
-      case STREAM: return this._onStream(handle, engine.textAt(offset, length), aux)
-      case CLOSED: return this._onStreamClosed(handle)
-      // In its place among what tells of held bytes: what came before and is not held is consumed.
-      case CREDIT: return this._command(op.CREDIT, handle, 0)
-      case MARK: return this._marks.reach(aux)
-      case DRAIN:
-        // Since this was said more may have been written, and sent.
-        engine.flush()
-        this._queued = engine.native.queuedBytes(this._number)
-        this._drained()
-        return
-      case PEER: return this._onPeer(aux === 1)
-      case WIRES:
-        this._wires = aux
-        if (this._isSwitched()) this._sendPings()
-        return
-      case GOAWAY: return this._onGoaway(handle)
-      case PONG:
-        if (this._pings !== null) this._pings.answer(aux, handle / 1000)
-        return
-      case CONNECTED:
-        this._establish(engine.textAt(offset, length))
-        this._owner._connected(this)
-        return
-      case CONN_END:
-        if (length > 0) this._noteClose(JSON.parse(engine.textAt(offset, length)))
-        // Streams emit their 'end' in the ticks that follow; the connection's comes after them.
-        this._peerEnded = true
-        setImmediate(emitEnd, this)
-        return
-      case CONN_ERROR:
-        this._peerEnded = false
-        this._shut(this._noteClose(connectionError(engine.textAt(offset, length))))
-        this._report()
-        return
-      default: {
-        const entry = this._stream(handle)
-        if (entry !== undefined) this._streamRecord(kind, entry, offset, length, aux)
-        if (kind === BLOCKED) this._onBlocked()
-      }
+/** Does what a record asks for. */
+function receive (connection, kind, handle, offset, length, aux) {
+  if (connection._idle !== null) connection._idle.refresh()
+  if (kind === CONN_CLOSE) return connection._onReleased(length > 0 ? JSON.parse(engine.textAt(offset, length)) : {})
+  if (connection.destroyed) return
+  switch (kind) {
+    case STREAM: return onStream(connection, handle, engine.textAt(offset, length), aux)
+    case CLOSED: return onStreamClosed(connection, handle)
+    // In its place among what tells of held bytes: what came before and is not held is consumed.
+    case CREDIT: return connection._link.command(op.CREDIT, handle, 0)
+    case MARK: return connection._link.reach(aux)
+    case DRAIN: return connection._queue.onDrain()
+    case PEER: return onPeer(connection, aux === 1)
+    case WIRES:
+      connection._wires.onWires(aux)
+      connection._sendPings()
+      return
+    case GOAWAY: return onGoaway(connection, handle)
+    case PONG:
+      if (connection._pings !== null) connection._pings.answer(aux, handle / 1000)
+      return
+    case CONNECTED:
+      connection._establish(engine.textAt(offset, length))
+      connection._owner._connected(connection)
+      return
+    case CONN_END:
+      if (length > 0) connection._noteClose(JSON.parse(engine.textAt(offset, length)))
+      return connection._onPeerEnd()
+    case CONN_ERROR: return connection._onFailed(connectionError(engine.textAt(offset, length)))
+    default: {
+      const entry = connection._stream(handle)
+      if (entry !== undefined) receiveOnStream(connection, kind, entry, offset, length, aux)
+      if (kind === BLOCKED) connection._queue.onBlocked()
     }
   }
+}
 
-  // `entry` is a stream, or an open that waits.
-  _streamRecord (kind, entry, offset, length, aux) {
-    switch (kind) {
-      case OPENED: return entry._onOpened(aux)
-      case END: return entry._onEnd(aux === 1 ? engine.cut(offset, length) : undefined)
-      case JSON_DATA: {
-        if (!entry._wantsValue(length)) return
-        const value = this._parse(engine.textAt(offset, length))
-        if (!this.destroyed) entry._onValue(value, length)
-        return
-      }
-      case UNREAD: return entry._onUnread()
-      case BLOCKED: return entry._onBlocked()
-      case UNBLOCKED: return entry._onUnblocked()
-      case RESET: return entry._onReset(Number(engine.textAt(offset, length)))
-      case STOPPED: return entry._onStopped(Number(engine.textAt(offset, length)))
-      case REFUSED: return entry._onRefused(Number(engine.textAt(offset, length)))
-    }
-  }
-
-  // Native code has checked the text. Should its idea of JSON ever be wider than JSON.parse's, the peer is at fault.
-  _parse (text) {
-    try {
-      return JSON.parse(text)
-    } catch {
-      this._destroy(new MuxProtocolError('ERR_MUX_JSON_INVALID'), false)
-    }
-  }
-
-  _onStream (handle, text, id) {
-    // A foreign peer's stream has no meta.
-    const meta = text === '' ? undefined : text
-    const stream = new MuxStream(this, handle, id, meta, this._context, true, true, this._sendsQmux())
-    this._streams.set(handle, stream)
-    if (this._settings.captureRejections) capture(stream)
-    this._accepted++
-    if (this._unheard === null && this._owner._hearsStreams(this)) this._announce(stream)
-    else unheard.add(this, stream)
-  }
-
-  _announce (stream) {
-    try {
-      this._owner._emitStream(this, stream)
-    } finally {
-      // The acknowledgement follows the event, whatever a listener did.
-      stream._onAnnounced()
-    }
-  }
-
-  _onStreamClosed (handle) {
-    const entry = this._stream(handle)
-    if (entry === undefined || entry._onClosed()) this._free(handle)
-  }
-
-  _onPeer (isNew) {
-    this._knowPeer(isNew)
-    if (!isNew && this._pings !== null) this._pings.refuse(callerError('ERR_MUX_NOT_SUPPORTED', 'ping()'))
-  }
-
-  _onGoaway (handle) {
-    if (handle !== engine.WHOLE) {
-      const open = this._stream(handle)
-      if (open !== undefined && open._pending) open._fail(streamError('ERR_MUX_GOAWAY'))
+// `entry` is what stands in the table: a stream, an open that waits, or an Unreachable.
+function receiveOnStream (connection, kind, entry, offset, length, aux) {
+  switch (kind) {
+    case OPENED: return entry._onOpened(aux)
+    case END: return entry._onEnd(aux === 1 ? engine.cut(offset, length) : undefined)
+    case JSON_DATA: {
+      if (!entry._wantsValue(length)) return
+      const value = connection._parse(engine.textAt(offset, length))
+      if (!connection.destroyed) entry._onValue(value, length)
       return
     }
-    if (this._peerGoesAway) return
-    this._peerGoesAway = true
-    this._tell('goaway')
-  }
-
-  _emitEnd () {
-    if (!this._peerEnded) return // destroyed meanwhile
-    try {
-      context.emit(this._context, this, 'end')
-    } finally {
-      // Nothing more comes: streams the peer left open, and opens it did not answer, are cut off now.
-      if (!this.destroyed) {
-        const reason = callerError('ERR_MUX_CONNECTION_CLOSED')
-        for (const stream of this._allStreams()) stream._onConnectionEnd(reason, false)
-        if (!this._settings.allowHalfOpen) this.end()
-      }
-    }
-  }
-
-  _onClose (offset, length) {
-    const text = length > 0 ? engine.textAt(offset, length) : '{}'
-    const { bytesRead = this._read, bytesWritten = this._written } = JSON.parse(text)
-    if (!this.destroyed) this._shut(null)
-    this._read = bytesRead
-    this._written = bytesWritten
-    this._closing = true
-    const number = this._number
-    this._number = -1
-    engine.forget(number)
-    if (this._hasRef) {
-      this._hasRef = false
-      engine.unref()
-    }
-    // Behind an 'end' that is due, and behind the 'close' of its streams.
-    if (this._peerEnded) setImmediate(finish, this)
-    else process.nextTick(finish, this)
+    case UNREAD: return entry._onUnread()
+    case BLOCKED: return entry._onBlocked()
+    case UNBLOCKED: return entry._onUnblocked()
+    case RESET: return entry._onReset(Number(engine.textAt(offset, length)))
+    case STOPPED: return entry._onStopped(Number(engine.textAt(offset, length)))
+    case REFUSED: return entry._onRefused(Number(engine.textAt(offset, length)))
   }
 }
 
-function emitEnd (connection) {
-  connection._emitEnd()
+function onStream (connection, handle, text, id) {
+  // A foreign peer's stream has no meta.
+  const meta = text === '' ? undefined : text
+  const { _context: asyncContext, _wires: wires } = connection
+  const stream = new MuxStream(connection, handle, id, meta, asyncContext, true, true, wires.sendsQmux)
+  connection._streams.table.set(handle, stream)
+  if (connection._settings.captureRejections) capture(stream)
+  connection._counts.accepted++
+  if (connection._streams.unheard.isEmpty && connection._owner._hearsStreams(connection)) connection._announce(stream)
+  else connection._streams.unheard.add(stream)
 }
 
-module.exports = { Receiver }
+function onStreamClosed (connection, handle) {
+  const entry = connection._stream(handle)
+  if (entry === undefined || entry._onClosed()) connection._streams.free(handle)
+}
+
+function onPeer (connection, isNew) {
+  connection._wires.onPeer(isNew)
+  if (!isNew && connection._pings !== null) connection._pings.refuse(callerError('ERR_MUX_NOT_SUPPORTED', 'ping()'))
+}
+
+function onGoaway (connection, handle) {
+  if (handle !== WHOLE) {
+    const open = connection._stream(handle)
+    if (open !== undefined && open._pending) open._fail(streamError('ERR_MUX_GOAWAY'))
+    return
+  }
+  if (connection._peerGoesAway) return
+  connection._peerGoesAway = true
+  connection._tell('goaway')
+}
+
+module.exports = { receive }

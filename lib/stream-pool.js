@@ -4,17 +4,15 @@
 //
 // This file may not: send stream data, or emit events.
 
+const { op } = require('./boundary')
 const { govern, watch } = require('./abort')
 const context = require('./context')
-const engine = require('./engine')
 const { abortError, callerError, streamError } = require('./errors')
 const { invalid, streamOptions } = require('./options')
 const { capture } = require('./rejections')
 const { MuxStream } = require('./stream')
 const { Unreachable } = require('./unreachable')
 const { boundedJson } = require('./values')
-
-const { op } = engine
 
 const NO_OPTIONS = { messages: true, signal: undefined, priority: undefined }
 
@@ -36,17 +34,18 @@ class PendingOpen {
     this._resolve = noop
     this._reject = noop
     this._unwatch = undefined
-    this._handle = connection._streams.take(this)
-    if (connection._open) this._send()
-    else connection._unsent.push(this)
+    this._handle = connection._streams.table.take(this)
+    if (connection._link.isOpen) this._send()
+    else connection._streams.unsent.push(this)
   }
 
   _send () {
     const connection = this._connection
-    const length = engine.text(op.OPEN, connection._number, this._handle, this._json)
+    const link = connection._link
+    const length = link.text(op.OPEN, this._handle, this._json)
     this._json = undefined
-    if (this._priority !== undefined) connection._command(op.PRIORITY, this._handle, this._priority)
-    connection._opened++
+    if (this._priority !== undefined) link.command(op.PRIORITY, this._handle, this._priority)
+    connection._counts.opened++
     connection._count(length)
   }
 
@@ -66,7 +65,7 @@ class PendingOpen {
   _uncount () {
     if (!this._counted) return
     this._counted = false
-    this._connection._countDown(this._handle)
+    this._connection._streams.countDown(this._handle)
   }
 
   _watch (signal) {
@@ -77,22 +76,23 @@ class PendingOpen {
     if (this._over) return
     this._fail(abortError(this._signal))
     if (this._json === undefined) return // sent: its id is taken until the acknowledgement, and so is its place
-    const connection = this._connection
-    connection._unsent = connection._unsent.filter((open) => open !== this)
+    const streams = this._connection._streams
+    streams.unsent = streams.unsent.filter((open) => open !== this)
     this._uncount()
-    connection._streams.remove(this._handle)
+    streams.table.remove(this._handle)
   }
 
   _onOpened (id) {
     const connection = this._connection
-    if (!this._over && connection._canSend()) {
+    const link = connection._link
+    if (!this._over && link.canSend()) {
       this._over = true
       this._unlisten()
       const signal = this._signal
       const stream = new MuxStream(connection, this._handle, id, this._meta, this._context, false, this._messages,
-        connection._sendsQmux())
+        connection._wires.sendsQmux)
       if (connection._settings.captureRejections) capture(stream)
-      connection._streams.set(this._handle, stream)
+      connection._streams.table.set(this._handle, stream)
       if (signal !== undefined) govern(stream, signal)
       this._resolve(stream)
       return
@@ -101,8 +101,8 @@ class PendingOpen {
     this._fail(callerError('ERR_MUX_CONNECTION_CLOSED'))
     this._pending = false
     this._uncount()
-    if (connection._canSend()) engine.put(op.END, connection._number, this._handle, 0)
-    if (connection._sendsQmux()) connection._command(op.DISCARD, this._handle, 0)
+    if (link.canSend()) link.command(op.END, this._handle, 0)
+    if (connection._wires.sendsQmux) link.command(op.DISCARD, this._handle, 0)
   }
 
   _onRefused (code) {
@@ -146,7 +146,7 @@ class StreamPool {
   /** The live streams by their ids: a new object each time. One of this end's goes before one of the peer's. */
   get streams () {
     const streams = {}
-    for (const entry of this.#connection._streams.entries().reverse()) {
+    for (const entry of this.#connection._streams.table.entries().reverse()) {
       const stream = entry instanceof Unreachable ? entry.stream : entry
       if (stream instanceof MuxStream && !stream.destroyed) streams[stream.id] = stream
     }
@@ -170,15 +170,15 @@ class StreamPool {
     const { signal } = checked
     let failure
     if (signal !== undefined && signal.aborted) failure = abortError(signal)
-    else if (connection.destroyed || connection._ended) failure = connection._reason()
+    else if (connection.destroyed || connection._link.hasEnded) failure = connection._reason()
     else if (connection._peerGoesAway) failure = streamError('ERR_MUX_GOAWAY')
     if (failure !== undefined) {
       if (done === undefined) return ignorable(Promise.reject(failure))
       tellFailed(connection, failure, meta)
       return undefined
     }
-    const limit = connection._limit()
-    if (connection._live() >= limit) throw callerError('ERR_MUX_STREAM_LIMIT', limit)
+    const { counted, limit } = connection._streams
+    if (counted >= limit) throw callerError('ERR_MUX_STREAM_LIMIT', limit)
 
     const open = new PendingOpen(connection, meta, json, checked)
     open._watch(signal)

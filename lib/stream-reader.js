@@ -2,56 +2,82 @@
 
 // The reading half of a stream: what the engine delivers, past Node's buffer where it can be, and what programs ask.
 //
-// This file may not: send anything but what tells native code what is held, or know how a stream ends.
+// This file may not: send anything itself, know how a stream ends, or touch what belongs to the writing half.
 
 const { Duplex } = require('node:stream')
 const context = require('./context')
-const { Charges, Early, Pages, PARSED, PER_CHUNK } = require('./early')
-const engine = require('./engine')
+const { Early, PARSED, PER_CHUNK } = require('./early')
+const { cut } = require('./engine') // Taken out once: a look-up in the module for each message is a tenth of the time.
 const halfOpen = require('./half-open')
-const { decodeBuffered, flowOn } = require('./node-buffer')
-const { BOTH, UNCLAIMED, CLAIMED, DROPPING, NO_READS, noStream } = require('./stream-state')
+const { Held } = require('./held')
+const { clearBuffered, decodeBuffered, flowOn } = require('./node-buffer')
+const { notePipe } = require('./pipelines')
+const { BOTH, UNCLAIMED, CLAIMED, DROPPING, NO_READS } = require('./stream-state')
 const { keep } = require('./unreachable')
 const { warnOnce } = require('./warnings')
-
-const { CLOSED, END_EMITTED, HEEDED, WEAK } = halfOpen
-
-// Taken out once: looking them up in the module for each message is a tenth of the time.
-const { cut, op } = engine
 
 // An end value from this size on counts as held until it was emitted.
 const LARGE_VALUE = 4096
 
-/** The fields are those of MuxStream, which sets them all. */
-class Reader extends Duplex {
+// Facts of a reading half.
+const ENDED = 1 // the peer has ended or reset it, or nothing of it is awaited any more
+const DATA_EMITTED = 2
+const WITHIN_READ = 4 // read(), which emits 'data', is at work
+const END_EMITTED = 8
+const HEEDED = 16 // the program has listened for what comes, or for its end, at any time
+
+class Reader {
+  constructor (stream, state) {
+    this._stream = stream
+    this.state = state
+    this._facts = 0
+    this.early = null // what came while nobody had asked for it
+    this._endValue = undefined
+    this._held = null // made when something is held
+    this._programsEmit = undefined // what the program put in place of emit()
+  }
+
+  get hasEnded () { return (this._facts & ENDED) !== 0 }
+
+  get isHeeded () { return (this._facts & HEEDED) !== 0 }
+
+  get isWithinRead () { return (this._facts & WITHIN_READ) !== 0 }
+
+  get heldBytes () { return this._held === null ? 0 : this._held.bytes }
+
+  /** Bytes of an end value among them. */
+  get heldEndBytes () { return this._held === null ? 0 : this._held.endBytes }
+
+  get earlyBytes () { return this.early === null ? 0 : this.early.bytes }
+
   // ---- called by the engine ----
 
-  _data (offset, length) {
-    if (this._in === CLAIMED) {
-      const state = this._readableState
+  onData (offset, length) {
+    if (this.state === CLAIMED) {
+      const state = this._stream._readableState
       if (state.flowing === true && state.length === 0) this._deliver(state, cut(offset, length))
       else this._buffer(cut(offset, length), length + PER_CHUNK, false)
-    } else if (this._in === UNCLAIMED) {
+    } else if (this.state === UNCLAIMED) {
       this._keep(cut(offset, length), length, length + PER_CHUNK)
-    } else if (this._in === DROPPING) {
-      this._connection._discarded(0, length)
+    } else if (this.state === DROPPING) {
+      this._stream._connection._counts.discard(0, length)
     }
   }
 
   /** Whether a value of type 1 is wanted: what nobody will see need not be parsed. */
-  _wantsValue (length) {
-    if (this._in === DROPPING) this._connection._discarded(0, length)
-    return this._in === CLAIMED || this._in === UNCLAIMED
+  wantsValue (length) {
+    if (this.state === DROPPING) this._stream._connection._counts.discard(0, length)
+    return this.state === CLAIMED || this.state === UNCLAIMED
   }
 
-  // Data of type 1: a parsed value. No version we know of sends it.
-  _onValue (value, length) {
+  /** Data of type 1: a parsed value. No version we know of sends it. */
+  onValue (value, length) {
     const charge = length * PARSED + PER_CHUNK
-    if (this._in === CLAIMED) {
-      const state = this._readableState
+    if (this.state === CLAIMED) {
+      const state = this._stream._readableState
       if (state.flowing === true && state.length === 0) this._emitData(state, value)
       else this._buffer(value, charge, false)
-    } else if (this._in === UNCLAIMED) {
+    } else if (this.state === UNCLAIMED) {
       this._keep(value, length, charge)
     }
   }
@@ -59,7 +85,7 @@ class Reader extends Duplex {
   _deliver (state, chunk) {
     if (state.decoder !== null) {
       const text = state.decoder.write(chunk)
-      // Part of a character: it comes with the next chunk.
+      // Part of a character: the next chunk completes it.
       if (text === '' && chunk.length > 0) return
       chunk = text
     }
@@ -72,23 +98,26 @@ class Reader extends Duplex {
       if (state.multiAwaitDrain) state.awaitDrainWriters.clear()
       else state.awaitDrainWriters = null
     }
-    if (!this._emitted) {
-      this._emitted = true
+    if ((this._facts & DATA_EMITTED) === 0) {
+      this._facts |= DATA_EMITTED
       state.dataEmitted = true
     }
-    if (this._context === null) this.emit('data', chunk)
-    else this._context.runInAsyncScope(this.emit, this, 'data', chunk)
+    const stream = this._stream
+    if (stream._context === null) stream.emit('data', chunk)
+    else stream._context.runInAsyncScope(stream.emit, stream, 'data', chunk)
   }
 
-  // Nobody takes it now: into Node's buffer, and native code learns that it is not consumed, unless it knows already.
+  // Nobody takes the chunk now. Node's buffer keeps it, and native code learns that it is not consumed, unless it knows.
   _buffer (chunk, charge, isHeld) {
-    const state = this._readableState
+    const stream = this._stream
+    const state = stream._readableState
+    const held = this._holding()
     let encoding
     if (state.decoder !== null) {
       if (ArrayBuffer.isView(chunk)) {
         const text = state.decoder.write(chunk)
         if (text === '' && chunk.length > 0) {
-          if (isHeld) this._consume(charge)
+          if (isHeld) held.release(charge)
           return
         }
         chunk = text
@@ -97,317 +126,276 @@ class Reader extends Duplex {
     }
     // A null would be the end of the stream to Node: JSON data `null` waits as its text.
     if (chunk === null) chunk = Buffer.from('null')
-    if (this._charges === null) {
-      this._charges = new Charges()
-      this._pages = new Pages()
-    }
-    if (ArrayBuffer.isView(chunk)) chunk = this._pages.keep(chunk, chunk.byteLength)
-    this._charges.push(charge)
-    if (!isHeld) this._hold(charge)
-    context.run(this._context, this.push, this, chunk, encoding)
+    chunk = held.enter(chunk, charge)
+    if (!isHeld) held.hold(charge)
+    context.run(stream._context, stream.push, stream, chunk, encoding)
   }
 
-  _hold (charge) {
-    this._held += charge
-    this._connection._command(op.HOLD, this._number, charge)
+  _holding () {
+    if (this._held === null) this._held = new Held(this._stream)
+    return this._held
   }
 
-  // Nobody has asked for it yet. With credit the sender is stopped by what is held; without it there is a limit.
+  // Nobody has asked for the chunk yet. With credit the sender is stopped by what is held; without it there is a limit.
   _keep (chunk, length, charge) {
-    const hasCredit = this._halves === BOTH
-    if (this._early === null) {
-      this._early = new Early(hasCredit ? Infinity : this._connection._settings.unclaimedLimit)
+    const hasCredit = this._stream._halves === BOTH
+    if (this.early === null) {
+      this.early = new Early(hasCredit ? Infinity : this._stream._connection._settings.unclaimedLimit)
     }
-    if (this._early.add(chunk, length, charge)) {
-      if (hasCredit) this._hold(charge)
+    if (this.early.add(chunk, length, charge)) {
+      if (hasCredit) this._holding().hold(charge)
       return
     }
-    this._discard(length)
+    this.discard(length)
   }
 
-  // What was kept, and so many bytes more, are dropped, and so is what follows.
-  _discard (bytes) {
-    this._connection._discarded(1, this._dropEarly() + bytes)
-    this._in = DROPPING
+  /** Drops what was kept, so many bytes more, and what follows. */
+  discard (bytes) {
+    this._stream._connection._counts.discard(1, this._dropEarly() + bytes)
+    this.state = DROPPING
     warnOnce('MUX_STREAM_DISCARDED')
   }
 
   // @returns {number} the bytes dropped
   _dropEarly () {
-    const early = this._early
-    this._early = null
-    return early === null ? 0 : early.bytes
+    const bytes = this.earlyBytes
+    this.early = null
+    return bytes
+  }
+
+  /** Nothing is read any more, and what waited for a reader waits no longer. */
+  shut () {
+    this.state = NO_READS
+    this.early = null
+    this.releaseAll()
+    this._held = null
+  }
+
+  /** As shut(), while the stream goes on: what the peer still sends is not awaited either, and 'end' follows. */
+  cutOff () {
+    this.noteEnd()
+    clearBuffered(this._stream._readableState)
+    this.shut()
+    this.pushEnd()
+  }
+
+  /** Nothing is held any more. */
+  releaseAll () {
+    if (this._held !== null) this._held.releaseAll()
   }
 
   // ---- the peer's end ----
 
-  _onEnd (value) {
-    if (this._peerEnded) return
-    this._peerEnded = true
-    if ((this._number & 1) === 1) this._uncount()
-    if (this._in === NO_READS) return
+  /** Nothing more is awaited of the peer. */
+  noteEnd () { this._facts |= ENDED }
+
+  onEnd (value) {
+    if (this.hasEnded) return
+    this.noteEnd()
+    const stream = this._stream
+    if (!stream._isOurs()) stream._uncount()
+    if (this.state === NO_READS) return
     if (value !== undefined && value.length >= LARGE_VALUE) value = this._holdEnd(value)
     this._endValue = value
-    if (this._in === UNCLAIMED) this._endsUnclaimed()
-    else context.run(this._context, this._pushEnd, this)
+    if (this.state === UNCLAIMED) this._endsUnclaimed()
+    else context.run(stream._context, this.pushEnd, this)
   }
 
-  // A large end value waits for the reader as data does: a peer could pile such values up on streams that are paused, or
-  // that nobody reads. Of those that nobody has asked for the connection keeps some.
+  // A large end value waits for the reader as data does: a peer could pile such values up on streams that are paused,
+  // or that nobody reads. Of those that nobody has asked for the connection keeps some.
   _holdEnd (value) {
     const bytes = value.length
-    if (this._in === UNCLAIMED && !this._connection._keepsValue(bytes)) {
-      if (this.listenerCount('end') > 0) return value // it is about to be emitted
-      this._discard(bytes)
+    const stream = this._stream
+    if (this.state === UNCLAIMED && !stream._connection._budget.canKeepValue(bytes)) {
+      if (stream.listenerCount('end') > 0) return value // it is about to be emitted
+      this.discard(bytes)
       return undefined
     }
-    this._endHeld = bytes
-    this._connection._valuesHeld += bytes
-    this._connection._command(op.HOLD, this._number, bytes)
+    this._holding().holdEnd(bytes)
     return value
   }
 
   _endsUnclaimed () {
-    const isAwaited = this.listenerCount('end') > 0
-    if ((this._halves === BOTH && (this._number & 1) === 1) || isAwaited) setImmediate(endUnclaimed, this)
-    else if (this._halves === BOTH) this._endUnread()
+    const stream = this._stream
+    const isAwaited = stream.listenerCount('end') > 0
+    if ((stream._halves === BOTH && !stream._isOurs()) || isAwaited) setImmediate(endUnclaimed, this)
+    else if (stream._halves === BOTH) this.endIfSilent()
   }
 
-  /** Nobody asked what the peer might say to a stream of ours; it said nothing, and our half is done: it is over. */
-  _endUnread () {
-    if (this._finished && this._isSilent()) process.nextTick(endSilent, this, this.writableFinished)
+  /** If the peer said nothing to a stream of ours, nobody asked for it, and our half is done: the stream is over. */
+  endIfSilent () {
+    const stream = this._stream
+    if (stream._writer.hasFinished && this.isSilent()) process.nextTick(endSilent, this, stream.writableFinished)
   }
 
   /** Whether the peer ended a half that nobody reads without having said anything. */
-  _isSilent () {
-    return this._peerEnded && this._in === UNCLAIMED && this._early === null && this._endValue === undefined &&
-      this._halves === BOTH && (this._number & 1) === 0
+  isSilent () {
+    return this.hasEnded && this.state === UNCLAIMED && this.isUnread() && this._stream._halves === BOTH &&
+      this._stream._isOurs()
   }
 
   /** Whether nothing is left to be read, or to be waited for by a reader. */
-  _isUnread () {
-    if (this._in === UNCLAIMED) return this._early === null && this._endValue === undefined
-    return this._in !== CLAIMED || this.readableEnded
+  isUnread () {
+    if (this.state === UNCLAIMED) return this.early === null && this._endValue === undefined
+    return this.state !== CLAIMED || this._stream.readableEnded
   }
 
-  // Drops what was kept for a reader; 'end' follows.
-  _drop () {
+  /** Drops what was kept for a reader; 'end' follows. */
+  drop () {
     const dropped = this._dropEarly()
-    if (dropped > 0) this._connection._discarded(1, dropped)
-    if (this._halves === BOTH) this._consume(this._held)
-    this._in = DROPPING
-    context.run(this._context, this._pushEnd, this)
+    const stream = this._stream
+    if (dropped > 0) stream._connection._counts.discard(1, dropped)
+    if (this._held !== null) this._held.releaseChunks()
+    this.state = DROPPING
+    context.run(stream._context, this.pushEnd, this)
   }
 
-  _pushEnd () {
+  pushEnd () {
+    const stream = this._stream
     // What the program, or a library of its, put in place of emit() goes on to be called.
-    if (this.emit !== emitEnd) {
-      if (Object.hasOwn(this, 'emit')) this._ownEmit = this.emit
-      this.emit = emitEnd
+    if (stream.emit !== emitEnd) {
+      if (Object.hasOwn(stream, 'emit')) this._programsEmit = stream.emit
+      stream.emit = emitEnd
     }
-    this.push(null)
+    stream.push(null)
     // Nobody reads what was dropped, yet those who wait for the end are to see it.
-    if (this._in === DROPPING && this.readableFlowing === null) super.resume()
-  }
-
-  _releaseEnd () {
-    const bytes = this._endHeld
-    if (bytes === 0) return
-    this._endHeld = 0
-    this._connection._valuesHeld -= bytes
-    this._connection._command(op.RELEASE, this._number, bytes)
-    this._released()
+    if (this.state === DROPPING && stream.readableFlowing === null) Duplex.prototype.resume.call(stream)
   }
 
   // ---- called by programs and by Node ----
 
-  on (event, listener) {
-    if (this._in === UNCLAIMED) this._interest(event)
-    if ((this._bits & (WEAK | CLOSED)) !== 0) this._listened()
-    if (event === 'data' || event === 'end' || event === 'readable') this._bits |= HEEDED
-    if (event === 'data' && listener?.name === 'ondata') this._pipes++ // as Node's pipe() names it
-    return super.on(event, listener)
+  /** The program adds a listener. */
+  notice (event, listener) {
+    if (this.state === UNCLAIMED) this._interest(event)
+    if (event === 'data' || event === 'end' || event === 'readable') this._facts |= HEEDED
+    if (event === 'data' && listener?.name === 'ondata') notePipe(this._stream) // as Node's pipe() names it
   }
 
-  prependListener (event, listener) {
-    if ((this._bits & (WEAK | CLOSED)) !== 0) this._listened()
-    return super.prependListener(event, listener)
+  _interest (event) {
+    const stream = this._stream
+    if (halfOpen.isServed(stream) && (event === 'end' || event === 'finish')) stream._accept()
+    if (event === 'data' || event === 'readable') this.claim()
+    else if (event === 'end' && this.hasEnded) setImmediate(endUnclaimed, this)
   }
 
   read (n) {
+    const stream = this._stream
     // read(0) is Node's own look at the buffer.
-    if (this._in === UNCLAIMED && n !== 0) this._claim()
-    if (this._readableState.length === 0) return super.read(n)
+    if (this.state === UNCLAIMED && n !== 0) this.claim()
+    if (stream._readableState.length === 0) return Duplex.prototype.read.call(stream, n)
     let thrown = true
-    const isWithin = this._isReading
-    this._isReading = true
+    const within = this._facts & WITHIN_READ
+    this._facts |= WITHIN_READ
     try {
-      const chunk = super.read(n)
+      const chunk = Duplex.prototype.read.call(stream, n)
       thrown = false
       return chunk
     } finally {
-      this._isReading = isWithin
-      this._release()
+      if (within === 0) this._facts &= ~WITHIN_READ
+      if (this._held !== null) this._held.releaseRead(stream._readableState)
       // A 'data' listener threw, which ended Node's loop over the buffer.
-      if (thrown) setImmediate(flowOn, this)
+      if (thrown) setImmediate(flowOn, stream)
     }
-  }
-
-  pause () {
-    if (this._in === UNCLAIMED) this._claim()
-    return super.pause()
-  }
-
-  resume () {
-    if (this._in === UNCLAIMED) this._claim()
-    return super.resume()
   }
 
   // Node joins what is buffered into one string; messages stay apart here.
   setEncoding (encoding) {
-    const state = this._readableState
-    if (!state.objectMode || state.length === 0) return super.setEncoding(encoding)
-    const charges = this._charges || new Charges()
-    const ahead = state.length - charges.length // put there by unshift()
-    let consumed = 0
-    for (const at of decodeBuffered(state, encoding).reverse()) {
-      if (at >= ahead) consumed += charges.take(at - ahead)
+    const stream = this._stream
+    const state = stream._readableState
+    const { length } = state
+    if (!state.objectMode || length === 0) {
+      Duplex.prototype.setEncoding.call(stream, encoding)
+      return
     }
-    this._consume(consumed)
-    return this
+    const gone = decodeBuffered(state, encoding)
+    if (this._held !== null) this._held.releaseAt(gone, length)
   }
 
-  /** Node would destroy the stream behind its end, and with it an answer that is still to be given. */
-  [Symbol.asyncIterator] () {
-    if (this._halves !== BOTH) return super[Symbol.asyncIterator]()
-    return untilReturn(this, super.iterator({ destroyOnReturn: false }))
-  }
-
-  _read () {} // data comes when it comes
-
-  _interest (event) {
-    if (this._serving > 0 && (event === 'end' || event === 'finish')) this._accept()
-    if (event === 'data' || event === 'readable') this._claim()
-    else if (event === 'end' && this._peerEnded) setImmediate(endUnclaimed, this)
-  }
-
-  // Perhaps nobody waited for its end before: from here on it is to be told of it.
-  _listened () {
-    keep(this)
-    if ((this._bits & CLOSED) !== 0 && !this.destroyed) this._connection._outlives(this)
-  }
-
-  _claim () {
-    keep(this)
-    this._in = CLAIMED
-    this._accept()
-    const early = this._early
-    if (early !== null) {
-      this._early = null
-      const { entries } = early
+  /** The program wants what comes, and what came. */
+  claim () {
+    const stream = this._stream
+    keep(stream)
+    this.state = CLAIMED
+    stream._accept()
+    if (this.early !== null) {
+      const { entries } = this.early
+      this.early = null
+      const hasCredit = stream._halves === BOTH
       // With credit it is held since it came, until the stream closed.
-      for (let i = 0; i < entries.length; i += 3) {
-        this._buffer(entries[i], this._over ? 0 : entries[i + 2], this._halves === BOTH)
-      }
+      const isReleased = hasCredit && stream._isDone()
+      for (let i = 0; i < entries.length; i += 3) this._buffer(entries[i], isReleased ? 0 : entries[i + 2], hasCredit)
     }
-    if (this._peerEnded) this._pushEnd()
+    if (this.hasEnded) this.pushEnd()
   }
 
-  // Chunks left Node's buffer: what they were charged with is consumed.
-  _release () {
-    const charges = this._charges
-    if (charges === null) return
-    const state = this._readableState
-    if (state.length === 0) this._consume(charges.dropTo(0))
-    else if (state.objectMode) this._consume(charges.dropTo(state.length))
-    else if (state.decoder === null) this._consume(charges.dropToBytes(state.length))
+  // The event carries the end value, if there is one. A listener of it that throws must not keep the stream from being
+  // closed.
+  _emitEnd () {
+    const stream = this._stream
+    const emit = this._emit
+    this._facts |= END_EMITTED
+    const value = this._endValue
+    this._endValue = undefined
+    if (this._held !== null) this._held.releaseEnd()
+    // A program may have put one of its own before this one meanwhile.
+    if (stream.emit === emitEnd) {
+      if (this._programsEmit === undefined) delete stream.emit
+      else stream.emit = this._programsEmit
+    }
+    let thrown = true
+    try {
+      const isHeard = Reflect.apply(emit, stream, value === undefined ? ['end'] : ['end', value])
+      thrown = false
+      if (stream._halves === BOTH) halfOpen.peerEndSeen(stream)
+      return isHeard
+    } finally {
+      if (thrown) stream.destroy()
+    }
   }
 
-  _consume (bytes) {
-    if (bytes === 0) return
-    this._held -= bytes
-    this._connection._command(op.RELEASE, this._number, bytes)
-    this._released()
+  get _emit () { return this._programsEmit || Duplex.prototype.emit }
+
+  // What Node does behind push(null) takes a stream that nobody listens to as long as the rest of its life.
+  _endSilent (hasFinished) {
+    const stream = this._stream
+    if (!this.isSilent() || stream.destroyed) return
+    // Behind what listeners of 'finish' have ticks do.
+    if (!hasFinished) return process.nextTick(endSilent, this, true)
+    if (stream.listenerCount('end') > 0) return this.drop()
+    this.state = DROPPING
+    const state = stream._readableState
+    state.ended = state.endEmitted = true
+    // Else Node destroys it behind 'finish'.
+    if (stream.writableFinished) context.run(stream._context, stream.destroy, stream)
   }
 
-  // Native code keeps a closed stream's handle until nothing of it is held.
-  _released () {
-    if (!this._over || this._held + this._endHeld > 0) return
-    this._connection._free(this._number)
-    this._number = noStream(this._number)
+  // The end came to a stream whose data nobody asked for.
+  _endUnclaimed () {
+    const stream = this._stream
+    if (this.state !== UNCLAIMED || stream.destroyed) return
+    const isHeard = stream.listenerCount('end') > 0
+    const isOurs = stream._isOurs()
+    if (stream._halves === BOTH) {
+      if (isOurs && !isHeard) this.endIfSilent()
+      // What was said on a stream of ours is an answer: it waits for who asked.
+      if (isOurs && this.early !== null) return
+      // Who writes without reading ends the stream when it is done: the peer's end is no reason to cut it off.
+      if (isOurs) stream.allowHalfOpen = true
+    }
+    if (isHeard) this.drop()
+    else if (!isOurs && stream._halves === BOTH) halfOpen.peerEndSeen(stream)
   }
 }
 
-Reader.prototype.addListener = Reader.prototype.on
-
-// Stands in for `emit` from the peer's end on, until Node emits 'end': that event carries the end value, if there is
-// one, and a listener of it that throws must not keep the stream from being closed.
+// Stands in for the stream's `emit` from the peer's end on, until Node emits 'end'.
 function emitEnd (event, ...rest) {
-  const emit = this._ownEmit || Reader.prototype.emit
-  if (event !== 'end' || (this._bits & END_EMITTED) !== 0) return Reflect.apply(emit, this, [event, ...rest])
-  this._bits |= END_EMITTED
-  const value = this._endValue
-  this._endValue = undefined
-  this._releaseEnd()
-  // A program may have put one of its own before this one meanwhile.
-  if (this.emit === emitEnd) {
-    if (this._ownEmit === undefined) delete this.emit
-    else this.emit = this._ownEmit
-  }
-  let thrown = true
-  try {
-    const heard = Reflect.apply(emit, this, value === undefined ? [event] : [event, value])
-    thrown = false
-    if (this._halves === BOTH) halfOpen.peerEndSeen(this)
-    return heard
-  } finally {
-    if (thrown) this.destroy()
-  }
+  const reader = this._reader
+  if (event === 'end' && (reader._facts & END_EMITTED) === 0) return reader._emitEnd()
+  return Reflect.apply(reader._emit, this, [event, ...rest])
 }
 
-// An iterator that destroys its stream if the loop is left early, as Node's does.
-function untilReturn (stream, iterator) {
-  return {
-    next: () => iterator.next(),
-    return (value) {
-      stream.destroy()
-      return iterator.return(value)
-    },
-    throw (error) {
-      stream.destroy()
-      return iterator.throw(error)
-    },
-    [Symbol.asyncIterator] () { return this }
-  }
-}
+function endSilent (reader, hasFinished) { reader._endSilent(hasFinished) }
 
-// What Node does behind push(null) takes a stream that nobody listens to as long as the rest of its life.
-function endSilent (stream, hasFinished) {
-  if (!stream._isSilent() || stream.destroyed) return
-  // Behind what listeners of 'finish' have ticks do.
-  if (!hasFinished) return process.nextTick(endSilent, stream, true)
-  if (stream.listenerCount('end') > 0) return stream._drop()
-  stream._in = DROPPING
-  const state = stream._readableState
-  state.ended = state.endEmitted = true
-  // Else Node destroys it behind 'finish'.
-  if (stream.writableFinished) context.run(stream._context, stream.destroy, stream)
-}
-
-// The end came to a stream whose data nobody asked for.
-function endUnclaimed (stream) {
-  if (stream._in !== UNCLAIMED || stream.destroyed) return
-  const isHeard = stream.listenerCount('end') > 0
-  const isOurs = (stream._number & 1) === 0
-  if (stream._halves === BOTH) {
-    if (isOurs && !isHeard) stream._endUnread()
-    // What was said on a stream of ours is an answer: it waits for who asked.
-    if (isOurs && stream._early !== null) return
-    // Who writes without reading ends the stream when it is done: the peer's end is no reason to cut it off.
-    if (isOurs) stream.allowHalfOpen = true
-  }
-  if (isHeard) stream._drop()
-  else if (!isOurs && stream._halves === BOTH) halfOpen.peerEndSeen(stream)
-}
+function endUnclaimed (reader) { reader._endUnclaimed() }
 
 module.exports = { Reader }

@@ -23,6 +23,11 @@ const CLAIMED = 1
 const DROPPING = 2 // nobody will read it: only the end is still awaited
 const NO_READS = 3 // there is none, or the stream is destroyed
 
+// How far a stream has come.
+const COUNTED = 0 // against the connection's limit
+const UNCOUNTED = 1 // ended, as far as the limit is concerned
+const DONE = 2 // native code is done with it
+
 // What stands in for the handle of a stream that has given its own back, which may be another stream's by now: no
 // command that still goes out for it meets anybody. The last bit stays: it says who opened the stream.
 const NO_STREAM = 0xfffffffc
@@ -31,5 +36,8 @@ function noStream (handle) { return NO_STREAM + (handle & 1) }
 
 module.exports = {
   noStream,
-  READS, WRITES, BOTH, NO_WRITES, ENDED, WRITING, ANSWERING, BLOCKED, MUTED, UNCLAIMED, CLAIMED, DROPPING, NO_READS
+  READS, WRITES, BOTH,
+  NO_WRITES, ENDED, WRITING, ANSWERING, BLOCKED, MUTED,
+  UNCLAIMED, CLAIMED, DROPPING, NO_READS,
+  COUNTED, UNCOUNTED, DONE
 }

@@ -2,50 +2,70 @@
 
 // The writing half of a stream: commands for what programs write, and when they may write on.
 //
-// This file may not: keep a reference to a caller's bytes, or pass anything through Node's own queue.
+// This file may not: keep a reference to a caller's bytes, pass anything through Node's own queue, or touch what belongs
+// to the reading half.
 
+const { Duplex } = require('node:stream')
+const { op } = require('./boundary')
 const context = require('./context')
 const engine = require('./engine')
 const { callerError, streamError } = require('./errors')
 const { wireCode } = require('./options')
 const halfOpen = require('./half-open')
 const { isWatched } = require('./node-buffer')
-const { Reader } = require('./stream-reader')
 const { WRITES, BOTH, NO_WRITES, ENDED, WRITING, ANSWERING, BLOCKED, MUTED } = require('./stream-state')
 const { keep } = require('./unreachable')
 const { boundedJson, isBytes, sendable } = require('./values')
 
-// Taken out once: looking them up in the module for each message is a tenth of the time.
-const { data: sendData, op } = engine
-
 const EMPTY = Buffer.alloc(0)
 
-const { CUT, ECHO, USED } = halfOpen
+// What the peer of a stream that was destroyed with an error is told, where the error does not say: any code but 0.
+const FAILED = 1
 
-// Of _drain: write() has said false since the last 'drain'; the connection has the stream on its list of those to tell.
-const OWED = 1
-const LISTED = 2
+// Facts of a writing half.
+const DRAIN_OWED = 1 // write() has said false since the last 'drain'
+const LISTED = 2 // the connection has the stream on its list of those to tell
+const FINISHED = 4 // the kernel took our end, or nothing of it is awaited
+const USED = 8 // of a stream of the peer's: the program has written to it
+const ECHOES = 16 // of a stream of the peer's: none but its own listeners have written to it
+const CUT_OFF = 32 // it is over without the program's doing
 
-/** The fields are those of MuxStream, which sets them all. */
-class Writer extends Reader {
-  get writableHighWaterMark () { return this._connection._highWater }
-
-  /** Bytes that wait: on the whole connection, whose queue its streams share, and of this stream for its reader. */
-  get writableLength () {
-    if (this._out < WRITING) return 0
-    return this._connection._queued + (this._out === BLOCKED ? this._connection._waitingBytes(this._number) : 0)
+class Writer {
+  constructor (stream, state) {
+    this._stream = stream
+    this.state = state
+    this._facts = 0
+    this._encoding = undefined // set by setDefaultEncoding
+    this.lost = undefined // why what was written is not sent: the error of its callbacks
   }
 
-  get writableNeedDrain () { return (this._drain & OWED) !== 0 && this._out >= WRITING }
+  get isOpen () { return this.state >= WRITING }
+
+  get hasFinished () { return (this._facts & FINISHED) !== 0 }
+
+  get isUsed () { return (this._facts & USED) !== 0 }
+
+  get isEcho () { return (this._facts & ECHOES) !== 0 }
+
+  get needsDrain () { return (this._facts & DRAIN_OWED) !== 0 && this.state >= WRITING }
+
+  /** Bytes that wait: on the whole connection, whose queue its streams share, and of this stream for its reader. */
+  get length () {
+    if (this.state < WRITING) return 0
+    const { _connection: connection, _nativeHandle: handle } = this._stream
+    const queue = connection._queue
+    return queue.bytes + (this.state === BLOCKED ? queue.bytesOf(handle) : 0)
+  }
 
   // ---- called by programs and by Node ----
 
   write (chunk, encoding, done) {
-    const connection = this._connection
-    if (this._out === WRITING && encoding === undefined && done === undefined &&
-        chunk instanceof Uint8Array && !connection._ended) {
-      if ((this._bits & ECHO) !== 0) this._stillEchoes()
-      sendData(connection._number, this._number, chunk)
+    const stream = this._stream
+    const connection = stream._connection
+    if (this.state === WRITING && encoding === undefined && done === undefined &&
+        chunk instanceof Uint8Array && !connection._link.hasEnded) {
+      if ((this._facts & ECHOES) !== 0) this._noteWriter()
+      connection._link.data(stream._nativeHandle, chunk)
       return connection._count(chunk.length) || this._full()
     }
     return this._writeAny(chunk, encoding, done)
@@ -57,86 +77,88 @@ class Writer extends Reader {
       encoding = undefined
     }
     if (typeof done !== 'function') done = undefined
-    if (this._out === NO_WRITES) throw callerError('ERR_MUX_NOT_WRITABLE')
+    if (this.state === NO_WRITES) throw callerError('ERR_MUX_NOT_WRITABLE')
     const value = sendable(chunk, encoding || this._encoding)
-    if (this._out === ENDED) {
-      if (this._isCutOff()) return halfOpen.tooLate(this, done)
+    const stream = this._stream
+    if (this.state === ENDED) {
+      if (this._isCutOff()) return halfOpen.tooLate(stream, done)
       // Node knows what a write after the end is; the bytes do not matter.
-      return super.write(EMPTY, done && context.bind(done))
+      return Duplex.prototype.write.call(stream, EMPTY, done && context.bind(done))
     }
-    const connection = this._connection
-    if (!connection._canSend()) return this._cutOff(done)
-    if (this._out === MUTED) {
-      if (done !== undefined) process.nextTick(context.bind(done), this._lost)
+    const connection = stream._connection
+    if (!connection._link.canSend()) return this._failWrite(done)
+    if (this.state === MUTED) {
+      if (done !== undefined) process.nextTick(context.bind(done), this.lost)
       return true
     }
-    if ((this._bits & USED) === 0 && (this._number & 1) === 1) {
-      keep(this)
-      this._accept()
-      this._bits |= USED | ECHO
-      if (this._out === ANSWERING) this._out = WRITING
+    if (!this.isUsed && !stream._isOurs()) {
+      keep(stream)
+      stream._accept()
+      this._facts |= USED | ECHOES
+      if (this.state === ANSWERING) this.state = WRITING
     }
-    if ((this._bits & ECHO) !== 0) this._stillEchoes()
+    if ((this._facts & ECHOES) !== 0) this._noteWriter()
     const bytes = this._encode(value)
-    const going = this._out === BLOCKED ? this._wait() : connection._count(bytes) || this._full()
+    const mayGoOn = this.state === BLOCKED ? this._wait() : connection._count(bytes) || this._full()
     if (done !== undefined) this._markWrite(context.bind(done))
-    return going
+    return mayGoOn
   }
 
-  // Whether it still holds that only listeners of this stream's own events write.
-  _stillEchoes () {
-    if (!engine.isDelivering() && !this._isReading) this._bits &= ~ECHO
+  // Only within a listener of the stream's own events a write is an echo.
+  _noteWriter () {
+    if (!engine.isDelivering() && !this._stream._reader.isWithinRead) this._facts &= ~ECHOES
   }
 
-  // Whether the half is over without the program's doing.
-  _isCutOff () { return (this._bits & CUT) !== 0 }
+  _isCutOff () { return (this._facts & CUT_OFF) !== 0 }
 
   _encode (value) {
-    const number = this._connection._number
+    const { _connection: { _link: link }, _nativeHandle: handle } = this._stream
     if (value instanceof Uint8Array) {
-      sendData(number, this._number, value)
+      link.data(handle, value)
       return value.length
     }
-    return engine.string(number, this._number, value.text, value.encoding)
+    return link.string(handle, value.text, value.encoding)
   }
 
   _markWrite (done) {
-    this._connection._mark(this._number, (error) => done(error || this._lost))
+    const stream = this._stream
+    stream._connection._mark(stream._nativeHandle, (error) => done(error || this.lost))
   }
 
   // end() of the connection was called: nothing of ours can be sent any more.
-  _cutOff (done) {
+  _failWrite (done) {
     const error = callerError('ERR_MUX_CONNECTION_CLOSED')
     if (done !== undefined) process.nextTick(context.bind(done), error)
-    this._quiet = true
-    this.destroy(error)
+    this._stream._isErrorOptional = true
+    this._stream.destroy(error)
     return false
   }
 
   // The connection's queue is full. One 'drain' is owed, however often write() said so.
   _full () {
-    if ((this._drain & LISTED) === 0) this._connection._waiting.push(this)
-    this._drain = OWED | LISTED
+    if ((this._facts & LISTED) === 0) this._stream._connection._queue.enlist(this)
+    this._facts |= DRAIN_OWED | LISTED
     return false
   }
 
   // The stream's credit is used up; what waits for it does not count as the connection's queue.
   _wait () {
-    this._connection._count(0)
-    this._drain |= OWED
+    this._stream._connection._count(0)
+    this._facts |= DRAIN_OWED
     return false
   }
 
   /** The connection's queue has drained, and the stream is off its list. */
-  _drained () {
-    this._drain &= ~LISTED
-    if (this._out !== BLOCKED) this._emitDrain()
+  onDrained () {
+    this._facts &= ~LISTED
+    if (this.state !== BLOCKED) this._emitDrain()
   }
 
   _emitDrain () {
-    if ((this._drain & OWED) === 0) return
-    this._drain &= ~OWED
-    if (this._out >= WRITING) context.emit(this._context, this, 'drain')
+    if ((this._facts & DRAIN_OWED) === 0) return
+    this._facts &= ~DRAIN_OWED
+    const stream = this._stream
+    if (this.state >= WRITING) context.emit(stream._context, stream, 'drain')
   }
 
   end (value, encoding, done) {
@@ -149,51 +171,52 @@ class Writer extends Reader {
     }
     if (typeof done !== 'function') done = undefined
     if (done !== undefined) done = context.bind(done)
-    if (this._out === NO_WRITES) {
+    if (this.state === NO_WRITES) {
       if (done !== undefined) process.nextTick(done)
-      return this
+      return
     }
-    keep(this)
+    const stream = this._stream
+    keep(stream)
     const isPlain = value === undefined || value === null
-    if (this._out >= WRITING) {
+    if (this.state >= WRITING) {
       // A half that was never used has nothing to lose, and nothing to wait for.
-      if (this._out === ANSWERING && isPlain) this._endUnused()
-      else if (this._connection._canSend()) this._sendEnd(value, encoding)
+      if (this.state === ANSWERING && isPlain) this._endUnused()
+      else if (stream._connection._link.canSend()) this._sendEnd(value, encoding)
     } else if (!isPlain && this._isCutOff()) {
-      halfOpen.tooLate(this, done)
-      return this
+      halfOpen.tooLate(stream, done)
+      return
     } else if (!isPlain) {
-      super.end(EMPTY, done) // as Node: a write after the end
-      return this
+      Duplex.prototype.end.call(stream, EMPTY, done) // as Node: a write after the end
+      return
     }
-    super.end(done)
-    return this
+    Duplex.prototype.end.call(stream, done)
   }
 
-  setDefaultEncoding (encoding) {
-    super.setDefaultEncoding(encoding)
-    this._encoding = encoding
-    return this
-  }
+  setDefaultEncoding (encoding) { this._encoding = encoding }
 
   _endUnused () {
-    this._accept()
-    const connection = this._connection
-    if (connection._canSend()) engine.put(op.END, connection._number, this._number, 0)
-    this._out = ENDED
-    this._finished = true
+    const stream = this._stream
+    stream._accept()
+    this._putEnd()
+    this.shut()
   }
 
-  // Ends such a half of a stream whose other half is over, past what Node does for it.
-  _closeUnused () {
+  _putEnd () {
+    const { _connection: { _link: link }, _nativeHandle: handle } = this._stream
+    if (link.canSend()) link.command(op.END, handle, 0)
+  }
+
+  /** Ends such a half of a stream whose other half is over, past what Node does for it. */
+  closeUnused () {
     this._endUnused()
-    const state = this._writableState
+    const state = this._stream._writableState
     state.ending = state.ended = state.finished = true
-    this._close()
+    this._stream._retire()
   }
 
   _sendEnd (value, encoding) {
-    const connection = this._connection
+    const stream = this._stream
+    const { _connection: connection, _nativeHandle: handle } = stream
     let queued = 0
     let bytes
     let json
@@ -202,132 +225,150 @@ class Writer extends Reader {
       if (goesAsBytes) bytes = sendable(value, encoding || this._encoding)
       else json = boundedJson(value, 'This end value')
     }
-    this._accept()
-    if (this._out === MUTED) {
-      this._finished = true
+    stream._accept()
+    if (this.state === MUTED) {
+      this._facts |= FINISHED
     } else {
       if (bytes !== undefined) queued = this._encode(bytes)
-      if (json === undefined) engine.put(op.END, connection._number, this._number, 0)
-      else queued = engine.text(op.END_VALUE, connection._number, this._number, json)
+      const link = connection._link
+      if (json === undefined) link.command(op.END, handle, 0)
+      else queued = link.text(op.END_VALUE, handle, json)
     }
-    this._out = ENDED
-    this._uncountOwn()
+    this.state = ENDED
+    this._uncountOurs()
     connection._count(queued)
   }
 
-  // The end is on its way; 'finish' comes when the kernel has it.
-  _final (done) {
-    if (this._isLost()) return this._close()
-    if (this._finished) {
+  /** The end is on its way; 'finish' comes when the kernel has it. */
+  final (done) {
+    const stream = this._stream
+    if (this._isLost()) return stream._retire()
+    if (this.hasFinished) {
       done()
-      this._endUnread()
+      stream._reader.endIfSilent()
       return
     }
-    if (!this._connection._canSend()) {
-      this._quiet = true // a peer that half-closes brings this about
+    const connection = stream._connection
+    if (!connection._link.canSend()) {
+      stream._isErrorOptional = true // a peer that half-closes brings this about
       return done(callerError('ERR_MUX_CONNECTION_CLOSED'))
     }
-    this._connection._mark(this._number, (error) => {
-      if (!error && this._isLost()) return this._close()
-      if (error) this._quiet = true // the connection's failure, not this stream's
-      else this._finished = true
-      context.run(this._context, done, undefined, error)
+    connection._mark(stream._nativeHandle, (error) => {
+      if (!error && this._isLost()) return stream._retire()
+      if (error) stream._isErrorOptional = true // the connection's failure, not this stream's
+      else this._facts |= FINISHED
+      context.run(stream._context, done, undefined, error)
       if (error) return
-      this._endUnread()
-      halfOpen.openerFinished(this)
+      stream._reader.endIfSilent()
+      halfOpen.openerFinished(stream)
     })
   }
 
   // Whether the peer destroyed its stream and somebody waits for what was written to arrive: that is a close without a
   // 'finish', as of a socket.
-  _isLost () { return this._lost !== undefined && this._lost.stopCode === 0 && isWatched(this) }
-
-  // Only reached by those who call it themselves: write() does not pass through Node's queue.
-  _write (chunk, encoding, done) {
-    this.write(chunk, encoding === 'buffer' ? undefined : encoding, done)
-  }
+  _isLost () { return this.lost !== undefined && this.lost.stopCode === 0 && isWatched(this._stream) }
 
   /** Gives up what is written and not sent yet, and what would follow. On the legacy wire it is an end. */
-  reset (code = 0) {
+  reset (code) {
     wireCode(code)
-    if (this.destroyed || this._out === NO_WRITES || (this._out === ENDED && this._finished)) return this
+    if (this._stream.destroyed || this._isOver()) return
     this._sendReset(code)
-    this._lost = streamError('ERR_MUX_STREAM_RESET', code)
+    this.lost = streamError('ERR_MUX_STREAM_RESET', code)
     this._giveUp()
-    return this
   }
+
+  // Whether nothing of it can be lost any more.
+  _isOver () { return this.state === NO_WRITES || (this.state === ENDED && this.hasFinished) }
 
   _sendReset (code) {
-    const connection = this._connection
-    this._accept()
-    if (connection._canSend() && this._out !== MUTED) engine.coded(op.RESET, connection._number, this._number, code)
+    const stream = this._stream
+    stream._accept()
+    const link = stream._connection._link
+    if (link.canSend() && this.state !== MUTED) link.coded(op.RESET, stream._nativeHandle, code)
   }
 
-  // The writing half is over, whatever was still under way.
+  // The half is over, whatever was still under way.
   _giveUp () {
-    this._out = ENDED
-    this._finished = true
-    this._uncountOwn()
-    super.end()
+    this.shut()
+    this._uncountOurs()
+    Duplex.prototype.end.call(this._stream)
   }
 
-  /** Says how urgent the stream is: 0 to 7, lower ones first, and in turns with its equals or one after the other. */
-  setPriority (options) {
-    this._connection._prioritise(this._number, options)
-    return this
+  /** The half, if there is one, is over, and nothing of it is awaited any more. */
+  shut () {
+    if (this.state !== NO_WRITES) this.state = ENDED
+    this._facts |= FINISHED
+  }
+
+  /** The stream is destroyed: the peer sees an end, or a reset if something is lost. The legacy wire has no reset. */
+  breakOff (error) {
+    const stream = this._stream
+    const hasReset = stream._halves === BOTH
+    if (hasReset && error && !this._isOver()) {
+      this.lost = error
+      this._sendReset(Number.isSafeInteger(error.resetCode) && error.resetCode >= 0 ? error.resetCode : FAILED)
+    } else if (this.state >= WRITING && this.state !== MUTED) {
+      this._putEnd()
+    }
+    if (this.state !== NO_WRITES) this.state = ENDED
+    this._uncountOurs()
   }
 
   // ---- called by the engine ----
 
-  _onBlocked () {
-    if (this._out === WRITING || this._out === ANSWERING) this._out = BLOCKED
+  onBlocked () {
+    if (this.state === WRITING || this.state === ANSWERING) this.state = BLOCKED
   }
 
-  _onUnblocked () {
-    if (this._out !== BLOCKED) return
-    this._out = (this._number & 1) === 1 && (this._bits & USED) === 0 ? ANSWERING : WRITING
-    if (this._drain !== OWED) return // or it is told with the connection's others
-    const connection = this._connection
-    if (connection._queued < connection._highWater && !connection._isAboutToBlock()) this._emitDrain()
+  onUnblocked () {
+    if (this.state !== BLOCKED) return
+    const stream = this._stream
+    this.state = stream._isOurs() || this.isUsed ? WRITING : ANSWERING
+    // Nobody waits, or it is told with the connection's others.
+    if ((this._facts & (DRAIN_OWED | LISTED)) !== DRAIN_OWED) return
+    const queue = stream._connection._queue
+    if (!queue.isFull && !queue.isAboutToBlock()) this._emitDrain()
     else this._full()
   }
 
-  // The peer wants no more, and native code has given our half up; on the legacy wire it goes on.
-  _onStopped (code) {
-    if (this._out === NO_WRITES || this.destroyed || (this._out === ENDED && this._finished)) return
-    if (this.listenerCount('stopSending') > 0) {
-      this._lost = streamError('ERR_MUX_STREAM_STOPPED', code)
-      this._bits |= CUT
-      if (this._halves === WRITES && this._out === WRITING) this._sendEnd()
+  /** The peer wants no more, and native code has given our half up; on the legacy wire it goes on. */
+  onStopped (code) {
+    const stream = this._stream
+    if (stream.destroyed || this._isOver()) return
+    if (stream.listenerCount('stopSending') > 0) {
+      this.lost = streamError('ERR_MUX_STREAM_STOPPED', code)
+      this.noteCutOff()
+      if (stream._halves === WRITES && this.state === WRITING) this._sendEnd()
       this._giveUp()
-      context.emit(this._context, this, 'stopSending', code)
+      context.emit(stream._context, stream, 'stopSending', code)
     } else if (code !== 0) {
-      this._out = ENDED
-      this._finished = true
-      this._uncountOwn()
-      this._fail(streamError('ERR_MUX_STREAM_STOPPED', code))
+      this.shut()
+      this._uncountOurs()
+      stream._fail(streamError('ERR_MUX_STREAM_STOPPED', code))
     } else {
       this._readerGone()
     }
   }
 
+  /** The half is over without the program's doing. */
+  noteCutOff () { this._facts |= CUT_OFF }
+
   // The peer destroyed its stream. As on the legacy wire a writer that nobody watches never learns of that.
   _readerGone () {
-    const isHeard = isWatched(this)
-    if (isHeard) this._lost = streamError('ERR_MUX_STREAM_STOPPED', 0)
-    if (this._halves === BOTH && this._out !== ENDED) {
-      this._out = MUTED
+    const stream = this._stream
+    const isHeard = isWatched(stream)
+    if (isHeard) this.lost = streamError('ERR_MUX_STREAM_STOPPED', 0)
+    if (stream._halves === BOTH && this.state !== ENDED) {
+      this.state = MUTED
       this._emitDrain()
     }
     // What it has still to read is read first.
-    if (isHeard && (this._halves === WRITES || this._isUnread())) this._close()
-    else halfOpen.consider(this)
+    if (isHeard && (stream._halves === WRITES || stream._reader.isUnread())) stream._retire()
+    else halfOpen.consider(stream)
   }
 
-  _close () { context.run(this._context, this.destroy, this) }
-
-  _uncountOwn () {
-    if ((this._number & 1) === 0) this._uncount()
+  _uncountOurs () {
+    if (this._stream._isOurs()) this._stream._uncount()
   }
 }
 

@@ -7,39 +7,85 @@
 
 const { Duplex } = require('node:stream')
 const { types } = require('node:util')
-const { serve, UNHEARD } = require('./half-open')
+const context = require('./context')
+const { PATIENCE, serve } = require('./half-open')
 
-/** Keeps a stream for a listener, or lets it go if too many wait. */
-function add (connection, stream) {
-  if (connection._unheard === null) connection._unheard = []
-  const { maxPendingStreams } = connection._settings
-  // The peer may have given some of them up.
-  if (connection._unheard.length >= maxPendingStreams) connection._unheard = connection._unheard.filter(isLive)
-  if (connection._unheard.length >= maxPendingStreams) return stream._onUnheard()
-  stream._accept()
-  stream._bits |= UNHEARD
-  connection._unheard.push(stream)
-}
+/** The streams of one connection that wait. */
+class Unheard {
+  constructor (connection) {
+    this._connection = connection
+    this._streams = []
+  }
 
-/** A listener was added: what waits is announced to it, in a later tick, so that others can be added beside it. */
-function listenerAdded (connection) {
-  if (connection._unheard !== null) process.nextTick(announceAll, connection)
-}
+  get isEmpty () { return this._streams.length === 0 }
 
-function announceAll (connection) {
-  while (connection._unheard !== null && connection._owner._hearsStreams(connection)) {
-    const stream = connection._unheard.shift()
-    if (connection._unheard.length === 0) connection._unheard = null
-    // A listener that throws: the others are announced in the next tick.
-    else process.nextTick(announceAll, connection)
-    if (stream === undefined || stream.destroyed) continue
-    stream._bits &= ~UNHEARD
-    try {
-      connection._announce(stream)
-    } finally {
-      stream._endHeard()
+  /** Keeps a stream for a listener, or lets it go if too many wait. */
+  add (stream) {
+    const { maxPendingStreams } = this._connection._settings
+    // The peer may have given some of them up.
+    if (this._streams.length >= maxPendingStreams) this._streams = this._streams.filter(isLive)
+    if (this._streams.length >= maxPendingStreams) return stream._onUnheard()
+    stream._accept()
+    stream._unheard = new Wait(stream)
+    this._streams.push(stream)
+  }
+
+  /** A listener was added: what waits is announced to it, in a later tick, so that others can be added beside it. */
+  onListener () {
+    if (!this.isEmpty) process.nextTick(announceAll, this)
+  }
+
+  _announceAll () {
+    const connection = this._connection
+    while (!this.isEmpty && connection._owner._hearsStreams(connection)) {
+      const stream = this._streams.shift()
+      // A listener that throws: the others are announced in the next tick.
+      if (!this.isEmpty) process.nextTick(announceAll, this)
+      if (!stream.destroyed) stream._unheard.announce()
     }
   }
+}
+
+function announceAll (unheard) { unheard._announceAll() }
+
+/** One stream that waits. */
+class Wait {
+  constructor (stream) {
+    this._stream = stream
+    this._reason = null // why the stream ends: the connection has
+  }
+
+  announce () {
+    const stream = this._stream
+    stream._unheard = null
+    try {
+      stream._connection._announce(stream)
+    } finally {
+      if (this._reason !== null) setImmediate(endHeard, this)
+    }
+  }
+
+  /** A stream with much to keep does not wait for a listener behind the end of the connection. */
+  onConnectionEnd (reason, isOver) {
+    this._reason = reason
+    if (!isOver) return
+    const stream = this._stream
+    if (stream._reader.earlyBytes > stream._connection._settings.unclaimedLimit) drop(this)
+    else context.later(PATIENCE, drop, this)
+  }
+}
+
+// Listeners have asked for what the stream has, if they want it.
+function endHeard ({ _stream: stream, _reason: reason }) {
+  stream._onConnectionEnd(reason, stream._connection.destroyed)
+}
+
+function drop (wait) {
+  const stream = wait._stream
+  if (stream.destroyed || stream._unheard !== wait) return
+  stream._unheard = null
+  stream._reader.discard(0)
+  stream._onConnectionEnd(wait._reason, true)
 }
 
 function isLive (stream) { return !stream.destroyed }
@@ -79,7 +125,7 @@ function installOn (prototype, EventEmitter, connectionOf) {
     if (event !== 'stream' || typeof listener !== 'function') return Reflect.apply(method, this, [event, listener])
     Reflect.apply(method, this, [event, replace(this, listener)])
     const connection = connectionOf(this)
-    if (connection !== undefined) listenerAdded(connection)
+    if (connection !== undefined) connection._streams.unheard.onListener()
     return this
   }
   // Node's own once() adds by way of on().
@@ -99,4 +145,4 @@ function installOn (prototype, EventEmitter, connectionOf) {
   }
 }
 
-module.exports = { add, installOn }
+module.exports = { Unheard, installOn }

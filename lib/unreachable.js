@@ -12,14 +12,13 @@
 //
 // This file may not: end a stream that is still reachable.
 
+const { op } = require('./boundary')
 const context = require('./context')
 const engine = require('./engine')
 const halfOpen = require('./half-open')
+const { costOf } = require('./meta')
 const { isAwaited } = require('./node-buffer')
 const { warnOnce } = require('./warnings')
-
-const { op } = engine
-const { RESTED, WEAK } = halfOpen
 
 // A half that is used within a sweep or two, as by a program that looks something up, costs nothing here.
 const PERIOD = 500 // ms
@@ -33,17 +32,22 @@ const MOST_BACKOFF = 32
 
 const nudges = { at: 0, backoff: 1, collected: true }
 
+// Of a stream: how the connection knows it.
+const REACHED = 0
+const RESTED = 1 // its unused half has waited for the program for a while
+const WEAK = 2 // through a WeakRef only
+
 /** Stands in the table of a connection for a stream that it does not keep. */
 class Unreachable {
   constructor (stream) {
     this._ref = new WeakRef(stream)
     this._connection = stream._connection
-    this._number = stream._number
+    this._handle = stream._nativeHandle
     // What counts for the stream. None of it changes without the stream being put back.
-    this._held = stream._held
-    this._endHeld = stream._endHeld
-    this._metaCost = stream._metaCost
-    this._early = stream._early === null ? 0 : stream._early.bytes
+    this._heldBytes = stream._reader.heldBytes
+    this._heldEndBytes = stream._reader.heldEndBytes
+    this._earlyBytes = stream._reader.earlyBytes
+    this._metaCost = costOf(stream)
   }
 
   /** @returns {MuxStream|undefined} */
@@ -58,70 +62,79 @@ class Unreachable {
   _onClosed () {
     const { stream } = this
     if (stream !== undefined) return stream._onClosed()
-    this._connection._metaCost -= this._metaCost
+    this._connection._budget.dropMeta(this._metaCost)
     return true
   }
 
   /** The stream was collected. */
   _end () {
     const connection = this._connection
-    if (connection._stream(this._number) !== this) return
+    if (connection._stream(this._handle) !== this) return
     nudges.collected = true
-    if (this._held + this._endHeld > 0) {
-      connection._valuesHeld -= this._endHeld
-      connection._command(op.RELEASE, this._number, this._held + this._endHeld)
-      connection._discarded(1, this._early)
+    if (this._heldBytes > 0) {
+      connection._budget.dropValue(this._heldEndBytes)
+      connection._link.command(op.RELEASE, this._handle, this._heldBytes)
+      connection._counts.discard(1, this._earlyBytes)
       warnOnce('MUX_STREAM_DISCARDED')
     }
-    if (connection._canSend()) connection._command(op.END, this._number, 0)
+    if (connection._link.canSend()) connection._link.command(op.END, this._handle, 0)
   }
 }
 
 const registry = new FinalizationRegistry((entry) => entry._end())
 
-/** A half of the connection waits for its program. */
-function watch (connection) {
-  if (connection._sweep !== null) return
-  connection._sweep = context.later(PERIOD, sweep, connection)
-}
+/** Looks for streams of a connection that the program cannot reach, as long as halves wait for it. */
+class Sweep {
+  constructor (connection) {
+    this._connection = connection
+    this._timer = null
+  }
 
-function sweep (connection) {
-  connection._sweep = null
-  if (connection.destroyed) return
-  const { remote } = connection._streams
-  let waiting = 0
-  let weak = 0
-  for (const entry of remote) {
-    if (entry instanceof Unreachable) weak++
-    else if (entry !== undefined && halfOpen.awaitsProgram(entry)) {
-      waiting++
-      if ((entry._bits & RESTED) === 0) entry._bits |= RESTED
-      else if (!isAwaited(entry)) {
-        weaken(entry)
-        weak++
+  /** A half waits for its program. */
+  start () {
+    if (this._timer === null) this._timer = context.later(PERIOD, sweep, this)
+  }
+
+  _sweep () {
+    this._timer = null
+    const connection = this._connection
+    if (connection.destroyed) return
+    let waiting = 0
+    let weak = 0
+    for (const entry of connection._streams.table.remote) {
+      if (entry instanceof Unreachable) weak++
+      else if (entry !== undefined && halfOpen.awaitsProgram(entry)) {
+        waiting++
+        if (entry._reach === REACHED) entry._reach = RESTED
+        else if (!isAwaited(entry)) {
+          weaken(entry)
+          weak++
+        }
       }
     }
+    if (weak > 0) nudge(2 * weak >= connection._settings.maxIncomingStreams ? SOON : LATER)
+    if (waiting + weak > 0) this.start()
   }
-  if (weak > 0) nudge(2 * weak >= connection._settings.maxIncomingStreams ? SOON : LATER)
-  if (waiting + weak > 0) watch(connection)
 }
+
+function sweep (one) { one._sweep() }
 
 function weaken (stream) {
   const entry = new Unreachable(stream)
-  stream._connection._streams.replace(stream._number, entry)
-  stream._bits |= WEAK
+  stream._connection._streams.table.replace(stream._nativeHandle, entry)
+  stream._reach = WEAK
   registry.register(stream, entry, entry)
 }
 
 /** The program has the stream, and does something with it. */
 function keep (stream) {
-  if ((stream._bits & WEAK) === 0) return
-  stream._bits &= ~(WEAK | RESTED)
-  const entry = stream._connection._stream(stream._number)
+  if (stream._reach !== WEAK) return
+  stream._reach = REACHED
+  const entry = stream._connection._stream(stream._nativeHandle)
   if (!(entry instanceof Unreachable) || entry.stream !== stream) return
   registry.unregister(entry)
-  stream._connection._streams.replace(stream._number, stream)
-  watch(stream._connection)
+  stream._connection._streams.table.replace(stream._nativeHandle, stream)
+  stream._connection._streams.sweep.start()
 }
 
 function nudge (after) {
@@ -137,4 +150,4 @@ function nudge (after) {
 
 function suggest () { engine.native.suggestCollection() }
 
-module.exports = { Unreachable, keep, watch }
+module.exports = { REACHED, WEAK, Sweep, Unreachable, keep }

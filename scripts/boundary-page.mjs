@@ -40,28 +40,29 @@ const named = (title, rows, value) =>
 export function page (table) {
   return `# The boundary between JavaScript and Rust
 
-Made of \`lib/boundary.json\` by \`node scripts/boundary-page.mjs\`; a test compares the two. JavaScript reads the table by
-\`lib/boundary.js\`; \`build.rs\` makes constants, the type \`Command\` and its decoder of it for \`src/driver/boundary.rs\`.
-[ARCHITECTURE.md](ARCHITECTURE.md) says how commands and records travel.
+\`node scripts/boundary-page.mjs\` makes this page of \`lib/boundary.json\`; a test compares the two. JavaScript reads the table
+by \`lib/boundary.js\`. \`build.rs\` turns the table into constants, the type \`Command\` and its decoder, for
+\`src/driver/boundary.rs\`. [ARCHITECTURE.md](ARCHITECTURE.md) says how commands and records travel.
 
 ## Layout
 
-A command is three words, little-endian, and perhaps a payload, padded to a multiple of four bytes. The first word is which
-command it is and for which connection (\`number << NUMBER_BITS | connection\`), the second a stream's handle, the third an
-argument or the length of the payload. A code is 8 bytes, little-endian, or, in a record, its decimal digits.
+A *command* is three words, little-endian, and perhaps a payload, padded to a multiple of four bytes. The first word says which
+command it is and for which connection (\`number << NUMBER_BITS | connection\`). The second word is a stream's handle, the third
+an argument or the length of the payload. A code is 8 bytes, little-endian, or, in a record, its decimal digits.
 
-A record is five words: which record it is and of which connection, a stream's handle, where the payload starts in the slab,
-the payload's length, and \`aux\`. Records of a server have its number in place of a connection's:
+A *record* is five words: which record it is and of which connection, a stream's handle, where the payload starts in the slab,
+the payload's length, and \`aux\`. These records of a server have the server's number in place of a connection's:
 ${table.records.filter(({ of }) => of === 'server').map(({ name }) => `\`${name}\``).join(', ')}.
 
-Cells that are empty below: the word is not looked at, there is no payload, nothing is special about the order.
+An empty cell below means that the word is ignored, that there is no payload, or that nothing is special about the order.
 
 ${named('value', [...table.sizes, ...table.words], ({ value }) => value)}
 
 ## Commands
 
-Commands keep their order among what is sent. One that overtakes goes ahead of what waits: what concerns reading must not wait
-for a peer that does not read. One that acknowledges answers an open of the peer's; many that wait stop the reading.
+Commands are executed in the order in which they were written. Two kinds are special. A command that *overtakes* goes ahead of
+commands that wait: a command about reading must not wait for a peer that does not read. A command that *acknowledges* answers
+an open of the peer's. If many such commands wait, the reading stops.
 
 ${lines(['number', 'command', 'stream', 'argument', 'payload', 'order', 'what it says'], table.commands.map(command))}
 
@@ -75,13 +76,13 @@ ${named('place', table.summary, (_, place) => place)}
 
 ## Wires
 
-The bits of \`WIRES\`:
+These are the bits of \`WIRES\`:
 
 ${named('bit', table.wires, (_, place) => 1 << place)}
 
 ## Peers
 
-What \`stats()\` says of the peer:
+\`stats()\` says of the peer:
 
 ${named('number', table.peers, (_, place) => place)}
 `

@@ -167,7 +167,7 @@ impl Application {
     /// Executes what was commanded, and asks what a connection then has queued.
     fn flush_and_ask(&mut self, connection: u32) -> u64 {
         self.flush();
-        let connection = self.engine.connection(connection).expect("open");
+        let connection = self.engine.env.connection(connection).expect("open");
         connection.queued()
     }
 
@@ -193,7 +193,7 @@ impl Application {
         let mut slab = vec![0; 1 << 20];
         let until = Instant::now() + time;
         while self.ready.is_empty() {
-            if self.engine.read_set.is_none() {
+            if self.engine.env.read_set.is_none() {
                 self.signals.recv_timeout(time).ok()?;
             } else {
                 // Signalled or not: what is read here is not signalled.
@@ -204,7 +204,7 @@ impl Application {
                 let mut words = vec![0; 1000 * RECORD_WORDS];
                 let filled = self
                     .delivery
-                    .fill(&self.engine.inbox, &mut slab, 0, &mut words);
+                    .fill(&self.engine.env.inbox, &mut slab, 0, &mut words);
                 for record in words.chunks_exact(RECORD_WORDS).take(filled.records) {
                     let (at, length) = (record[2] as usize, record[3] as usize);
                     let (kind, connection) = split_word(record[0]);
@@ -335,6 +335,7 @@ fn small_messages_go_both_ways_at_once() {
     assert_eq!(
         server
             .engine
+            .env
             .connection(far)
             .map(|connection| connection.totals().queued),
         Some(0)
@@ -435,6 +436,7 @@ fn a_peer_that_opens_and_never_reads_is_not_read_for_ever() {
     );
     let queued = server
         .engine
+        .env
         .connection(connection)
         .map(|connection| connection.totals().queued);
     assert!(queued.is_some_and(|queued| queued < 4 << 20), "{queued:?}");
@@ -444,6 +446,7 @@ fn a_reset_by_the_peer_is_a_system_error() {
     let (mut server, _, client, near) = joined();
     client
         .engine
+        .env
         .connection(near)
         .expect("open")
         .stop(Stop::Reset);
@@ -461,6 +464,7 @@ fn a_reset_is_noticed_while_nothing_is_read_or_written() {
     server.flush();
     client
         .engine
+        .env
         .connection(near)
         .expect("open")
         .stop(Stop::Reset);
@@ -492,11 +496,13 @@ fn closing_while_another_sends_loses_nobody_elses_bytes() {
             let (server, far, client, near) = joined();
             client
                 .engine
+                .env
                 .connection(near)
                 .expect("open")
                 .stop(Stop::Close);
             server
                 .engine
+                .env
                 .connection(far)
                 .expect("open")
                 .stop(Stop::Reset);
@@ -576,7 +582,7 @@ fn no_more_is_accepted_than_the_application_takes() {
     server.signals.recv_timeout(PATIENCE).expect("the first");
     // Nothing is signalled until it is taken: time for what must not happen.
     let _ = server.signals.recv_timeout(Duration::from_millis(100));
-    let accepted = (0..200).filter(|&id| server.engine.connection(id).is_some());
+    let accepted = (0..200).filter(|&id| server.engine.env.connection(id).is_some());
     let accepted = accepted.count();
     assert!((1..=64).contains(&accepted), "{accepted}");
     let mut words = vec![0; 1000 * RECORD_WORDS];
@@ -585,7 +591,7 @@ fn no_more_is_accepted_than_the_application_takes() {
     loop {
         let filled = server
             .delivery
-            .fill(&server.engine.inbox, &mut slab, 0, &mut words);
+            .fill(&server.engine.env.inbox, &mut slab, 0, &mut words);
         told += filled.records;
         if !filled.more {
             break;

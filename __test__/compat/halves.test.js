@@ -92,7 +92,7 @@ test('on QMux who starts to listen behind finish hears an end that was there bef
   const { creator, acceptor } = await connectStream(t, { client: { protocol: 'auto' }, server: { protocol: 'auto' } })
   acceptor.resume()
   acceptor.end()
-  await eventually(() => creator._peerEnded, "the peer's end")
+  await eventually(() => creator._reader.hasEnded, "the peer's end")
   const heard = new Promise((resolve) => {
     creator.on('finish', () => process.nextTick(() => creator.on('end', resolve)))
   })

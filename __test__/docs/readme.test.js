@@ -91,12 +91,3 @@ test('the files, commands, versions and error codes that README.md names exist',
     ...errors.INTERNAL_CODES]
   for (const [code] of text.matchAll(/ERR_MUX_\w+/g)) assert.ok(codes.includes(code), code)
 })
-
-test('lines of the documents are at most 130 characters long, tables and code aside', () => {
-  for (const file of ['README.md', 'CHANGELOG.md', 'docs/API.md']) {
-    const prose = readDocument(file).text.replace(/^```[^]*?^```$/gm, (code) => code.replace(/[^\n]/g, ''))
-    prose.split('\n').forEach((line, index) => {
-      assert.ok(line.length <= 130 || line.startsWith('|'), `${file}:${index + 1} has ${line.length} characters`)
-    })
-  }
-})

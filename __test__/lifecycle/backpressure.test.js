@@ -175,7 +175,7 @@ test("'drain' is not emitted while the queue is full, however it came to be wort
   const full = []
   creator.on('drain', () => {
     drains++
-    if (connection._queued > connection._lowWater) full.push(connection._queued)
+    if (connection._queue.bytes > connection._queue.lowWater) full.push(connection._queue.bytes)
   })
   let written = 0
   const pump = () => {

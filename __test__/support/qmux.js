@@ -3,10 +3,8 @@
 // Streams and connections on QMux against the fake native side.
 
 const { connected } = require('./fake-engine.js')
-const { kind, wires } = require('../../lib/boundary.js')
+const { kind, op, wires } = require('../../lib/boundary.js')
 const engine = require('../../lib/engine.js')
-
-const { op } = engine
 
 const NAMES = Object.fromEntries(Object.entries(op).map(([name, code]) => [code, name]))
 

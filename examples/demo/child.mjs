@@ -1,4 +1,4 @@
-// What both processes of the demo have in common: their orders come in argv, their reports go to the parent by IPC.
+// Both processes of the demo use this: their orders come in argv, their reports go to the parent by IPC.
 
 import process from 'node:process'
 
@@ -8,7 +8,7 @@ export function tell (message) {
   if (process.connected) process.send(message)
 }
 
-/** The parent decides when it is over; if it is gone, there is nobody to work for. */
+/** The parent decides when the work is over. If the parent is gone, the process ends: there is nobody to work for. */
 export function followParent (cleanUp = () => {}) {
   // Ctrl-C reaches the whole process group: the parent answers it by ending both.
   process.on('SIGINT', () => {})
@@ -16,7 +16,7 @@ export function followParent (cleanUp = () => {}) {
     cleanUp()
     process.exit(1)
   })
-  // So that the process ends by itself when its connection is closed: that is part of what the demo shows.
+  // The process is to end by itself when its connection is closed: the demo shows that, too.
   process.channel.unref()
 }
 
@@ -25,7 +25,7 @@ export function fail (error) {
   process.exitCode = 1
 }
 
-/** Calls report ten times a second, which is more than anybody reads, without keeping the process alive. */
+/** Calls report ten times a second, which is more than anybody reads. The timer does not keep the process alive. */
 export function everyTenth (report) {
   return setInterval(report, 100).unref()
 }

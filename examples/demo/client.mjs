@@ -14,7 +14,7 @@ import { list, reasonOf } from './folder.mjs'
 // Between the listing and the opening a file may have become a link or a FIFO. Windows has neither flag.
 const READ = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0)
 
-// Between two pings: a hundred a second measure without being a load.
+// Milliseconds between two pings: a hundred pings a second measure without being a load.
 const PING_PAUSE = 10
 
 let over = false
@@ -31,11 +31,11 @@ function connect (port) {
 
 function giveUp (error) {
   fail(error)
-  // The connection may be open still, and nothing more will come of it.
+  // The connection may still be open, but nothing more will come of it.
   process.exit()
 }
 
-/** Resolves with false when there was nothing to send: such a file never becomes a stream. */
+/** Resolves with false if there was nothing to send: such a file never becomes a stream. */
 async function send (client, { name, path }, skipped) {
   let handle
   try {
@@ -45,7 +45,7 @@ async function send (client, { name, path }, skipped) {
     await sendOpened(client, name, info.size, handle)
     return true
   } catch (error) {
-    // An open file fails only with its connection, and then everything does.
+    // If sending an open file fails, its connection has failed, and everything with it.
     if (handle !== undefined && error.message !== 'no longer a file') throw error
     skipped.push({ name, reason: reasonOf(error) })
     return false
@@ -70,7 +70,7 @@ async function sendOpened (client, name, size, handle) {
   await new Promise((resolve, reject) => stream.end(trailer, (error) => error ? reject(error) : resolve()))
 }
 
-/** Measures until stop(files) is called, which resolves with what the receiver found of so many files. */
+/** Measures until stop(files) is called. That call resolves with the receiver's findings about so many files. */
 async function roundTrips (client) {
   const histogram = createHistogram()
   const ping = client.StreamPool.createStream({ kind: 'ping' })
@@ -107,7 +107,7 @@ async function roundTrips (client) {
     async stop (files) {
       stopped = true
       await idle
-      // What the receiver found comes as the end value of the stream that it opened.
+      // The receiver's findings come as the end value of the stream that it opened.
       const summary = new Promise((resolve) => pong.on('end', (value) => resolve(JSON.parse(value))))
       out.end({ files })
       return summary

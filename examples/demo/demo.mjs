@@ -17,7 +17,8 @@ const DEFAULT_FOLDER = fileURLToPath(new URL('../../node_modules', import.meta.u
 // 256 streams may live on a connection, and two are for the round trip.
 const MOST_PARALLEL = 250
 
-// Both processes have nothing left to do then; one that still runs after it holds something it should not.
+// Milliseconds until both processes, which have nothing left to do, must have ended. A process that still runs then holds
+// something that it should not.
 const GRACE = 5000
 
 const REASONS_SHOWN = 10
@@ -85,7 +86,7 @@ async function transfer ({ folder, parallel }, { into, temporary }) {
       children.set(role, child)
       child.on('message', onMessage)
       child.on('error', (error) => giveUp(`the ${role} could not start: ${error.message}`))
-      // 'close', not 'exit': it comes after the last message.
+      // 'close' comes after the last message, 'exit' may come before.
       child.on('close', (status, signal) => {
         children.delete(role)
         if (status !== 0) giveUp(`the ${role} ended with ${signal ?? `status ${status}`}`)

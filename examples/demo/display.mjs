@@ -1,4 +1,5 @@
-// Shows progress: bars on a terminal, a line each second elsewhere. Draws only; knows neither processes nor streams.
+// Shows progress: bars on a terminal, a line each second elsewhere. This file only draws, and knows neither processes nor
+// streams.
 
 import process from 'node:process'
 import { count, fit, milliseconds, size } from './text.mjs'
@@ -45,7 +46,7 @@ class Bars {
       clearOnComplete: true,
       emptyOnZero: true,
       fps: 10,
-      // Signals are the caller's: it has two processes to end as well.
+      // The caller handles signals, because it has two processes to end as well.
       gracefulExit: false
     })
     this.total = this.multi.create(1, 0, { kind: 'total', text: 'listing the folder' })

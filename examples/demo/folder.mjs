@@ -1,4 +1,5 @@
-// Which files of a folder are sent. Reads names and sizes only, follows no link out of the folder, opens nothing.
+// Lists the files of a folder that are sent. The list has names and sizes. No link is followed out of the folder, and no
+// file is opened.
 
 import { lstat, readdir, realpath, stat } from 'node:fs/promises'
 import path from 'node:path'
@@ -40,7 +41,7 @@ export async function list (folder) {
     }
     const info = await stat(target)
     if (info.isFile()) files.push({ name, path: target, size: info.size })
-    // Its files are sent under their own names, and a link can close a circle.
+    // The files of a linked folder are already sent under their own names, and a link can close a circle.
     else skipped.push({ name, reason: 'a link to a folder' })
   }
 

@@ -8,7 +8,7 @@ import { MuxServer } from '../../index.js'
 import { everyTenth, fail, followParent, settings, tell } from './child.mjs'
 import { isInside, reasonOf } from './folder.mjs'
 
-// The first few tell what is wrong; a full disk would else send a reason for every file.
+// The first few reasons tell what is wrong. A full disk would send a reason for every file.
 const REASONS_KEPT = 20
 
 const active = new Map()
@@ -19,10 +19,10 @@ let onFinished = () => {}
 followParent(() => { if (settings.temporary) rmSync(settings.into, { recursive: true, force: true }) })
 
 function targetOf (name) {
-  // The name comes from the network: it may say '../..'.
+  // The name comes from the network, and may say '../..'.
   const target = path.resolve(settings.into, ...String(name).split('/'))
   if (!isInside(settings.into, target)) throw new Error('a name that leads out of the folder')
-  // Not awaited: the stream would be without a reader meanwhile.
+  // The call is synchronous: during an await the stream would have no reader.
   mkdirSync(path.dirname(target), { recursive: true })
   return target
 }
@@ -64,7 +64,7 @@ function explain (name, reason) {
   if (summary.reasons.length < REASONS_KEPT) summary.reasons.push({ name, reason })
 }
 
-/** A stream of this wire goes one way, so the answers to a ping travel on a stream of our own. */
+/** The answers to a ping travel on a stream of this end's own: a stream of the legacy wire goes one way. */
 async function answer (ping, connection) {
   const pong = await connection.StreamPool.createStream({ kind: 'pong' })
   ping.on('data', (data) => pong.write(data))

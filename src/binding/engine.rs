@@ -154,7 +154,7 @@ impl Engine {
         stream: u32,
         payload: Uint8ArraySlice<'_>,
     ) -> Result<u32> {
-        let Some(connection) = self.driver.connection(connection) else {
+        let Some(connection) = self.driver.env.connection(connection) else {
             return Ok(0);
         };
         let queued = connection.submit_data(Handle(stream), &payload, &mut self.collector);
@@ -177,7 +177,7 @@ impl Engine {
         };
         let filled = self
             .delivery
-            .fill(&self.driver.inbox, slab, offset, records);
+            .fill(&self.driver.env.inbox, slab, offset, records);
         let (lent, is_last) = filled.lent.map_or((0, false), |lent| (lent.0 + 1, lent.1));
         let summary = Summary {
             used: filled.used as u32,
@@ -185,7 +185,7 @@ impl Engine {
             more: filled.more.into(),
             lent,
             last: is_last.into(),
-            short: self.driver.inbox.take_lent_short().into(),
+            short: self.driver.env.inbox.take_lent_short().into(),
             work: u32::try_from(filled.work).unwrap_or(u32::MAX),
         };
         behind.copy_from_slice(&summary.words());
@@ -200,7 +200,7 @@ impl Engine {
         // SAFETY: nobody has seen this memory; a `Slab` accesses it only while its environment keeps it.
         let bytes = unsafe { slab.as_mut() };
         let slab = Slab::new(bytes, self.gate.clone());
-        self.driver.inbox.lend(Lent::new(number, slab));
+        self.driver.env.inbox.lend(Lent::new(number, slab));
     }
 
     /// Starts connecting, by the JSON text of its options. Returns the connection's number, or a negative error number.
@@ -244,7 +244,7 @@ impl Engine {
     /// Closes a connection's socket and drops what is queued.
     #[napi(catch_unwind)]
     pub fn destroy(&self, connection: u32, reset: bool) {
-        if let Some(connection) = self.driver.connection(connection) {
+        if let Some(connection) = self.driver.env.connection(connection) {
             connection.stop(if reset { Stop::Reset } else { Stop::Close });
         }
     }
@@ -252,7 +252,7 @@ impl Engine {
     /// JavaScript has seen that a connection has closed.
     #[napi(catch_unwind)]
     pub fn release(&self, connection: u32) {
-        self.driver.release(connection);
+        self.driver.env.release(connection);
     }
 
     /// Turns Nagle's algorithm off or on. Gives zero or a negative error number.
@@ -275,7 +275,7 @@ impl Engine {
     /// What a connection has counted.
     #[napi(catch_unwind)]
     pub fn stats(&self, connection: u32) -> Option<Stats> {
-        let totals = self.driver.connection(connection)?.totals();
+        let totals = self.driver.env.connection(connection)?.totals();
         Some(Stats {
             read: totals.read as f64,
             written: totals.written as f64,
@@ -287,7 +287,7 @@ impl Engine {
     /// Bytes that a connection has queued.
     #[napi(catch_unwind)]
     pub fn queued_bytes(&self, connection: u32) -> u32 {
-        let connection = self.driver.connection(connection);
+        let connection = self.driver.env.connection(connection);
         connection.map_or(0, |connection| {
             u32::try_from(connection.queued_or_want_few()).unwrap_or(u32::MAX)
         })
@@ -296,7 +296,7 @@ impl Engine {
     /// Bytes that wait on a stream for the peer's reader.
     #[napi(catch_unwind)]
     pub fn waiting_bytes(&self, connection: u32, stream: u32) -> f64 {
-        let connection = self.driver.connection(connection);
+        let connection = self.driver.env.connection(connection);
         connection.map_or(0.0, |connection| {
             connection.waiting_on(Handle(stream)) as f64
         })
@@ -305,7 +305,7 @@ impl Engine {
     /// How often `BLOCKED` was, or is about to be, recorded of a connection's streams.
     #[napi(catch_unwind)]
     pub fn blocked_events(&self, connection: u32) -> u32 {
-        let connection = self.driver.connection(connection);
+        let connection = self.driver.env.connection(connection);
         connection.map_or(0, |connection| connection.counters.blocked_events())
     }
 
@@ -330,7 +330,7 @@ impl Engine {
     }
 
     fn with_connection(&self, id: u32, work: impl FnOnce(&Connection) -> io::Result<()>) -> i32 {
-        let connection = self.driver.connection(id);
+        let connection = self.driver.env.connection(id);
         connection.map_or(0, |connection| {
             work(&connection).map_or_else(|error| negative(&error), |()| 0)
         })
@@ -338,7 +338,7 @@ impl Engine {
 
     /// Tells V8 what the native queues hold on behalf of JavaScript, so that it collects in time.
     fn report_external(&mut self, env: &Env) -> Result<()> {
-        let now = self.driver.inbox.held() as i64;
+        let now = self.driver.env.inbox.held() as i64;
         let change = now - self.external;
         if change.abs() >= EXTERNAL_STEP {
             env.adjust_external_memory(change)?;

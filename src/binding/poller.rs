@@ -28,7 +28,7 @@ pub fn start(
     uv: &'static Uv,
     driver: &Arc<Driver>,
 ) -> Result<()> {
-    let Some(set) = &driver.read_set else {
+    let Some(set) = &driver.env.read_set else {
         return Ok(());
     };
     let reader = Reader {

@@ -29,3 +29,17 @@ mod simulated {
         NOW.set(now);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn the_time_stands_still_once_it_was_set() {
+        let then = Instant::now() + Duration::from_secs(1000);
+        super::set(Some(then));
+        assert_eq!((super::now(), super::now()), (then, then));
+        super::set(None);
+        assert!(super::now() < then);
+    }
+}

@@ -7,7 +7,7 @@ use super::connection::Connection;
 use super::errno::errno;
 use super::inbox::collector::Collector;
 use super::link::life::Failure;
-use super::pump::thread::with_collector;
+use super::thread::with_collector;
 use crate::proto::ProtocolError;
 use serde_json::{Value, json};
 

@@ -3,8 +3,7 @@
 //! May not read from or write to a connection.
 
 use super::boundary::kind;
-use super::connection::Connection;
-use super::engine::Engine;
+use super::environment::Environment;
 use super::errno::errno;
 use super::inbox::flow::{Charge, Flow, MAX_UNDELIVERED};
 use super::lock::{Lock, Rank};
@@ -107,7 +106,7 @@ impl Server {
 }
 
 /// Starts listening. Must be called within the runtime's context.
-pub fn listen(engine: &Arc<Engine>, id: u32, options: ListenOptions) -> io::Result<Server> {
+pub fn listen(env: &Arc<Environment>, id: u32, options: ListenOptions) -> io::Result<Server> {
     let (listening, address, unlink) = bind(&options)?;
     let listening = Arc::new(listening);
     let closing = Arc::new(Notify::new());
@@ -117,15 +116,15 @@ pub fn listen(engine: &Arc<Engine>, id: u32, options: ListenOptions) -> io::Resu
         unlink,
         closing: closing.clone(),
     };
-    let engine = engine.clone();
+    let env = env.clone();
     tokio::spawn(async move {
         tokio::select! {
             biased;
             () = closing.notified() => {}
-            () = accept(&engine, id, &listening, &options.connection) => {}
+            () = accept(&env, id, &listening, &options.connection) => {}
         }
         drop(listening);
-        engine.server_event(kind::SERVER_CLOSED, id, "");
+        env.tell_of_server(kind::SERVER_CLOSED, id, "");
     });
     Ok(server)
 }
@@ -216,7 +215,7 @@ fn bind_path(
 }
 
 async fn accept(
-    engine: &Arc<Engine>,
+    env: &Arc<Environment>,
     server: u32,
     listening: &Listening,
     options: &ConnectionOptions,
@@ -233,7 +232,7 @@ async fn accept(
             Ok(socket) => {
                 failing = false;
                 if let Some(socket) = socket {
-                    start(engine, server, socket, &announced, &quotas, options);
+                    start(env, server, socket, &announced, &quotas, options);
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -244,7 +243,7 @@ async fn accept(
                 if !failing {
                     let text =
                         json!({ "origin": "system", "errno": errno(&error), "syscall": "accept" });
-                    engine.server_event(kind::SERVER_ERROR, server, &text.to_string());
+                    env.tell_of_server(kind::SERVER_ERROR, server, &text.to_string());
                 }
                 failing = true;
                 tokio::time::sleep(OUT_OF_DESCRIPTORS).await;
@@ -254,7 +253,7 @@ async fn accept(
 }
 
 fn start(
-    engine: &Arc<Engine>,
+    env: &Arc<Environment>,
     server: u32,
     socket: Socket,
     announced: &Arc<Flow>,
@@ -263,18 +262,7 @@ fn start(
 ) {
     // It fails only for a socket that is gone already, which the first read tells.
     let _ = socket.configure(options);
-    let nonce = engine.nonce();
-    let Some(connection) = engine.add(|id| {
-        Connection::new(
-            id,
-            Side::Listening,
-            options.clone(),
-            nonce,
-            engine.inbox.clone(),
-            engine.read_set.clone(),
-            engine.most_direct,
-        )
-    }) else {
+    let Some(connection) = env.open(Side::Listening, options.clone()) else {
         return;
     };
     if let Some(address) = socket.peer_address() {

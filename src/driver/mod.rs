@@ -1,7 +1,7 @@
 //! Sockets, tasks and queues around the protocol. Knows how bytes travel and nothing of what they mean.
 //!
 //! ```text
-//!   engine ── listener, connect: make connections
+//!   engine ── listener, connect: make connections, of an environment
 //!      └── connection: a link, behind a lock, and what is published of it (shared)
 //!             │   link: decides; no I/O, no clock, no atomics
 //!             │     └── session (proto)
@@ -18,6 +18,7 @@ pub mod command;
 mod connect;
 mod connection;
 pub mod engine;
+mod environment;
 mod errno;
 pub mod inbox;
 mod io;
@@ -37,6 +38,7 @@ mod sync;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod thread;
 
 pub use connection::{Connection, Totals};
 pub use engine::Engine;

@@ -3,7 +3,6 @@
 //! May not read.
 
 use super::shared::Members;
-use super::socket::Socket;
 use std::io;
 
 /// Connections found ready in one turn; the others are found in the next. Far more than can be accepted meanwhile, so
@@ -33,17 +32,17 @@ impl ReadSet {
     }
 
     /// Puts a connection's socket in.
-    pub fn add(&self, socket: &Socket, connection: u32) -> io::Result<()> {
+    pub fn add(&self, socket: &socket2::Socket, connection: u32) -> io::Result<()> {
         use rustix::event::epoll::{EventData, EventFlags, add};
         let data = EventData::new_u64(connection.into());
-        add(&self.epoll, socket.as_ref(), data, EventFlags::IN)?;
+        add(&self.epoll, socket, data, EventFlags::IN)?;
         self.members.add(connection);
         Ok(())
     }
 
     /// Takes a connection's socket out.
-    pub fn remove(&self, socket: &Socket, connection: u32) {
-        if rustix::event::epoll::delete(&self.epoll, socket.as_ref()).is_ok() {
+    pub fn remove(&self, socket: &socket2::Socket, connection: u32) {
+        if rustix::event::epoll::delete(&self.epoll, socket).is_ok() {
             self.members.remove(connection);
         }
     }
@@ -84,12 +83,12 @@ impl ReadSet {
     }
 
     /// Puts a connection's socket in.
-    pub fn add(&self, _socket: &Socket, _connection: u32) -> io::Result<()> {
+    pub fn add(&self, _socket: &socket2::Socket, _connection: u32) -> io::Result<()> {
         match *self {}
     }
 
     /// Takes a connection's socket out.
-    pub fn remove(&self, _socket: &Socket, _connection: u32) {
+    pub fn remove(&self, _socket: &socket2::Socket, _connection: u32) {
         match *self {}
     }
 

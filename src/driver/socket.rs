@@ -125,11 +125,11 @@ impl Io for Socket {
     }
 
     fn watch(&self, set: &ReadSet, connection: u32) -> io::Result<()> {
-        set.add(self, connection)
+        set.add(&self.socket, connection)
     }
 
     fn unwatch(&self, set: &ReadSet, connection: u32) {
-        set.remove(self, connection);
+        set.remove(&self.socket, connection);
     }
 }
 

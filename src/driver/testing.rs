@@ -33,8 +33,8 @@ pub fn options() -> ConnectionOptions {
 
 /// A connection that nobody serves.
 pub fn connection(engine: &Engine) -> Arc<Connection> {
-    let make = |id| {
-        let inbox = engine.inbox.clone();
+    let make = |id, _| {
+        let inbox = engine.env.inbox.clone();
         Connection::new(
             id,
             Side::Connecting,
@@ -45,7 +45,7 @@ pub fn connection(engine: &Engine) -> Arc<Connection> {
             u64::MAX,
         )
     };
-    engine.add(make).expect("room in the table")
+    engine.env.add(make).expect("room in the table")
 }
 
 /// The command to open the first stream.

@@ -32,7 +32,7 @@ pub enum Protocol {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Config {
-    /// What is spoken.
+    /// The protocol to speak.
     pub protocol: Protocol,
     /// The caller vouches that the peer is not 0.1.0 (`peer: 'new'`): no pacing from the first byte.
     pub peer_new: bool,
@@ -64,7 +64,7 @@ pub struct QmuxConfig {
     /// What a peer may send on a stream ahead of the application's consumption, at first and at most.
     pub stream_window: u64,
     pub max_stream_window: u64,
-    /// The same for all streams together.
+    /// What a peer may send on all streams together, at first and at most.
     pub connection_window: u64,
     pub max_connection_window: u64,
     /// What slow readers may hold before it counts against the connection's window.

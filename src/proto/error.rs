@@ -26,7 +26,7 @@ pub enum ProtocolError {
     JsonInvalid,
     /// A JSON text is longer than the limit.
     JsonTooLarge {
-        /// Its announced length in bytes.
+        /// The announced length in bytes.
         length: usize,
         /// The limit in force.
         limit: usize,
@@ -58,11 +58,11 @@ pub enum ProtocolError {
     },
     /// Nothing came for too long.
     IdleTimeout,
-    /// It began to say what it speaks and did not end, or had to and did not begin.
+    /// The peer began to say what it speaks and did not end, or had to and did not begin.
     HandshakeTimeout,
     /// Nothing came although it was asked for a sign of life.
     PingTimeout,
-    /// It speaks a protocol of others.
+    /// The peer speaks a protocol of others.
     WrongProtocol(&'static str),
 }
 
@@ -77,6 +77,13 @@ pub enum Violation {
     FrameEncoding = 7,
     TransportParameter = 8,
     Protocol = 0x0a,
+}
+
+impl Violation {
+    /// The error that this violation is; `what` says what the peer did.
+    pub fn error(self, what: &'static str) -> ProtocolError {
+        ProtocolError::Qmux(self, what)
+    }
 }
 
 impl ProtocolError {

@@ -27,20 +27,20 @@ impl Handle {
         self.0 & 1 == 0
     }
 
-    /// Its place in the table of its direction.
+    /// The stream's place in the table of its direction.
     pub fn slot(self) -> usize {
         (self.0 >> 1) as usize
     }
 }
 
-/// What is known of the other end.
+/// The other end, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerKind {
-    /// It has not sent a whole frame yet.
+    /// The peer has not sent a whole frame yet.
     Undecided,
-    /// It is 0.1.0, or behaves as if: paced.
+    /// The peer is 0.1.0, or behaves as if: paced.
     Old,
-    /// It sent an offer.
+    /// The peer sent an offer.
     New,
 }
 
@@ -51,14 +51,14 @@ pub enum Event {
     Stream {
         /// The stream.
         stream: Handle,
-        /// Its id on the wire.
+        /// The id on the wire.
         id: u32,
     },
     /// The peer accepted a stream of ours.
     Opened {
         /// The stream.
         stream: Handle,
-        /// Its id on the wire.
+        /// The id on the wire.
         id: u32,
     },
     /// Bytes of a stream: a whole message, or the next part of one.
@@ -92,7 +92,7 @@ pub enum Event {
     Unread(Handle),
     /// What was written on a stream waits for the peer's reader.
     Blocked(Handle),
-    /// It has mostly gone.
+    /// Most of what waited for the peer's reader has gone.
     Unblocked(Handle),
     /// To be answered by `Session::credit` when everything before has been seen; none: for the connection.
     Credit(Option<Handle>),
@@ -100,7 +100,7 @@ pub enum Event {
     Pong {
         /// The ping's number.
         id: u32,
-        /// How long it took.
+        /// How long the answer took.
         rtt: Duration,
     },
 }

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+mod context;
 pub mod error;
 pub mod event;
 mod json;

@@ -20,6 +20,7 @@ use super::config::Side;
 use super::error::ProtocolError;
 use super::event::PeerKind;
 use super::varint;
+use bytes::{Buf, BufMut};
 
 /// Frame type of the offer.
 pub const OFFER: u8 = 0xf0;
@@ -114,8 +115,8 @@ pub fn recognise(bytes: &[u8]) -> Start {
 /// One connection's negotiation.
 #[derive(Debug)]
 pub struct Negotiation {
-    enabled: bool,
-    sent: bool,
+    is_enabled: bool,
+    has_offered: bool,
     peer: PeerKind,
     side: Side,
     nonce: [u8; NONCE],
@@ -141,8 +142,8 @@ impl Negotiation {
             PeerKind::Old
         };
         Self {
-            enabled,
-            sent: false,
+            is_enabled: enabled,
+            has_offered: false,
             peer,
             side,
             nonce,
@@ -150,37 +151,37 @@ impl Negotiation {
         }
     }
 
-    /// What is known of the peer.
+    /// What the peer is, as far as that is known.
     pub fn peer(&self) -> PeerKind {
         self.peer
     }
 
     /// Whether offers are understood; otherwise they are frames of an unknown type.
     pub fn is_enabled(&self) -> bool {
-        self.enabled
+        self.is_enabled
     }
 
     /// The offer to write before any other frame, once: by a connecting end as its first bytes; by a listening one
     /// when it has something to say before the peer spoke, or in answer to an offer.
     pub fn offer(&mut self, parameters: impl FnOnce() -> Vec<u8>) -> Option<Vec<u8>> {
         let answers = self.side == Side::Connecting || self.peer != PeerKind::Old;
-        if !self.enabled || self.sent || !answers {
+        if !self.is_enabled || self.has_offered || !answers {
             return None;
         }
-        self.sent = true;
+        self.has_offered = true;
         let parameters = parameters();
         let mut payload = MAGIC.to_vec();
-        payload.extend([1, QMUX]);
-        payload.extend(self.nonce);
+        payload.put_slice(&[1, QMUX]);
+        payload.put_slice(&self.nonce);
         varint::put(parameters.len() as u64, &mut payload);
-        payload.extend(parameters);
+        payload.put_slice(&parameters);
         debug_assert!(payload.len() <= MAX_OFFER, "parameters are few");
         Some(payload)
     }
 
     /// Whether we have offered.
     pub fn has_offered(&self) -> bool {
-        self.sent
+        self.has_offered
     }
 
     /// The peer is new although it made no offer: it started with records.
@@ -188,7 +189,7 @@ impl Negotiation {
         self.peer = PeerKind::New;
     }
 
-    /// A frame that is no offer arrived. Gives whether that decided what the peer is.
+    /// A frame that is no offer arrived. Returns whether that decided what the peer is.
     pub fn recv_other(&mut self) -> bool {
         let decides = self.peer == PeerKind::Undecided;
         if decides {
@@ -206,7 +207,7 @@ impl Negotiation {
         }
     }
 
-    /// An offer arrived whole. Gives what it leads to; `None`: no other wire.
+    /// An offer arrived whole. Returns what it leads to; `None`: no other wire.
     pub fn recv_offer(&mut self, payload: &[u8]) -> Result<Option<Agreed>, ProtocolError> {
         self.check_place()?;
         let offer = parse(payload).ok_or(ProtocolError::Offer("it is malformed"))?;
@@ -219,8 +220,8 @@ impl Negotiation {
         }
         self.expects_switch = true;
         let mut switch = MAGIC.to_vec();
-        switch.push(QMUX);
-        switch.extend(offer.nonce);
+        switch.put_u8(QMUX);
+        switch.put_slice(&offer.nonce);
         Ok(Some(Agreed {
             switch,
             parameters: offer.parameters.to_vec(),
@@ -229,7 +230,7 @@ impl Negotiation {
 
     /// Whether a switch of this length may come.
     pub fn check_switch(&self, length: usize) -> Result<(), ProtocolError> {
-        match self.expects_switch && self.sent && length == SWITCH_LENGTH {
+        match self.expects_switch && self.has_offered && length == SWITCH_LENGTH {
             true => Ok(()),
             false => Err(ProtocolError::Switch),
         }
@@ -255,15 +256,17 @@ struct Offer<'a> {
 }
 
 fn parse(payload: &[u8]) -> Option<Offer<'_>> {
-    let rest = payload.strip_prefix(MAGIC)?;
-    let (&count, rest) = rest.split_first()?;
-    let (versions, rest) = rest.split_at_checked(usize::from(count))?;
-    let (&nonce, rest) = rest.split_first_chunk::<NONCE>()?;
-    let (length, rest) = varint::read(rest)?;
+    let mut rest = payload.strip_prefix(MAGIC)?;
+    let count = rest.try_get_u8().ok()?;
+    let versions = rest.split_off(..usize::from(count))?;
+    let mut nonce = [0; NONCE];
+    rest.try_copy_to_slice(&mut nonce).ok()?;
+    let length = varint::get(&mut rest)?;
+    let parameters = rest.split_off(..usize::try_from(length).ok()?)?;
     Some(Offer {
         versions,
         nonce,
-        parameters: rest.get(..usize::try_from(length).ok()?)?,
+        parameters,
     })
 }
 

@@ -6,8 +6,13 @@
 //!
 //! May not look into a frame, nor refuse one.
 
+use bytes::BufMut;
 use std::collections::VecDeque;
 use std::io::IoSlice;
+
+/// Most bytes encoded ahead of the socket. Behind it commands are kept as they are, and streams' bytes on their streams, so
+/// that a change of wire, or of what is most urgent, is never far behind in the queue.
+pub const MAX_ENCODED: u64 = 256 << 10;
 
 /// Size of a chunk: a few of them fill one vectored write, one of them holds a frame with 64 KiB of data, and a recycled
 /// one stays in cache.
@@ -25,6 +30,8 @@ const TAKE: usize = 256 << 10;
 
 #[derive(Debug, Default)]
 struct Chunk {
+    /// A `BytesMut` here was measured to cost 4 to 5 % more for messages of 64 bytes, on both wires, and to win nothing for
+    /// longer ones: nothing is ever split off a chunk or shared.
     bytes: Vec<u8>,
     ends_send: bool,
     /// What its frames count for in pacing.
@@ -41,16 +48,15 @@ pub struct Outbox {
     total: u64,
     /// Charge of the send that the last chunk belongs to.
     open_send: usize,
-    /// Its bytes.
+    /// Bytes of that send.
     open_bytes: usize,
-    closed: bool,
+    is_sealed: bool,
 }
 
 /// Chunks taken for sending. Until it is empty nothing else may be sent.
 #[derive(Debug, Default)]
 pub struct Transmit {
-    /// What it counts for in pacing.
-    pub charge: usize,
+    charge: usize,
     chunks: VecDeque<Vec<u8>>,
     head: usize,
     done: Vec<Vec<u8>>,
@@ -104,8 +110,8 @@ impl Outbox {
     }
 
     /// Whether nothing more is taken.
-    pub fn is_closed(&self) -> bool {
-        self.closed
+    pub fn is_sealed(&self) -> bool {
+        self.is_sealed
     }
 
     fn add_chunk(&mut self) {
@@ -118,8 +124,8 @@ impl Outbox {
     }
 
     /// Takes nothing more: the last byte of this direction has been queued.
-    pub fn close(&mut self) {
-        self.closed = true;
+    pub fn seal(&mut self) {
+        self.is_sealed = true;
     }
 
     /// Bytes in the send that is open to more frames, while pacing.
@@ -134,7 +140,7 @@ impl Outbox {
         payload: &[u8],
         max_send: Option<usize>,
     ) {
-        if self.closed {
+        if self.is_sealed {
             return;
         }
         let total = HEADER + payload.len();
@@ -149,8 +155,8 @@ impl Outbox {
         match self.chunks.back_mut() {
             // Nearly always: both fit behind what is there.
             Some(last) if !last.ends_send && total <= CHUNK - last.bytes.len() => {
-                last.bytes.extend_from_slice(header);
-                last.bytes.extend_from_slice(payload);
+                last.bytes.put_slice(header);
+                last.bytes.put_slice(payload);
             }
             _ => {
                 self.extend(header);
@@ -167,6 +173,23 @@ impl Outbox {
         }
     }
 
+    /// The frame at the end has a payload of so many bytes that the caller sends itself, right behind what it takes next.
+    pub fn expect_payload(&mut self, length: usize) {
+        self.total += length as u64;
+    }
+
+    /// Whether all that is queued, and a head, can be taken at once.
+    pub fn takes_all_at_once(&self) -> bool {
+        self.len <= TAKE / 2
+    }
+
+    /// Puts a copy of what the caller could not send of a payload behind what it took.
+    pub fn put_behind(&mut self, transmit: &mut Transmit, rest: &[u8]) {
+        let mut chunk = self.spare.pop().unwrap_or_default();
+        chunk.extend_from_slice(rest);
+        transmit.chunks.push_back(chunk);
+    }
+
     fn extend(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let room = match self.chunks.back() {
@@ -179,7 +202,7 @@ impl Outbox {
             }
             let (now, later) = bytes.split_at(bytes.len().min(room));
             if let Some(last) = self.chunks.back_mut() {
-                last.bytes.extend_from_slice(now);
+                last.bytes.put_slice(now);
             }
             bytes = later;
         }
@@ -226,7 +249,7 @@ impl Outbox {
         }
     }
 
-    /// Gives all memory kept for reuse back: the connection has gone quiet.
+    /// Returns all memory kept for reuse: little happens on the connection.
     pub fn shrink(&mut self) {
         self.spare = Vec::new();
         if self.chunks.is_empty() {
@@ -236,6 +259,11 @@ impl Outbox {
 }
 
 impl Transmit {
+    /// What it counts for in pacing.
+    pub fn charge(&self) -> usize {
+        self.charge
+    }
+
     /// Bytes still to be sent.
     pub fn len(&self) -> usize {
         self.chunks.iter().map(Vec::len).sum::<usize>() - self.head
@@ -246,7 +274,7 @@ impl Transmit {
         self.chunks.is_empty()
     }
 
-    /// Fills `slices` from the front and gives how many it filled.
+    /// Fills `slices` from the front and returns how many it filled.
     pub fn fill<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut filled = 0;
         for (index, (slice, chunk)) in slices.iter_mut().zip(&self.chunks).enumerate() {

@@ -37,14 +37,14 @@ const LONG_SEND: usize = MAX_BURST - (2 << 10);
 /// acknowledgement is ever delayed.
 pub const PATIENCE_HERE: Duration = Duration::from_millis(50);
 
-/// The same over a network: on a long path each acknowledgement takes a round trip, and waiting for it would make us
+/// Rest after which a burst counts as read, over a network: on a long path each acknowledgement takes a round trip, and waiting for it would make us
 /// slower than the original ever was.
 pub const PATIENCE_FAR: Duration = Duration::from_millis(10);
 
 /// Where the pacing stands.
 #[derive(Debug)]
 pub struct Pace {
-    active: bool,
+    is_active: bool,
     patience: Duration,
     /// A long send has been encoded.
     had_long_send: bool,
@@ -60,7 +60,7 @@ impl Pace {
     /// Pacing, or none for a peer that is known to be new.
     pub fn new(active: bool) -> Self {
         Self {
-            active,
+            is_active: active,
             patience: PATIENCE_FAR,
             had_long_send: false,
             used: 0,
@@ -71,12 +71,12 @@ impl Pace {
 
     /// The peer is known to be new.
     pub fn lift(&mut self) {
-        self.active = false;
+        self.is_active = false;
     }
 
     /// Whether there is pacing.
     pub fn is_active(&self) -> bool {
-        self.active
+        self.is_active
     }
 
     /// How long a send queue may stay filled, now that it is known where the peer is.
@@ -91,7 +91,7 @@ impl Pace {
         } else {
             MAX_BURST
         };
-        self.active.then_some(longest)
+        self.is_active.then_some(longest)
     }
 
     /// A frame was encoded into a send that is now so long.
@@ -101,7 +101,7 @@ impl Pace {
 
     /// Whether a send that counts for so many bytes may go.
     pub fn can_send(&self, bytes: usize) -> bool {
-        !self.active || self.used == 0 || self.used + bytes <= MAX_BURST
+        !self.is_active || self.used == 0 || self.used + bytes <= MAX_BURST
     }
 
     /// A send that counts for so many bytes was taken.
@@ -111,19 +111,19 @@ impl Pace {
 
     /// The kernel has all that was taken.
     pub fn written(&mut self, now: Instant) {
-        if self.active {
+        if self.is_active {
             self.last = Some(now);
             self.again = Some(now + REST);
         }
     }
 
-    /// When the driver should look at the send queue and call [`Pace::look`], if there is something to send.
+    /// When the driver should look at the send queue and call [`Pace::observe`], if there is something to send.
     pub fn deadline(&self) -> Option<Instant> {
-        self.again.filter(|_| self.active && self.used > 0)
+        self.again.filter(|_| self.is_active && self.used > 0)
     }
 
     /// The driver looked: `unsent` is what the socket's send queue still holds.
-    pub fn look(&mut self, now: Instant, unsent: usize) {
+    pub fn observe(&mut self, now: Instant, unsent: usize) {
         let (Some(last), Some(again)) = (self.last, self.again) else {
             return;
         };
@@ -154,12 +154,12 @@ mod tests {
         pace.written(start);
         assert!(!pace.can_send(1));
         assert_eq!(pace.deadline(), Some(start + REST));
-        pace.look(start, 0);
+        pace.observe(start, 0);
         assert!(!pace.can_send(1), "too early");
-        pace.look(start + REST, 5);
+        pace.observe(start + REST, 5);
         assert!(!pace.can_send(1), "not read yet");
         assert_eq!(pace.deadline(), Some(start + 2 * REST));
-        pace.look(start + 2 * REST, 0);
+        pace.observe(start + 2 * REST, 0);
         assert!(pace.can_send(MAX_BURST));
         assert_eq!(pace.deadline(), None);
     }
@@ -170,7 +170,7 @@ mod tests {
         let start = Instant::now();
         pace.taken(MAX_BURST);
         pace.written(start);
-        pace.look(start + PATIENCE_FAR, 1);
+        pace.observe(start + PATIENCE_FAR, 1);
         assert!(pace.can_send(1));
     }
 

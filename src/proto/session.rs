@@ -13,22 +13,18 @@
 
 use super::config::{Config, Protocol, Side};
 use super::error::ProtocolError;
-use super::event::{Event, Partial, Payload, PeerKind, Sink, Wires};
-use super::legacy::{self, Legacy};
+use super::event::{Event, Handle, Partial, Payload, PeerKind, Sink, Wires};
+use super::legacy::Legacy;
 use super::marks::Marks;
 use super::negotiate::{self, Negotiation, Start};
-use super::outbox::{Outbox, Transmit};
+use super::outbox::{MAX_ENCODED, Outbox, Transmit};
 use super::pace::{self, Pace};
-use super::qmux::{self, Qmux};
-use lobby::{FromEarlier, Gate, Lobby, NoEvents};
+use super::qmux::Qmux;
+use lobby::{FromEarlier, Lobby, NoEvents};
 use std::time::Instant;
 use watch::Watch;
 
-/// Most bytes encoded ahead of the socket. Behind it commands are kept as they are, and streams' bytes on their streams, so
-/// that a change of wire, or of what is most urgent, is never far behind in the queue.
-pub(super) const MAX_ENCODED: u64 = 256 << 10;
-
-/// What is received.
+/// Which wire the peer sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Receiving {
     Start,
@@ -52,11 +48,11 @@ pub struct Session {
     outbox: Outbox,
     pace: Pace,
     marks: Marks,
-    /// Those who wait until everything is sent.
+    /// Numbers of those who wait until everything is sent.
     barriers: Vec<u32>,
     held: u64,
     /// What the application wants and only QMux can say, until it is known whether the peer speaks it.
-    undone: commands::UndoneSet,
+    postponed: commands::Postponed,
     /// Streams of the peer's for which there is no place yet.
     lobby: Lobby,
     watch: Watch,
@@ -66,78 +62,10 @@ pub struct Session {
     now: Instant,
 }
 
-/// Lets the legacy wire work on the session's other parts. Payloads of its events are ranges of the input, if there is one.
-macro_rules! legacy {
-    ($self:ident, $sink:expr, |$wire:ident, $cx:ident| $work:expr) => {
-        legacy!($self, $sink, &[], |$wire, $cx| $work)
-    };
-    ($self:ident, $sink:expr, $input:expr, |$wire:ident, $cx:ident| $work:expr) => {{
-        let $wire = &mut $self.legacy;
-        let gate = &mut Gate {
-            lobby: &mut $self.lobby,
-            input: $input,
-            sink: $sink,
-        };
-        let $cx = &mut legacy::Context {
-            config: &$self.config,
-            negotiation: &mut $self.negotiation,
-            outbox: &mut $self.outbox,
-            pace: &mut $self.pace,
-            marks: &mut $self.marks,
-            qmux: &mut $self.qmux,
-            side: $self.side,
-            seed: $self.seed,
-            now: $self.now,
-            sink: gate,
-        };
-        $work
-    }};
-}
-
-/// The same for QMux, if that is what we send; otherwise gives `None`.
-macro_rules! qmux {
-    ($self:ident, $sink:expr, |$wire:ident, $cx:ident| $work:expr) => {
-        qmux!($self, $sink, &[], |$wire, $cx| $work)
-    };
-    ($self:ident, $sink:expr, $input:expr, |$wire:ident, $cx:ident| $work:expr) => {
-        match &mut $self.qmux {
-            Some($wire) => {
-                let gate = &mut Gate {
-                    lobby: &mut $self.lobby,
-                    input: $input,
-                    sink: $sink,
-                };
-                let $cx = &mut qmux::Context {
-                    config: &$self.config,
-                    outbox: &mut $self.outbox,
-                    marks: &mut $self.marks,
-                    sink: gate,
-                    now: $self.now,
-                };
-                Some($work)
-            }
-            None => None,
-        }
-    };
-}
-
-/// The same for what may lead to frames besides streams' bytes: they are encoded at once. What ends a stream makes room
-/// for another.
-macro_rules! qmux_flush {
-    ($self:ident, $sink:expr, |$wire:ident, $cx:ident| $work:expr) => {{
-        let result = qmux!($self, $sink, |$wire, $cx| {
-            let result = $work;
-            $wire.flush($cx);
-            result
-        });
-        $self.admit($sink);
-        result
-    }};
-}
-
 mod commands;
 mod counts;
 mod lobby;
+mod split;
 mod watch;
 
 impl Session {
@@ -158,7 +86,7 @@ impl Session {
             marks: Marks::default(),
             barriers: Vec::new(),
             held: 0,
-            undone: commands::UndoneSet::default(),
+            postponed: commands::Postponed::default(),
             watch: Watch::new(&config, now),
             lobby: Lobby::new(config.qmux.max_incoming_streams),
             is_finishing: false,
@@ -168,7 +96,9 @@ impl Session {
         if !speaks_legacy {
             session.start_qmux(&mut NoEvents);
         } else if side == Side::Connecting {
-            legacy!(session, &mut NoEvents, |_wire, cx| cx.write_offer());
+            let sink = &mut NoEvents;
+            let (_, mut cx) = session.legacy(sink);
+            cx.write_offer();
         }
         session
     }
@@ -179,23 +109,25 @@ impl Session {
         self.pace.lift();
         let wire = Qmux::new(&self.config, self.side, self.seed, self.now);
         self.qmux = Some(Box::new(wire));
-        qmux!(self, sink, |wire, cx| wire.write_parameters(cx));
+        if let Some((wire, mut cx)) = self.qmux(sink) {
+            wire.write_parameters(&mut cx);
+        }
     }
 
     /// The peer may reset no more than this many streams at once, for now: it used the rest up on another connection.
     pub fn set_resets(&mut self, left: u32) {
         self.config.resets_left = Some(left);
         if let Some(wire) = &mut self.qmux {
-            wire.resets.start_with(left, self.now);
+            wire.set_resets(left, self.now);
         }
     }
 
     /// How many streams the peer may reset at once; `None` as long as it speaks no QMux.
     pub fn resets_left(&self, now: Instant) -> Option<u32> {
-        Some(self.qmux.as_ref()?.resets.left(now))
+        Some(self.qmux.as_ref()?.resets_left(now))
     }
 
-    /// It is known whether the peer is on this machine, which the pacing towards an old one goes by.
+    /// Whether the peer is on this machine is known: the pacing towards an old one depends on that.
     pub fn set_local(&mut self, local: bool) {
         self.pace.set_patience(if local {
             pace::PATIENCE_HERE
@@ -227,7 +159,7 @@ impl Session {
         sink: &mut S,
     ) -> Result<(), ProtocolError> {
         self.now = now;
-        self.watch.began.get_or_insert(now);
+        self.watch.start(now);
         match self.receiving {
             Receiving::Qmux => self.receive_qmux(input, 0, sink)?,
             Receiving::Legacy => self.receive_legacy(input, sink)?,
@@ -252,20 +184,26 @@ impl Session {
         at: usize,
         sink: &mut S,
     ) -> Result<(), ProtocolError> {
-        qmux!(self, sink, input, |wire, cx| wire.receive(input, at, cx)).unwrap_or(Ok(()))
+        match self.qmux_reading(input, sink) {
+            Some((wire, mut cx)) => wire.receive(input, at, &mut cx),
+            None => Ok(()),
+        }
     }
 
     fn receive_legacy<S: Sink>(&mut self, input: &[u8], sink: &mut S) -> Result<(), ProtocolError> {
-        let at = legacy!(self, sink, input, |wire, cx| wire.receive(input, cx))?;
+        let (wire, mut cx) = self.legacy_reading(input, sink);
+        let at = wire.receive(input, &mut cx)?;
         if self.legacy.take_heard() {
-            self.watch.active = self.now;
+            self.watch.heard(self.now);
             if let Some(wire) = &mut self.qmux {
                 wire.heard(self.now);
             }
         }
-        self.do_undone(sink);
+        self.do_postponed(sink);
         if !self.legacy.is_over() {
-            qmux!(self, sink, |wire, cx| wire.flush(cx));
+            if let Some((wire, mut cx)) = self.qmux(sink) {
+                wire.flush(&mut cx);
+            }
             return Ok(());
         }
         // Behind the switch the next byte is a record's.
@@ -273,7 +211,7 @@ impl Session {
         self.legacy = Legacy::default();
         sink.emit(Event::Wires(self.wires()), Payload::Empty);
         if let Some(wire) = &mut self.qmux {
-            wire.end_carrying(&self.config);
+            wire.end_carrying();
         }
         self.receive_qmux(input, at, sink)
     }
@@ -306,7 +244,7 @@ impl Session {
         match self.receiving {
             // No legacy frame comes that would decide it.
             Receiving::Qmux => {
-                self.do_undone(&mut owned);
+                self.do_postponed(&mut owned);
                 self.receive_qmux(&first, 0, &mut owned)?;
             }
             // So few bytes hold no switch.
@@ -335,27 +273,24 @@ impl Session {
 
     /// The peer finished sending.
     pub fn receive_fin(&mut self) -> Result<(), ProtocolError> {
-        let is_whole = self.undecided.is_empty() && self.legacy.is_between_frames();
+        let is_at_boundary = self.undecided.is_empty() && self.legacy.is_between_frames();
         match &mut self.qmux {
-            _ if !is_whole => Err(ProtocolError::FrameTruncated),
+            _ if !is_at_boundary => Err(ProtocolError::FrameTruncated),
             Some(qmux) => qmux.receive_fin(),
             None => Ok(()),
         }
     }
 
-    /// Says why the connection ends, as its last frame; what waits is dropped. Nothing on the legacy wire; and while it is
-    /// not known which wire it is, it is said when it is, see [`Session::owes_close`].
+    /// Says why the connection ends, as its last frame; what waits is dropped. The legacy wire has no such frame. If the wire
+    /// is not known yet, the frame waits until it is, see [`Session::owes_close`].
     pub fn close(&mut self, code: u64, application: bool, reason: &str) {
-        if self.close_when_known(code, application, reason) {
+        if self.postpone_close(code, application, reason) {
             return;
         }
-        qmux!(self, &mut NoEvents, |wire, cx| wire.close(
-            code,
-            application,
-            reason,
-            cx
-        ));
-        self.outbox.close();
+        if let Some((wire, mut cx)) = self.qmux(&mut NoEvents) {
+            wire.close(code, application, reason, &mut cx);
+        }
+        self.outbox.seal();
     }
 
     /// Nothing is commanded any more: what is queued is the last to be sent. On the legacy wire that goes for the
@@ -363,7 +298,7 @@ impl Session {
     pub fn finish(&mut self) {
         self.is_finishing = true;
         if self.qmux.is_none() {
-            self.outbox.close();
+            self.outbox.seal();
         }
     }
 
@@ -386,13 +321,8 @@ impl Session {
 
     /// Whether there is, or may be, something to send now.
     pub fn wants_write(&self) -> bool {
-        let is_open = !self.outbox.is_closed();
-        self.encoded() > 0
-            || is_open
-                && self
-                    .qmux
-                    .as_ref()
-                    .is_some_and(|qmux| qmux.wants_control(&self.config))
+        let is_open = !self.outbox.is_sealed();
+        self.encoded() > 0 || is_open && self.qmux.as_ref().is_some_and(|qmux| qmux.wants_control())
     }
 
     /// Whether another command that writes may be applied now. With QMux, streams keep what cannot be encoded.
@@ -406,14 +336,14 @@ impl Session {
             && self
                 .qmux
                 .as_ref()
-                .is_none_or(|qmux| qmux.is_flushed() || self.outbox.is_closed())
+                .is_none_or(|qmux| qmux.is_flushed() || self.outbox.is_sealed())
             && !self.owes_last_word()
     }
 
     /// A foreign peer is told that the connection ends in order.
     fn owes_last_word(&self) -> bool {
         let is_foreign = self.qmux.as_ref().is_some_and(|qmux| qmux.is_foreign());
-        self.is_finishing && is_foreign && !self.outbox.is_closed()
+        self.is_finishing && is_foreign && !self.outbox.is_sealed()
     }
 
     /// Takes bytes to send. While they are not all sent, nothing else may be.
@@ -425,16 +355,54 @@ impl Session {
             return None;
         }
         let transmit = self.outbox.take(paced)?;
-        self.watch.active = now;
+        self.watch.heard(now);
         if paced {
-            self.pace.taken(transmit.charge);
+            self.pace.taken(transmit.charge());
         }
         Some(transmit)
     }
 
+    /// Takes all that is queued, and behind it the head of a long message: the caller sends the payload right behind that,
+    /// from wherever it has it, or puts there what it could not send ([`Session::put_behind`]). `None`, if the message
+    /// cannot be sent at once as a whole.
+    pub fn take_with_head<S: Sink>(
+        &mut self,
+        stream: Handle,
+        payload: usize,
+        now: Instant,
+        sink: &mut S,
+    ) -> Option<Transmit> {
+        if self.pace.is_active() {
+            return None;
+        }
+        self.now = now;
+        self.prepare(sink);
+        if self.outbox.is_sealed() || !self.outbox.takes_all_at_once() {
+            return None;
+        }
+        let is_encoded = if let Some((wire, mut cx)) = self.qmux(sink) {
+            wire.data_head(stream, payload, &mut cx)
+        } else {
+            let (wire, mut cx) = self.legacy(sink);
+            stream.is_local() && wire.data_head(stream.slot() as u32, payload, &mut cx)
+        };
+        if !is_encoded {
+            return None;
+        }
+        self.watch.heard(now);
+        self.outbox.take(false)
+    }
+
+    /// Puts what the caller could not send of a payload behind what it took.
+    pub fn put_behind(&mut self, transmit: &mut Transmit, rest: &[u8]) {
+        self.outbox.put_behind(transmit, rest);
+    }
+
     /// Encodes what may be sent now.
     fn prepare<S: Sink>(&mut self, sink: &mut S) {
-        qmux!(self, sink, |wire, cx| wire.prepare(cx));
+        if let Some((wire, mut cx)) = self.qmux(sink) {
+            wire.prepare(&mut cx);
+        }
         self.admit(sink);
         if self.owes_last_word()
             && self.encoded() == 0
@@ -471,9 +439,9 @@ impl Session {
 
     /// The driver has ended our direction: nothing more is sent.
     pub fn write_ended(&mut self) {
-        self.outbox.close();
+        self.outbox.seal();
         if let Some(qmux) = &mut self.qmux {
-            qmux.stop_pings();
+            qmux.disable_pings();
         }
     }
 
@@ -484,7 +452,7 @@ impl Session {
         self.pace.written(now);
     }
 
-    /// The connection has gone quiet: gives spare memory back.
+    /// Little happens on the connection: spare memory goes back.
     pub fn shrink(&mut self) {
         if self.encoded() == 0 {
             self.outbox.shrink();

@@ -2,27 +2,42 @@
 //!
 //! May not know what a number means.
 
+use bytes::{Buf, BufMut};
+
 /// The largest number there is.
 pub const MAX: u64 = (1 << 62) - 1;
 
 /// Most bytes a number takes.
 pub const MAX_SIZE: usize = 8;
 
-/// Reads one from the front of `input`; gives the value and what is left, or `None` if it is cut short.
+/// Reads a number from the front of `input`. `None`: it is cut short, and nothing is taken.
 #[inline]
-pub fn read(input: &[u8]) -> Option<(u64, &[u8])> {
-    let (&first, rest) = input.split_first()?;
-    // Nearly all numbers are short.
-    if first < 0x40 {
-        return Some((first.into(), rest));
+pub fn get(input: &mut impl Buf) -> Option<u64> {
+    let &first = input.chunk().first()?;
+    match first >> 6 {
+        // Nearly all numbers are short.
+        0 => {
+            input.advance(1);
+            Some(first.into())
+        }
+        1 => input
+            .try_get_u16()
+            .ok()
+            .map(|value| u64::from(value & 0x3fff)),
+        2 => input
+            .try_get_u32()
+            .ok()
+            .map(|value| u64::from(value & 0x3fff_ffff)),
+        _ => input.try_get_u64().ok().map(|value| value & MAX),
     }
-    let (head, rest) = input.split_at_checked(1 << (first >> 6))?;
-    let value = head[1..]
-        .iter()
-        .fold(u64::from(first & 0x3f), |value, &byte| {
-            (value << 8) | u64::from(byte)
-        });
-    Some((value, rest))
+}
+
+/// The number at the front of `input` and how many bytes it takes. `None`: it is cut short.
+#[inline]
+pub fn peek(input: &[u8]) -> Option<(u64, usize)> {
+    let mut rest = input;
+    let value = get(&mut rest)?;
+    Some((value, input.len() - rest.len()))
 }
 
 /// How many bytes the shortest form of a number takes.
@@ -36,29 +51,22 @@ pub fn size(value: u64) -> usize {
     }
 }
 
-/// Writes the shortest form of a number to the front of `output`; gives its length. A number over [`MAX`] has no form:
-/// no caller has one.
+/// Appends the shortest form of a number. A number over [`MAX`] has no form: no caller has one.
 #[inline]
-pub fn write(value: u64, output: &mut [u8]) -> usize {
+pub fn put(value: u64, output: &mut impl BufMut) {
     debug_assert!(value <= MAX, "a number with a form");
-    let size = size(value);
-    write_sized(value, &mut output[..size]);
-    size
+    put_sized(value, size(value), output);
 }
 
-/// Writes a number in exactly as many bytes as `output` has: 1, 2, 4 or 8, and enough for it.
+/// Appends a number in so many bytes: 1, 2, 4 or 8, and enough for it.
 #[inline]
-pub fn write_sized(value: u64, output: &mut [u8]) {
-    let size = output.len();
-    output.copy_from_slice(&value.to_be_bytes()[8 - size..]);
-    output[0] |= (size.trailing_zeros() as u8) << 6;
-}
-
-/// Appends the shortest form of a number.
-pub fn put(value: u64, output: &mut Vec<u8>) {
-    let mut bytes = [0; MAX_SIZE];
-    let size = write(value, &mut bytes);
-    output.extend_from_slice(&bytes[..size]);
+pub fn put_sized(value: u64, size: usize, output: &mut impl BufMut) {
+    match size {
+        1 => output.put_u8(value as u8),
+        2 => output.put_u16(value as u16 | 0x4000),
+        4 => output.put_u32(value as u32 | 0x8000_0000),
+        _ => output.put_u64(value | 0xc000_0000_0000_0000),
+    }
 }
 
 #[cfg(test)]
@@ -79,9 +87,10 @@ mod tests {
             (&[0x40, 0x25], 37),
         ];
         for (bytes, value) in cases {
-            assert_eq!(read(bytes), Some((value, &[][..])));
+            assert_eq!(peek(bytes), Some((value, bytes.len())));
             for cut in 0..bytes.len() {
-                assert_eq!(read(&bytes[..cut]), None);
+                let mut rest = &bytes[..cut];
+                assert_eq!((get(&mut rest), rest.len()), (None, cut));
             }
         }
     }
@@ -93,7 +102,7 @@ mod tests {
             put(value, &mut bytes);
             prop_assert_eq!(bytes.len(), size(value));
             bytes.push(more);
-            prop_assert_eq!(read(&bytes), Some((value, &[more][..])));
+            prop_assert_eq!(peek(&bytes), Some((value, bytes.len() - 1)));
         }
     }
 }

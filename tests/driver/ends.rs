@@ -16,6 +16,7 @@ fn what_was_written_is_sent_before_a_close() {
         client.flush();
         client
             .engine
+            .env
             .connection(near)
             .expect("open")
             .stop(Stop::Close);
@@ -60,6 +61,7 @@ fn what_is_commanded_behind_the_end_counts_for_nothing() {
     let (mut server, far, mut client, near) = joined();
     client
         .engine
+        .env
         .connection(near)
         .expect("open")
         .stop(Stop::Reset);
@@ -70,12 +72,13 @@ fn what_is_commanded_behind_the_end_counts_for_nothing() {
         assert_eq!(application.flush(), 0);
         let open = application
             .engine
+            .env
             .connection(connection)
             .expect("not released");
         assert_eq!(open.totals().queued, 0);
-        application.engine.release(connection);
+        application.engine.env.release(connection);
         // What was told of it is all that is held.
         application.next_within(Duration::from_millis(10));
-        assert_eq!(application.engine.inbox.held(), 0);
+        assert_eq!(application.engine.env.inbox.held(), 0);
     }
 }

@@ -148,6 +148,7 @@ fn destroying_sends_what_was_written_and_a_close() {
     server.flush();
     server
         .engine
+        .env
         .connection(far)
         .expect("open")
         .stop(Stop::Close);
@@ -175,11 +176,12 @@ fn a_peer_that_never_finishes_is_left_and_its_number_is_free_at_once() {
     let port = stranger.peer_addr().expect("open").port();
     server
         .engine
+        .env
         .connection(far)
         .expect("open")
         .stop(Stop::Close);
     server.wait_for(kind::CONN_CLOSE);
-    server.engine.release(far);
+    server.engine.env.release(far);
     let started = Instant::now();
     read_all(&mut stranger);
     // Another has the number, while the socket of the first is still there.

@@ -42,7 +42,7 @@ pub struct Filled {
     pub more: bool,
     /// The lent memory that the records are in, instead of the slab, and whether this was the last of it.
     pub lent: Option<(u32, bool)>,
-    /// What the records cost the application, as `collector::work` counts it.
+    /// What the records cost the application, as `record::work` counts it.
     pub work: usize,
 }
 

@@ -2,12 +2,12 @@
 //!
 //! May not know how a command crossed the boundary.
 
-use super::Link;
 use super::life::Failure;
+use super::{Flight, Link};
 use crate::driver::boundary::{Command, INCREMENTAL, URGENCY};
 use crate::driver::command;
 use crate::driver::inbox::collector::Collector;
-use crate::proto::Handle;
+use crate::proto::{Handle, Transmit};
 use std::time::Instant;
 
 impl Link {
@@ -55,6 +55,43 @@ impl Link {
         } else {
             self.session.data(stream, payload, collector);
         }
+    }
+
+    /// Begins to send a long message from the caller's memory, behind all that is queued, if the message can be sent at
+    /// once. The caller sends the transmit and the payload in one call, and says how much was sent: [`Link::sent_with`].
+    pub fn begin_data(
+        &mut self,
+        stream: Handle,
+        payload: usize,
+        now: Instant,
+        collector: &mut Collector,
+    ) -> Option<Transmit> {
+        if !self.is_clear_to_send() || self.is_backed_up() {
+            return None;
+        }
+        let session = &mut self.session;
+        let transmit = session.take_with_head(stream, payload, now, collector)?;
+        self.flight = Flight::Away;
+        Some(transmit)
+    }
+
+    /// The kernel took `bytes` of a transmit and of the payload behind it.
+    pub fn sent_with(
+        &mut self,
+        mut transmit: Transmit,
+        payload: &[u8],
+        bytes: usize,
+        now: Instant,
+        collector: &mut Collector,
+    ) {
+        let of_payload = bytes.saturating_sub(transmit.len());
+        let rest = payload.get(of_payload..).unwrap_or_default();
+        transmit.advance(bytes - of_payload);
+        if !rest.is_empty() {
+            self.session.put_behind(&mut transmit, rest);
+        }
+        self.session.transmitted(bytes, collector);
+        self.land(transmit, now);
     }
 
     /// Executes what waits, as far as the session can encode it.

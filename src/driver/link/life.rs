@@ -155,11 +155,12 @@ impl Life {
     /// Something went wrong. The first failure is why the connection ends, with two exceptions: a close with a code says
     /// more than the stop behind it, which a command that waited may overtake, and a defect is worse than any.
     pub fn fail(&mut self, failure: Failure) {
-        let counts = match (&*self, &failure) {
-            (Self::Open(_), _) | (Self::Failing(..), Failure::Defect) => true,
-            (Self::Failing(_, Failure::Stopped(_)), Failure::Closed) => true,
-            _ => false,
-        };
+        let counts = matches!(
+            (&*self, &failure),
+            (Self::Open(_), _)
+                | (Self::Failing(..), Failure::Defect)
+                | (Self::Failing(_, Failure::Stopped(_)), Failure::Closed)
+        );
         if counts && let Self::Open(halves) | Self::Failing(halves, _) = *self {
             *self = Self::Failing(halves, failure);
         }
@@ -172,5 +173,63 @@ impl Life {
             Self::Failing(halves, failure) => Some((halves, Some(failure))),
             Self::Over => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open() -> Life {
+        Life::new()
+    }
+
+    #[test]
+    fn a_life_is_complete_when_both_directions_have_ended() {
+        let mut life = open();
+        life.end_read();
+        assert!(!life.reads() && life.writes() && !life.is_complete());
+        life.finish_write();
+        assert!(life.is_finishing() && life.writes());
+        life.end_write();
+        assert!(life.is_complete() && !life.writes() && !life.is_finishing());
+        life.finish_write();
+        assert!(!life.is_finishing(), "our FIN is sent once");
+    }
+
+    #[test]
+    fn the_first_failure_counts_but_for_a_close_behind_a_stop_and_a_defect() {
+        let failure = |failures: [Failure; 2]| {
+            let mut life = open();
+            failures.into_iter().for_each(|failure| life.fail(failure));
+            assert!(life.is_failing() && !life.takes_commands());
+            life.end().and_then(|(_, failure)| failure)
+        };
+        let system = || Failure::System(io::ErrorKind::BrokenPipe.into(), "write");
+        let stop = || Failure::Stopped(Stop::Close);
+        assert!(matches!(
+            failure([stop(), system()]),
+            Some(Failure::Stopped(_))
+        ));
+        assert!(matches!(
+            failure([stop(), Failure::Closed]),
+            Some(Failure::Closed)
+        ));
+        assert!(matches!(
+            failure([Failure::Closed, stop()]),
+            Some(Failure::Closed)
+        ));
+        assert!(matches!(
+            failure([system(), Failure::Defect]),
+            Some(Failure::Defect)
+        ));
+    }
+
+    #[test]
+    fn a_life_that_is_over_stays_over() {
+        let mut life = open();
+        assert!(matches!(life.end(), Some((_, None))));
+        life.fail(Failure::Defect);
+        assert!(life.end().is_none() && !life.reads() && !life.takes_backlog());
     }
 }

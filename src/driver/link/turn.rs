@@ -137,6 +137,11 @@ impl Link {
         if bytes > 0 {
             self.session.transmitted(bytes, collector);
         }
+        self.land(transmit, now)
+    }
+
+    /// Takes back what was sent. Returns whether that was all of it.
+    pub(super) fn land(&mut self, transmit: Transmit, now: Instant) -> bool {
         let is_all = transmit.is_empty();
         self.flight = match is_all {
             true => {

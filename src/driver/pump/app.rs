@@ -61,8 +61,11 @@ impl Connection {
             });
         };
         let could_read = self.begin_submit(&mut guarded, collector);
-        let link = &mut guarded.link;
-        link.execute_data(self.id, stream, payload, collector);
+        let sends_all = payload.len() as u64 <= self.most_direct;
+        if !sends_all || !self.send_in_place(&mut guarded, stream, payload, collector) {
+            let link = &mut guarded.link;
+            link.execute_data(self.id, stream, payload, collector);
+        }
         self.end_submit(guarded, could_read, collector)
     }
 
@@ -262,6 +265,20 @@ mod tests {
         let step = link.next(false, clock::now(), &mut collector);
         assert!(matches!(step, Step::Send(_)) && link.is_away());
         connection.clone()
+    }
+
+    #[test]
+    fn commands_that_find_the_lock_taken_are_counted_and_executed_behind_it() {
+        let engine = Engine::new(Arc::new(Inbox::new(|| {})), None);
+        let connection = testing::connection(&engine);
+        let mut collector = Collector::default();
+        let open = testing::open(connection.id);
+        testing::refuse_lock(1);
+        let (taken, queued) = connection.submit(&open, &mut collector);
+        assert_eq!((taken, queued), (open.len(), open.len() as u64));
+        assert!(connection.has_deferred());
+        connection.absorb(&mut connection.lock().link, &mut collector);
+        assert!(!connection.has_deferred() && connection.queued() > 0);
     }
 
     #[test]

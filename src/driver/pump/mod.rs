@@ -9,5 +9,4 @@ pub mod app;
 pub mod linger;
 pub mod send;
 pub mod task;
-pub mod thread;
 mod wait;

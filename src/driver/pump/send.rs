@@ -8,7 +8,7 @@ use crate::driver::inbox::collector::Collector;
 use crate::driver::io::{Io, is_transient};
 use crate::driver::link::Link;
 use crate::driver::link::life::Failure;
-use crate::proto::Transmit;
+use crate::proto::{Handle, Transmit};
 use std::io::{self, IoSlice};
 
 /// Chunks in one vectored write.
@@ -64,6 +64,43 @@ impl Connection {
                 None => return Sent::All,
             }
         }
+    }
+
+    /// Sends a long message from the caller's memory, and copies only what the kernel does not take. Returns whether the
+    /// message is on its way; if not, something goes before it.
+    pub fn send_in_place(
+        &self,
+        guarded: &mut Guarded,
+        stream: Handle,
+        payload: &[u8],
+        collector: &mut Collector,
+    ) -> bool {
+        let (Some(socket), link) = (guarded.socket.clone(), &mut guarded.link) else {
+            return false;
+        };
+        let Some(transmit) = link.begin_data(stream, payload.len(), clock::now(), collector) else {
+            return false;
+        };
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let filled = transmit.fill(&mut slices[..SLICES - 1]);
+        // Chunks that did not fit go before the payload.
+        let has_all = transmit.len()
+            == slices[..filled]
+                .iter()
+                .map(|slice| slice.len())
+                .sum::<usize>();
+        let end = filled + usize::from(has_all);
+        slices[filled] = IoSlice::new(payload);
+        let (sent, error) = match socket.send(&slices[..end]) {
+            Ok(sent) => (sent, None),
+            Err(error) => (0, Some(error).filter(|error| !is_transient(error))),
+        };
+        self.counters.written.add(sent as u64);
+        link.sent_with(transmit, payload, sent, clock::now(), collector);
+        if let Some(error) = error {
+            link.fail(Failure::System(error, "write"));
+        }
+        true
     }
 
     /// Sends all that is queued, whatever the pace, as far as the kernel takes it at once. Returns whether the socket could

@@ -9,7 +9,6 @@
 
 use super::linger;
 use super::send::send_some;
-use super::thread::{Busy, caught, with_collector};
 use super::wait::until;
 use crate::driver::clock;
 use crate::driver::connection::Connection;
@@ -21,6 +20,7 @@ use crate::driver::link::farewell::Linger;
 use crate::driver::link::life::{Failure, Stop};
 use crate::driver::link::{ReadPlan, Reader, Step, Wait};
 use crate::driver::socket::{Registered, Socket};
+use crate::driver::thread::{Busy, caught, with_collector};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

@@ -6,9 +6,10 @@
 //! ```
 //!
 //! The decoder passes payloads on in the pieces they arrive in and keeps none of them, so a length field, whatever
-//! it says, costs nothing. What a frame means is not its business.
+//! it says, costs nothing. May not know what a frame means.
 
 use super::super::error::ProtocolError;
+use bytes::{Buf, BufMut};
 use std::ops::Range;
 
 /// Length of a header.
@@ -30,8 +31,12 @@ pub const NULL: &[u8] = b"null";
 pub fn header(kind: u8, id: u8, payload: usize) -> [u8; HEADER] {
     // A payload comes from one command, which is bounded far below this; a JSON text is bounded by its caller.
     let length = u32::try_from(HEADER + payload).unwrap_or(u32::MAX);
-    let [a, b, c, d] = length.to_be_bytes();
-    [a, b, c, d, id, kind]
+    let mut header = [0; HEADER];
+    let mut output = &mut header[..];
+    output.put_u32(length);
+    output.put_u8(id);
+    output.put_u8(kind);
+    header
 }
 
 /// A part of a frame's payload: a range of the input.
@@ -43,9 +48,9 @@ pub struct Piece {
     pub length: usize,
     pub range: Range<usize>,
     /// The frame starts with this piece.
-    pub first: bool,
+    pub is_first: bool,
     /// The frame is complete with this piece.
-    pub last: bool,
+    pub is_last: bool,
 }
 
 /// The decoder.
@@ -61,27 +66,28 @@ impl Decoder {
     /// The next frame of `input` from `*at` on, if none is under way and the whole of it is there: its type, id and
     /// payload. What most frames are, found with least work; anything else is for [`Decoder::next`].
     #[inline]
-    pub fn whole(&self, input: &[u8], at: usize) -> Option<(u8, u8, Range<usize>)> {
+    pub fn peek_frame(&self, input: &[u8], at: usize) -> Option<(u8, u8, Range<usize>)> {
         if self.seen != 0 {
             return None;
         }
-        let [a, b, c, d, id, kind] = *input.get(at..)?.first_chunk::<HEADER>()?;
-        let length = u32::from_be_bytes([a, b, c, d]) as usize;
+        let mut header = &input.get(at..)?.first_chunk::<HEADER>()?[..];
+        let length = header.get_u32() as usize;
+        let (id, kind) = (header.get_u8(), header.get_u8());
         let end = at.checked_add(length)?;
         (length >= HEADER && end <= input.len()).then_some((kind, id, at + HEADER..end))
     }
 
     /// The next piece of `input` from `*at` on, or `None` when it is used up. A frame with a payload of which
-    /// nothing has arrived gives a first piece that is empty, so that its header is judged at once.
+    /// nothing has arrived has a first piece that is empty, so that its header is judged at once.
     pub fn next(&mut self, input: &[u8], at: &mut usize) -> Result<Option<Piece>, ProtocolError> {
-        let first = usize::from(self.seen) < HEADER;
-        if first {
+        let is_first = usize::from(self.seen) < HEADER;
+        if is_first {
             let seen = usize::from(self.seen);
             let new = (HEADER - seen).min(input.len() - *at);
             if new == 0 {
                 return Ok(None);
             }
-            self.header[seen..seen + new].copy_from_slice(&input[*at..*at + new]);
+            (&input[*at..]).copy_to_slice(&mut self.header[seen..seen + new]);
             *at += new;
             self.seen += new as u8;
             if seen + new < HEADER {
@@ -98,8 +104,8 @@ impl Decoder {
         let range = *at..*at + new;
         *at += new;
         self.remaining -= new;
-        let last = self.remaining == 0;
-        if last {
+        let is_last = self.remaining == 0;
+        if is_last {
             self.seen = 0;
         }
         let [.., id, kind] = self.header;
@@ -108,14 +114,13 @@ impl Decoder {
             id,
             length: self.length() as usize - HEADER,
             range,
-            first,
-            last,
+            is_first,
+            is_last,
         }))
     }
 
     fn length(&self) -> u32 {
-        let [a, b, c, d, ..] = self.header;
-        u32::from_be_bytes([a, b, c, d])
+        (&self.header[..]).get_u32()
     }
 
     /// Length of the payload under way, and how much of that is still to come.
@@ -144,12 +149,12 @@ mod tests {
         for chunk in chunks {
             let mut at = 0;
             while let Some(piece) = decoder.next(chunk, &mut at)? {
-                if piece.first {
+                if piece.is_first {
                     frames.push((piece.kind, piece.id, Vec::new()));
                 }
                 let frame = frames.last_mut().expect("a piece belongs to a frame");
                 frame.2.extend(&chunk[piece.range]);
-                assert_eq!(piece.last, frame.2.len() == piece.length);
+                assert_eq!(piece.is_last, frame.2.len() == piece.length);
             }
             assert_eq!(at, chunk.len());
         }
@@ -158,7 +163,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_segmentation_gives_the_same_frames(
+        fn any_segmentation_leads_to_the_same_frames(
             frames in prop::collection::vec((any::<u8>(), any::<u8>(), prop::collection::vec(any::<u8>(), 0..40)), 0..20),
             cuts in prop::collection::vec(0usize..1000, 0..30),
         ) {

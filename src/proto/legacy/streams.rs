@@ -41,7 +41,7 @@ impl<T> Table<T> {
         self.slots.get_mut(slot as usize)?.as_mut()
     }
 
-    /// Puts a stream into a slot of the caller's choice. Gives whether it was free.
+    /// Puts a stream into a slot of the caller's choice. Returns whether it was free.
     pub fn insert_at(&mut self, slot: u32, stream: T) -> bool {
         let slot = slot as usize;
         // The application uses its lowest free slot; far more than can live at once is a mistake, not a table.
@@ -58,7 +58,7 @@ impl<T> Table<T> {
         free
     }
 
-    /// The same for a slot that another table gave: it may be any.
+    /// Puts a stream into a slot that another table gave, which may be any.
     pub fn put_at(&mut self, slot: u32, stream: T) {
         let slot = slot as usize;
         if slot >= self.slots.len() {
@@ -108,28 +108,28 @@ impl<T> Table<T> {
     }
 }
 
-/// A stream opened here.
+/// A stream opened here. The fields are open: only the wire knows how they hang together.
 #[derive(Debug, Default)]
 pub struct Local {
-    /// Its id; none while it waits for one.
+    /// The id; none while the stream waits for one.
     pub id: Option<u8>,
-    /// Which of our streams it is, once it has an id.
+    /// Which of our streams this is, once it has an id.
     pub ordinal: u64,
-    pub acked: bool,
-    pub ended: bool,
+    pub is_acked: bool,
+    pub is_ended: bool,
     /// The peer has said that it wants no more of it.
-    pub stopped: bool,
+    pub is_stopped: bool,
 }
 
-/// A stream opened by the peer.
+/// A stream opened by the peer. The fields are open: only the wire knows how they hang together.
 #[derive(Debug)]
 pub struct Remote {
     pub id: u8,
-    /// Length of its meta.
+    /// Length of the meta.
     pub meta: usize,
-    pub ended: bool,
+    pub is_ended: bool,
     /// The application wants no more of it.
-    pub discarded: bool,
+    pub is_discarded: bool,
 }
 
 #[cfg(test)]

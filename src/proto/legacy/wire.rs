@@ -17,50 +17,49 @@
 //!
 //! An accept may come after the end: the opener waits for the ack before it reuses the id.
 //!
-//! What the application wants of streams is in `commands`.
+//! What the application wants of streams is in `commands`; `stop` and `switch` are frames of ours.
 //!
 //! May not decide when bytes are sent, nor what is read.
 
-use super::super::config::{Config, Side};
+mod commands;
+mod stop;
+mod switch;
+
+use super::super::config::Side;
+use super::super::context;
 use super::super::error::ProtocolError;
 use super::super::event::{Event, Handle, MAX_MESSAGE, Partial, Payload, PeerKind, Sink};
 use super::super::json;
-use super::super::marks::Marks;
 use super::super::negotiate::{self, Negotiation};
-use super::super::outbox::Outbox;
 use super::super::pace::Pace;
-use super::super::qmux::{self, Parameters, Qmux};
+use super::super::qmux::{Parameters, Qmux};
 use super::frame::{self, Decoder, Piece};
 use super::streams::{Local, Remote, Table};
 use std::collections::VecDeque;
-use std::time::Instant;
 
-/// The parts of a session that its wire works on.
+/// The parts of a session that this wire works on: those of both wires, and its own. The fields are open, because several
+/// are borrowed at once.
 pub struct Context<'a, S> {
-    pub config: &'a Config,
+    pub shared: context::Context<'a, S>,
     pub negotiation: &'a mut Negotiation,
-    pub outbox: &'a mut Outbox,
     pub pace: &'a mut Pace,
-    pub marks: &'a mut Marks,
     /// The other wire, once we have switched to it.
     pub qmux: &'a mut Option<Box<Qmux>>,
     pub side: Side,
     pub seed: u64,
-    pub now: Instant,
-    pub sink: &'a mut S,
 }
 
-/// Longest payload of a data frame that is passed on whole although it arrives in parts, so that a write of few bytes
-/// is one event wherever a read happens to end. Longer ones are passed on as they come.
-const MAX_WHOLE: usize = 16 << 10;
+/// Longest payload of a data frame that is put together although it arrives in parts, so that a write of few bytes is one
+/// event wherever a read happens to end. Longer ones are passed on as they come.
+const MAX_JOINED: usize = 16 << 10;
 
 /// So much of a frame that is not whole yet shows as well that the peer goes on: version 0.1.0 sends a write of any length
 /// as one frame. It is what a record of QMux has.
 const LONG_FRAME: usize = 16 << 10;
 
-/// What the payload of the frame under way goes to.
+/// Where the payload of the frame under way goes.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) enum Target {
+enum Target {
     #[default]
     Nothing,
     /// A stream, in parts as they arrive.
@@ -75,17 +74,17 @@ pub(super) enum Target {
 #[derive(Debug, Default)]
 pub struct Legacy {
     decoder: Decoder,
-    pub(super) target: Target,
+    target: Target,
     /// The payload of a frame that arrives in parts and is wanted whole: grows by what has arrived, never by what was
     /// announced.
-    pub(super) parts: Vec<u8>,
-    pub(super) local: Table<Local>,
-    pub(super) remote: Table<Remote>,
-    pub(super) waiting: VecDeque<(u32, Vec<u8>)>,
+    parts: Vec<u8>,
+    local: Table<Local>,
+    remote: Table<Remote>,
+    waiting: VecDeque<(u32, Vec<u8>)>,
     /// Bytes of meta of the streams in `remote`.
-    pub(super) meta_total: usize,
+    meta_total: usize,
     /// Streams that we opened, those that ended included.
-    pub(super) opened: u64,
+    opened: u64,
     /// The peer's switch was read.
     is_over: bool,
     /// The first header was read.
@@ -95,36 +94,33 @@ pub struct Legacy {
     heard_of_frame: usize,
 }
 
-impl<S: Sink> Context<'_, S> {
+impl<'a, S: Sink> Context<'a, S> {
     pub(super) fn write(&mut self, kind: u8, id: u8, payload: &[u8]) {
         let header = frame::header(kind, id, payload.len());
-        self.outbox
-            .push_frame(&header, payload, self.pace.max_send());
-        self.pace.encoded(self.outbox.open_bytes());
+        let outbox = &mut *self.shared.outbox;
+        outbox.push_frame(&header, payload, self.pace.max_send());
+        self.pace.encoded(outbox.open_bytes());
+    }
+
+    /// Writes the header of a frame whose payload the caller sends itself.
+    pub(super) fn write_head(&mut self, kind: u8, id: u8, payload: usize) {
+        let outbox = &mut *self.shared.outbox;
+        outbox.push_frame(&frame::header(kind, id, payload), &[], None);
+        outbox.expect_payload(payload);
     }
 
     /// Writes our offer where one is due: before anything else, or not at all.
     pub fn write_offer(&mut self) {
-        let config = self.config;
+        let config = self.shared.config;
         if let Some(payload) = self.negotiation.offer(|| Parameters::encode(config)) {
             self.write(negotiate::OFFER, 0, &payload);
         }
     }
 
-    /// Works on the other wire, if we have switched to it.
-    pub(super) fn with_qmux<R>(
-        &mut self,
-        work: impl FnOnce(&mut Qmux, &mut qmux::Context<'_, S>) -> R,
-    ) -> Option<R> {
-        let qmux = self.qmux.as_mut()?;
-        let cx = &mut qmux::Context {
-            config: self.config,
-            outbox: self.outbox,
-            marks: self.marks,
-            sink: self.sink,
-            now: self.now,
-        };
-        Some(work(qmux, cx))
+    /// The other wire, if we have switched to it, and what it works on.
+    pub(super) fn qmux(&mut self) -> Option<(&mut Qmux, &mut context::Context<'a, S>)> {
+        let qmux = self.qmux.as_deref_mut()?;
+        Some((qmux, &mut self.shared))
     }
 
     fn unknown_type_is_skipped(&self) -> bool {
@@ -133,7 +129,7 @@ impl<S: Sink> Context<'_, S> {
 }
 
 impl Legacy {
-    /// Decodes `input`, up to the peer's switch if that comes. Gives where it stopped.
+    /// Decodes `input`, up to the peer's switch if that comes. Returns where it stopped.
     pub fn receive<S: Sink>(
         &mut self,
         input: &[u8],
@@ -148,12 +144,12 @@ impl Legacy {
             let Some(piece) = self.decoder.next(input, &mut at)? else {
                 return Ok(at);
             };
-            if piece.first {
+            if piece.is_first {
                 self.has_begun = true;
                 self.target = self.recv_header(&piece, cx)?;
             }
             self.heard_of_frame += piece.range.len();
-            if piece.last || self.heard_of_frame >= LONG_FRAME {
+            if piece.is_last || self.heard_of_frame >= LONG_FRAME {
                 self.was_heard = true;
                 self.heard_of_frame = 0;
             }
@@ -161,22 +157,22 @@ impl Legacy {
                 Target::Stream(stream) => {
                     // A part with nothing in it is no message of nothing.
                     if !piece.range.is_empty() {
-                        cx.sink
+                        cx.shared
                             .emit(Event::Data(stream), Payload::Input(piece.range));
                     }
                 }
-                Target::Message(_) | Target::Text if piece.first && piece.last => {
+                Target::Message(_) | Target::Text if piece.is_first && piece.is_last => {
                     let payload = Payload::Input(piece.range.clone());
                     self.recv_whole(&piece, &input[piece.range.clone()], payload, cx)?;
                 }
                 Target::Message(_) | Target::Text => {
                     self.parts.extend_from_slice(&input[piece.range.clone()]);
-                    if piece.last {
+                    if piece.is_last {
                         let parts = std::mem::take(&mut self.parts);
                         self.recv_whole(&piece, &parts, Payload::Owned(&parts), cx)?;
                     }
                 }
-                Target::Nothing if piece.last && piece.kind == frame::ACK => {
+                Target::Nothing if piece.is_last && piece.kind == frame::ACK => {
                     self.recv_ack(piece.id, cx)?
                 }
                 Target::Nothing => {}
@@ -184,28 +180,27 @@ impl Legacy {
         }
     }
 
-    /// Takes the messages that stand whole at the front: what a busy connection receives, and the same as the way
-    /// through `recv_header` and `recv_whole` for them.
+    /// Takes the messages that stand whole at the front: what a busy connection receives. They lead to what the way through
+    /// `recv_header` and `recv_whole` would lead to.
     fn receive_messages<S: Sink>(&mut self, input: &[u8], at: &mut usize, cx: &mut Context<'_, S>) {
         if cx.negotiation.peer() == PeerKind::Undecided {
             return;
         }
-        while let Some((frame::DATA, id, payload)) = self.decoder.whole(input, *at) {
-            let Some(slot) = self
-                .remote
-                .slot_of(id)
-                .filter(|_| payload.len() <= MAX_WHOLE)
-            else {
-                return;
+        let before = *at;
+        while let Some((frame::DATA, id, payload)) = self.decoder.peek_frame(input, *at) {
+            let slot = self.remote.slot_of(id);
+            let Some(slot) = slot.filter(|_| payload.len() <= MAX_JOINED) else {
+                break;
             };
-            if self.remote.get(slot).is_none_or(|stream| stream.discarded) {
-                return;
+            let stream = self.remote.get(slot);
+            if stream.is_none_or(|stream| stream.is_discarded) {
+                break;
             }
             *at = payload.end;
-            self.was_heard = true;
-            cx.sink
+            cx.shared
                 .emit(Event::Data(Handle::remote(slot)), Payload::Input(payload));
         }
+        self.was_heard |= *at > before;
     }
 
     /// Judges a header, before any memory is taken for what it announces.
@@ -225,7 +220,7 @@ impl Legacy {
             return Ok(Target::Text);
         }
         if cx.negotiation.recv_other() {
-            cx.sink.emit(Event::Peer(PeerKind::Old), Payload::Empty);
+            cx.shared.emit(Event::Peer(PeerKind::Old), Payload::Empty);
         }
         let text = |limit: usize| match length > limit {
             true => Err(ProtocolError::JsonTooLarge { length, limit }),
@@ -235,18 +230,23 @@ impl Legacy {
             frame::DATA | frame::JSON | frame::END => {
                 let unknown = ProtocolError::UnknownStream { kind, id };
                 let slot = self.remote.slot_of(id).ok_or(unknown)?;
-                let discarded = self.remote.get(slot).is_none_or(|stream| stream.discarded);
+                let discarded = self
+                    .remote
+                    .get(slot)
+                    .is_none_or(|stream| stream.is_discarded);
                 match kind {
                     frame::DATA if discarded => Ok(Target::Nothing),
-                    frame::DATA if length <= MAX_WHOLE => Ok(Target::Message(Handle::remote(slot))),
+                    frame::DATA if length <= MAX_JOINED => {
+                        Ok(Target::Message(Handle::remote(slot)))
+                    }
                     frame::DATA => Ok(Target::Stream(Handle::remote(slot))),
-                    _ => text(cx.config.max_end_value_size),
+                    _ => text(cx.shared.config.max_end_value_size),
                 }
             }
             frame::OPEN if self.remote.is_used(id) => Err(ProtocolError::StreamInUse(id)),
             frame::OPEN => {
-                let target = text(cx.config.max_meta_size)?;
-                let limit = cx.config.max_meta_total;
+                let target = text(cx.shared.config.max_meta_size)?;
+                let limit = cx.shared.config.max_meta_total;
                 let carried = cx.qmux.as_ref().map_or(0, |qmux| qmux.meta_total());
                 if self.meta_total + carried + length > limit {
                     return Err(ProtocolError::MetaTotal(limit));
@@ -280,7 +280,7 @@ impl Legacy {
         cx: &mut Context<'_, S>,
     ) -> Result<(), ProtocolError> {
         if let Target::Message(stream) = self.target {
-            cx.sink.emit(Event::Data(stream), payload);
+            cx.shared.emit(Event::Data(stream), payload);
             return Ok(());
         }
         let &Piece { kind, id, .. } = piece;
@@ -292,7 +292,7 @@ impl Legacy {
             self.is_over = true;
             return Ok(());
         }
-        json::check(text, cx.config.max_json_depth)?;
+        json::check(text, cx.shared.config.max_json_depth)?;
         if kind == frame::OPEN {
             return self.recv_open(id, text.len(), payload, cx);
         }
@@ -305,30 +305,28 @@ impl Legacy {
             return Ok(());
         };
         if kind == frame::JSON {
-            if !state.discarded {
-                cx.sink.emit(Event::Json(stream), payload);
+            if !state.is_discarded {
+                cx.shared.emit(Event::Json(stream), payload);
             }
             return Ok(());
         }
-        state.ended = true;
-        if !state.discarded {
+        state.is_ended = true;
+        if !state.is_discarded {
             let has_value = text.trim_ascii() != frame::NULL;
-            cx.sink.emit(
+            cx.shared.emit(
                 Event::End { stream, has_value },
                 if has_value { payload } else { Payload::Empty },
             );
         }
         self.remote.unbind(id);
-        if cx
-            .with_qmux(|qmux, cx| qmux.carry_end(stream, cx))
-            .is_some()
-        {
-            // Its slot is the other wire's to give.
+        if let Some((qmux, cx)) = cx.qmux() {
+            qmux.carry_end(stream, cx);
+            // The slot is the other wire's to give.
             self.remote.take_at(slot);
             return Ok(());
         }
-        cx.sink.emit(Event::Closed(stream), Payload::Empty);
-        // Its id was perhaps the one that an open of ours waits for.
+        cx.shared.emit(Event::Closed(stream), Payload::Empty);
+        // The id was perhaps the one that an open of ours waits for.
         self.open_waiting(cx);
         Ok(())
     }
@@ -342,18 +340,18 @@ impl Legacy {
         let stream = self
             .local
             .get(slot)
-            .filter(|stream| !stream.acked)
+            .filter(|stream| !stream.is_acked)
             .ok_or(unknown)?;
-        stream.acked = true;
-        cx.sink.emit(
+        stream.is_acked = true;
+        cx.shared.emit(
             Event::Opened {
                 stream: Handle::local(slot),
                 id: id.into(),
             },
             Payload::Empty,
         );
-        if stream.ended {
-            self.close_local(slot, cx);
+        if stream.is_ended {
+            self.remove_local(slot, cx);
         }
         Ok(())
     }

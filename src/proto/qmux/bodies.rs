@@ -1,19 +1,15 @@
-//! What frames carry behind their headers: bytes of streams, parameters, a reason. Here a stream's first bytes become its
-//! meta or its acceptance, its last ones its end value.
+//! What frames carry behind their headers: bytes of streams, parameters, a reason. Here parts are put together, where the
+//! whole is wanted.
 //!
-//! May not judge a header.
+//! May not judge a header, nor know a stream but by its handle.
 
-use super::super::error::{ProtocolError, Violation};
-use super::super::event::{Event, Handle, MAX_MESSAGE, Partial, Payload, Sink, Wires};
-use super::super::json;
-use super::parameters::Parameters;
-use super::stream::{NO_MARK, RecvState};
-use super::wire::{Context, Qmux};
+use super::super::error::ProtocolError;
+use super::super::event::Handle;
 use std::ops::Range;
 
-/// Longest message that is passed on whole although it arrives in parts, so that a write of few bytes is one event
-/// wherever a read happens to end.
-pub const MAX_WHOLE: u64 = 16 << 10;
+/// Longest message that is put together although it arrives in parts, so that a write of few bytes is one event wherever a
+/// read happens to end.
+pub const MAX_JOINED: u64 = 16 << 10;
 
 /// Longest parameters: several times what all known ones take.
 pub const MAX_PARAMETERS: u64 = 4 << 10;
@@ -35,8 +31,22 @@ pub enum Target {
         handle: Handle,
         fin: bool,
         length: u64,
-        /// It is wanted in one piece.
-        is_whole: bool,
+        /// The body is wanted in one piece.
+        is_joined: bool,
+    },
+}
+
+/// What a part of a body led to.
+#[derive(Debug)]
+pub enum Body {
+    /// More has to come first.
+    Nothing,
+    Parameters(Vec<u8>),
+    /// Bytes of a stream, put together. `fin`: the stream ends with them.
+    Stream {
+        handle: Handle,
+        fin: bool,
+        bytes: Vec<u8>,
     },
 }
 
@@ -44,37 +54,8 @@ pub enum Target {
 #[derive(Debug, Default)]
 pub struct Bodies {
     target: Target,
-    /// What has arrived of one that is wanted whole.
+    /// What has arrived of a body that is wanted in one piece.
     parts: Vec<u8>,
-}
-
-/// A part of a stream, and where it stands in the input, if it does.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Piece<'a> {
-    pub bytes: &'a [u8],
-    pub at: Option<usize>,
-}
-
-impl<'a> Piece<'a> {
-    pub fn payload(self) -> Payload<'a> {
-        match self.at {
-            Some(at) => Payload::Input(at..at + self.bytes.len()),
-            None => Payload::Owned(self.bytes),
-        }
-    }
-
-    /// Cuts at most so many bytes off the front.
-    pub fn cut(&mut self, length: usize) -> Self {
-        let (bytes, rest) = self.bytes.split_at(length.min(self.bytes.len()));
-        let at = self.at;
-        self.bytes = rest;
-        self.at = at.map(|at| at + bytes.len());
-        Self { bytes, at }
-    }
-}
-
-pub(super) fn violation(what: &'static str) -> ProtocolError {
-    ProtocolError::Qmux(Violation::Protocol, what)
 }
 
 impl Bodies {
@@ -84,7 +65,7 @@ impl Bodies {
         self.parts.clear();
     }
 
-    /// A part of a frame is still to come.
+    /// Whether a part of a frame is still to come: of this stream, or of any.
     pub fn is_of(&self, stream: Option<Handle>) -> bool {
         match self.target {
             Target::Stream { handle, .. } => stream.is_none_or(|it| it == handle),
@@ -92,231 +73,92 @@ impl Bodies {
         }
     }
 
-    pub fn shrink(&mut self) {
-        if matches!(self.target, Target::Nothing) {
-            self.parts = Vec::new();
+    /// The stream whose bytes are passed on as they come, and how many of them the body has.
+    pub fn passed_on(&self) -> Option<(Handle, u64)> {
+        match self.target {
+            Target::Stream {
+                handle,
+                length,
+                is_joined: false,
+                ..
+            } => Some((handle, length)),
+            _ => None,
         }
     }
-}
 
-impl Qmux {
-    /// The message under way, if it is passed on as it comes and short enough to be put together.
-    pub fn partial(&self) -> Option<Partial> {
+    /// A part of the body under way came. Returns the stream that the part is passed on to as it is, and whether the stream
+    /// ends with it. `None`: the part is for [`Bodies::recv`].
+    #[inline]
+    pub fn pass_on(&mut self, is_last: bool) -> Option<(Handle, bool)> {
         let Target::Stream {
-            handle: stream,
-            length,
-            is_whole: false,
+            handle,
+            fin,
+            is_joined,
             ..
-        } = self.bodies.target
+        } = self.target
         else {
             return None;
         };
-        let missing = usize::try_from(self.decoder.missing()?).ok()?;
-        (length <= MAX_MESSAGE as u64).then_some(Partial { stream, missing })
+        if is_joined && !(is_last && self.parts.is_empty()) {
+            return None;
+        }
+        if is_last {
+            self.target = Target::Nothing;
+        }
+        Some((handle, fin && is_last))
     }
 
-    /// A part of the body under way.
-    pub(super) fn recv_body<S: Sink>(
+    /// A part of the body under way came that is not passed on: a range of the input, and whether it is the last.
+    pub fn recv(
         &mut self,
         input: &[u8],
         range: Range<usize>,
         is_last: bool,
-        cx: &mut Context<'_, S>,
-    ) -> Result<(), ProtocolError> {
-        let bytes = &input[range.clone()];
-        let target = self.bodies.target;
+    ) -> Result<Body, ProtocolError> {
+        let bytes = &input[range];
+        let target = self.target;
         if is_last {
-            self.bodies.target = Target::Nothing;
+            self.target = Target::Nothing;
         }
         match target {
-            Target::Nothing => Ok(()),
-            Target::Parameters => {
-                self.bodies.parts.extend_from_slice(bytes);
-                match is_last {
-                    true => self.recv_parameters(cx),
-                    false => Ok(()),
-                }
-            }
-            Target::Reason { application, code } => {
-                let room = MAX_REASON - self.bodies.parts.len();
-                self.bodies
-                    .parts
+            Target::Nothing => return Ok(Body::Nothing),
+            Target::Reason { .. } => {
+                let room = MAX_REASON - self.parts.len();
+                self.parts
                     .extend_from_slice(&bytes[..bytes.len().min(room)]);
-                match is_last {
-                    true => Err(ProtocolError::ClosedByPeer {
-                        code,
-                        application,
-                        reason: String::from_utf8_lossy(&self.bodies.parts).into_owned(),
-                    }),
-                    false => Ok(()),
-                }
             }
-            Target::Stream {
+            Target::Parameters | Target::Stream { .. } => self.parts.extend_from_slice(bytes),
+        }
+        if !is_last {
+            return Ok(Body::Nothing);
+        }
+        let parts = std::mem::take(&mut self.parts);
+        match target {
+            Target::Nothing => Ok(Body::Nothing),
+            Target::Parameters => Ok(Body::Parameters(parts)),
+            Target::Reason { application, code } => Err(ProtocolError::ClosedByPeer {
+                code,
+                application,
+                reason: String::from_utf8_lossy(&parts).into_owned(),
+            }),
+            Target::Stream { handle, fin, .. } => Ok(Body::Stream {
                 handle,
                 fin,
-                is_whole,
-                ..
-            } => {
-                let fin = fin && is_last;
-                if !is_whole || (is_last && self.bodies.parts.is_empty()) {
-                    let piece = Piece {
-                        bytes,
-                        at: Some(range.start),
-                    };
-                    return self.deliver(handle, piece, is_last, fin, cx);
-                }
-                self.bodies.parts.extend_from_slice(bytes);
-                if !is_last {
-                    return Ok(());
-                }
-                let parts = std::mem::take(&mut self.bodies.parts);
-                let piece = Piece {
-                    bytes: &parts,
-                    at: None,
-                };
-                let result = self.deliver(handle, piece, true, fin, cx);
-                self.bodies.parts = parts;
-                self.bodies.parts.clear();
-                result
-            }
+                bytes: parts,
+            }),
         }
     }
 
-    fn recv_parameters<S: Sink>(&mut self, cx: &mut Context<'_, S>) -> Result<(), ProtocolError> {
-        let parts = std::mem::take(&mut self.bodies.parts);
-        if let Some(offered) = self.offered.take() {
-            return match offered == parts {
-                true => Ok(()),
-                false => Err(violation("declared other parameters than in its offer")),
-            };
-        }
-        self.set_peer(Parameters::decode(&parts)?);
-        let wires = Wires {
-            sending: true,
-            receiving: true,
-            foreign: self.is_foreign(),
-            hears_unread: self.hears_unread(),
-        };
-        cx.sink.emit(Event::Wires(wires), Payload::Empty);
-        self.go_away_now();
-        self.open_waiting(cx);
-        Ok(())
+    /// Keeps the memory of a body that was put together.
+    pub fn recycle(&mut self, mut joined: Vec<u8>) {
+        joined.clear();
+        self.parts = joined;
     }
 
-    /// Bytes of a stream. `is_end`: of the frame; `fin`: of the stream.
-    fn deliver<S: Sink>(
-        &mut self,
-        handle: Handle,
-        mut piece: Piece<'_>,
-        is_end: bool,
-        fin: bool,
-        cx: &mut Context<'_, S>,
-    ) -> Result<(), ProtocolError> {
-        let was_empty = piece.bytes.is_empty();
-        let is_ours = self.is_ours();
-        loop {
-            let Some(stream) = self.streams.get(handle) else {
-                return Ok(());
-            };
-            match stream.recv.state {
-                RecvState::Meta => self.recv_meta(handle, &mut piece, cx)?,
-                RecvState::Accept => self.recv_accept(handle, &mut piece, cx)?,
-                RecvState::Refusal => self.recv_refusal(handle, &mut piece, cx)?,
-                RecvState::EndValue => self.recv_end_value(handle, &mut piece, cx)?,
-                RecvState::Discard | RecvState::Done => {}
-                RecvState::Data => {
-                    // A frame of nothing is a message of nothing, to us.
-                    let is_message = was_empty && is_end && !fin && is_ours;
-                    if !piece.bytes.is_empty() || is_message {
-                        cx.sink.emit(Event::Data(handle), piece.payload());
-                    }
-                    break;
-                }
-            }
-            let Some(stream) = self.streams.get(handle) else {
-                return Ok(());
-            };
-            let goes_on = matches!(stream.recv.state, RecvState::Data | RecvState::Refusal);
-            if piece.bytes.is_empty() || !goes_on {
-                break;
-            }
-        }
-        if fin {
-            self.recv_fin(handle, cx)?;
-        }
-        if is_end {
-            self.mark(handle, cx);
-        }
-        Ok(())
-    }
-
-    fn recv_fin<S: Sink>(
-        &mut self,
-        handle: Handle,
-        cx: &mut Context<'_, S>,
-    ) -> Result<(), ProtocolError> {
-        let Some(stream) = self.streams.get(handle) else {
-            return Ok(());
-        };
-        let state = std::mem::replace(&mut stream.recv.state, RecvState::Done);
-        match state {
-            RecvState::Meta | RecvState::Accept | RecvState::Refusal => {
-                return Err(violation("ended a stream within its first bytes"));
-            }
-            RecvState::Data => cx.sink.emit(
-                Event::End {
-                    stream: handle,
-                    has_value: false,
-                },
-                Payload::Empty,
-            ),
-            RecvState::EndValue => {
-                let text = self.take_text(handle);
-                json::check(&text, cx.config.max_json_depth)?;
-                cx.sink.emit(
-                    Event::End {
-                        stream: handle,
-                        has_value: true,
-                    },
-                    Payload::Owned(&text),
-                );
-            }
-            RecvState::Discard | RecvState::Done => {}
-        }
-        self.settle(handle, cx);
-        Ok(())
-    }
-
-    /// Asks the application to say when it has seen what it was given, if credit would then go back.
-    pub(super) fn mark<S: Sink>(&mut self, handle: Handle, cx: &mut Context<'_, S>) {
-        if let Some(stream) = self.streams.get(handle) {
-            let received = stream.recv.window.received();
-            if !self.bodies.is_of(Some(handle))
-                && stream.recv.marked == NO_MARK
-                && stream.is_known
-                && received > stream.recv.seen
-                && stream.recv.window.would_be_due(received)
-                && stream.recv.wants_credit()
-            {
-                stream.recv.marked = received;
-                cx.sink.emit(Event::Credit(Some(handle)), Payload::Empty);
-            }
-        }
-        self.mark_connection(cx);
-    }
-
-    /// The same for the connection.
-    #[inline]
-    pub(super) fn mark_connection<S: Sink>(&mut self, cx: &mut Context<'_, S>) {
-        let credit = &mut self.credit;
-        let received = credit.window.received();
-        if !self.bodies.is_of(None)
-            && credit.marked == NO_MARK
-            && received > credit.seen
-            && credit.window.would_be_due(received)
-        {
-            credit.marked = received;
-            cx.sink.emit(Event::Credit(None), Payload::Empty);
+    /// Returns spare memory.
+    pub fn shrink(&mut self) {
+        if matches!(self.target, Target::Nothing) {
+            self.parts = Vec::new();
         }
     }
 }

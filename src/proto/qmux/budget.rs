@@ -4,6 +4,7 @@
 //!
 //! May not decide what a token is for.
 
+use super::super::config::QmuxConfig;
 use super::super::error::ProtocolError;
 use std::time::Instant;
 
@@ -69,6 +70,34 @@ impl Budget {
         let passed = now.saturating_duration_since(filled).as_millis();
         let fresh = passed.saturating_mul(self.size.into()) / 1000;
         u32::try_from(fresh).unwrap_or(u32::MAX)
+    }
+}
+
+/// What one connection's peer may do. Each budget guards itself, so that they are open to whoever has one to spend.
+#[derive(Debug)]
+pub struct Budgets {
+    pub resets: Budget,
+    pub pings: Budget,
+    pub empties: Budget,
+    pub useless: Budget,
+}
+
+impl Budgets {
+    pub fn new(config: &QmuxConfig) -> Self {
+        Self {
+            resets: Budget::new(config.max_resets, "resets"),
+            pings: Budget::new(config.max_pings, "pings"),
+            empties: Budget::new(config.max_empty_frames, "empty frames"),
+            useless: Budget::new(config.max_useless_frames, "frames of no use"),
+        }
+    }
+
+    /// A frame came. One that says nothing new is harmless, unless there are too many of them.
+    pub fn judge(&mut self, is_news: bool, now: Instant) -> Result<(), ProtocolError> {
+        match is_news {
+            true => Ok(()),
+            false => self.useless.spend(now),
+        }
     }
 }
 

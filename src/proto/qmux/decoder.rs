@@ -7,11 +7,12 @@
 //! ```
 //!
 //! Bodies are passed on in the pieces they arrive in; what is kept is at most a header that was cut short. So a size,
-//! whatever it says, costs nothing. What a frame means is not its business.
+//! whatever it says, costs nothing. What a frame means is for others to know.
 
 use super::super::error::{ProtocolError, Violation};
 use super::super::varint;
 use super::frame::{self, COMPACT, Frame, MAX_HEADER, MESSAGE};
+use bytes::Buf;
 use std::ops::Range;
 
 /// What comes next.
@@ -28,16 +29,16 @@ pub struct Decoder {
     /// What there is of a size or header that was cut short.
     cut: [u8; MAX_HEADER],
     cut_length: usize,
-    /// What is left of the record; 0: between records.
+    /// Bytes left of the record; 0: between records.
     record: u64,
-    /// What is left of the body, in one.
+    /// Bytes left of the body, in one.
     body: Option<u64>,
     /// Records that arrived whole.
-    pub records: u64,
+    records: u64,
 }
 
 fn encoding(what: &'static str) -> ProtocolError {
-    ProtocolError::Qmux(Violation::FrameEncoding, what)
+    Violation::FrameEncoding.error(what)
 }
 
 /// What a reader of the front of some bytes finds: a value and its length, or that it is cut short.
@@ -67,9 +68,7 @@ impl Decoder {
             return Ok(Some(Step::Body(range, left == 0)));
         }
         if self.record == 0 {
-            let size = self.read(input, at, u64::MAX, |bytes| {
-                Ok(varint::read(bytes).map(|(size, rest)| (size, bytes.len() - rest.len())))
-            })?;
+            let size = self.read(input, at, u64::MAX, |bytes| Ok(varint::peek(bytes)))?;
             let Some(size) = size else { return Ok(None) };
             if size == 0 {
                 return Err(ProtocolError::Qmux(
@@ -140,7 +139,7 @@ impl Decoder {
         }
     }
 
-    /// A body follows the header just read: so long, or to the end of the record. Gives its length.
+    /// A body follows the header just read: so long, or to the end of the record. Returns its length.
     pub fn start_body(&mut self, length: Option<u64>) -> Result<u64, ProtocolError> {
         let length = length.unwrap_or(self.record);
         if length > self.record {
@@ -177,7 +176,7 @@ impl Decoder {
     /// The next frame, if it stands whole at the front of the input and is one of ours with a message, not the last of
     /// its stream: the stream's id and the payload. What most frames are, found with least work.
     #[inline]
-    pub fn whole(&self, input: &[u8], at: usize) -> Option<(u64, Range<usize>)> {
+    pub fn peek_message(&self, input: &[u8], at: usize) -> Option<(u64, Range<usize>)> {
         if self.cut_length != 0 || self.body.is_some() || self.record == 0 {
             return None;
         }
@@ -195,17 +194,18 @@ impl Decoder {
             let fits = end <= rest.len() && end as u64 <= self.record;
             return fits.then(|| (id, at + header..at + end));
         }
-        let (&kind, after) = rest.split_first()?;
+        let mut after = rest;
+        let kind = after.try_get_u8().ok()?;
         let has_length = kind == MESSAGE;
         if !has_length && kind != COMPACT as u8 {
             return None;
         }
-        let (id, after) = varint::read(after)?;
-        let (length, after) = match has_length {
-            true => varint::read(after)?,
+        let id = varint::get(&mut after)?;
+        let length = match has_length {
+            true => varint::get(&mut after)?,
             false => {
                 let header = (rest.len() - after.len()) as u64;
-                (self.record.checked_sub(header)?, after)
+                self.record.checked_sub(header)?
             }
         };
         let header = rest.len() - after.len();
@@ -214,10 +214,15 @@ impl Decoder {
         fits.then(|| (id, start..start + length as usize))
     }
 
-    /// The frame that [`Decoder::whole`] found is taken, with so many bytes.
+    /// The frame that [`Decoder::peek_message`] found is taken, with so many bytes.
     #[inline]
-    pub fn take_whole(&mut self, bytes: usize) {
+    pub fn take_message(&mut self, bytes: usize) {
         self.used(bytes as u64);
+    }
+
+    /// How many records arrived whole.
+    pub fn records(&self) -> u64 {
+        self.records
     }
 
     /// Whether the peer may finish here.
@@ -233,7 +238,7 @@ mod tests {
 
     type Frames = Vec<(Frame, Vec<u8>)>;
 
-    /// Decodes chunks; bodies are put together. Gives what there was, and how many records.
+    /// Decodes chunks; bodies are put together. Returns what there was, and how many records.
     fn decode(chunks: &[&[u8]]) -> Result<(Frames, u64), ProtocolError> {
         let mut decoder = Decoder::default();
         let mut frames = Vec::new();
@@ -272,7 +277,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_segmentation_gives_the_same_frames(
+        fn any_segmentation_leads_to_the_same_frames(
             messages in prop::collection::vec((0u64..1 << 20, prop::collection::vec(any::<u8>(), 0..80), any::<bool>()), 1..20),
             cuts in prop::collection::vec(0usize..2000, 0..30),
         ) {

@@ -111,151 +111,146 @@ pub enum Frame {
 }
 
 fn encoding(what: &'static str) -> ProtocolError {
-    ProtocolError::Qmux(Violation::FrameEncoding, what)
+    Violation::FrameEncoding.error(what)
 }
 
 /// Reads the header at the front of `input`, which is part of one record. `None`: it is cut short. With `ours`, frames of
 /// our mapping are understood.
 pub fn read(input: &[u8], ours: bool) -> Result<Option<(Frame, usize)>, ProtocolError> {
-    let Some((kind, rest)) = varint::read(input) else {
-        return Ok(None);
-    };
-    if input.len() - rest.len() != varint::size(kind) {
-        return Err(ProtocolError::Qmux(
-            Violation::Protocol,
-            "wrote a frame type in more bytes than it needs",
-        ));
+    let mut rest = input;
+    match read_header(&mut rest, ours) {
+        Ok(frame) => Ok(Some((frame, input.len() - rest.len()))),
+        Err(NoHeader::CutShort) => Ok(None),
+        Err(NoHeader::Wrong(error)) => Err(error),
     }
-    let mut fields = Fields { rest };
-    let Some(frame) = fields.frame(kind, ours)? else {
-        return Ok(None);
-    };
-    Ok(Some((frame, input.len() - fields.rest.len())))
 }
 
-struct Fields<'a> {
-    rest: &'a [u8],
+/// Why a header is not read.
+enum NoHeader {
+    /// More of it has to come first.
+    CutShort,
+    Wrong(ProtocolError),
 }
 
-/// Gives up, for now, where a field is cut short.
-macro_rules! field {
-    ($self:ident) => {
-        match varint::read($self.rest) {
-            Some((value, rest)) => {
-                $self.rest = rest;
-                value
+impl From<ProtocolError> for NoHeader {
+    fn from(error: ProtocolError) -> Self {
+        Self::Wrong(error)
+    }
+}
+
+fn number(input: &mut &[u8]) -> Result<u64, NoHeader> {
+    varint::get(input).ok_or(NoHeader::CutShort)
+}
+
+fn read_header(rest: &mut &[u8], ours: bool) -> Result<Frame, NoHeader> {
+    let before = rest.len();
+    let kind = number(rest)?;
+    if before - rest.len() != varint::size(kind) {
+        let what = "wrote a frame type in more bytes than it needs";
+        return Err(Violation::Protocol.error(what).into());
+    }
+    Ok(match kind {
+        PADDING => Frame::Padding,
+        RESET_STREAM => Frame::Reset {
+            id: number(rest)?,
+            code: number(rest)?,
+            final_size: number(rest)?,
+        },
+        STOP_SENDING => Frame::Stop {
+            id: number(rest)?,
+            code: number(rest)?,
+        },
+        STREAM..=0x0f => {
+            let bits = kind as u8;
+            let id = number(rest)?;
+            let offset = match bits & OFFSET_BIT {
+                0 => 0,
+                _ => number(rest)?,
+            };
+            let length = match bits & LENGTH_BIT {
+                0 => None,
+                _ => Some(number(rest)?),
+            };
+            Frame::Stream {
+                id,
+                offset: Some(offset),
+                length,
+                fin: bits & FIN_BIT != 0,
             }
-            None => return Ok(None),
         }
-    };
-}
-
-impl Fields<'_> {
-    fn frame(&mut self, kind: u64, ours: bool) -> Result<Option<Frame>, ProtocolError> {
-        Ok(Some(match kind {
-            PADDING => Frame::Padding,
-            RESET_STREAM => Frame::Reset {
-                id: field!(self),
-                code: field!(self),
-                final_size: field!(self),
-            },
-            STOP_SENDING => Frame::Stop {
-                id: field!(self),
-                code: field!(self),
-            },
-            STREAM..=0x0f => {
-                let bits = kind as u8;
-                let id = field!(self);
-                let offset = match bits & OFFSET_BIT {
-                    0 => 0,
-                    _ => field!(self),
-                };
-                let length = match bits & LENGTH_BIT {
+        MAX_DATA => Frame::MaxData(number(rest)?),
+        MAX_STREAM_DATA => Frame::MaxStreamData {
+            id: number(rest)?,
+            limit: number(rest)?,
+        },
+        MAX_STREAMS_BIDI | MAX_STREAMS_UNI => {
+            let limit = number(rest)?;
+            if limit > MAX_STREAMS {
+                return Err(encoding("allows more streams than there can be").into());
+            }
+            Frame::MaxStreams {
+                limit,
+                uni: kind == MAX_STREAMS_UNI,
+            }
+        }
+        DATA_BLOCKED => Frame::DataBlocked(number(rest)?),
+        STREAM_DATA_BLOCKED => Frame::StreamDataBlocked {
+            id: number(rest)?,
+            limit: number(rest)?,
+        },
+        STREAMS_BLOCKED_BIDI | STREAMS_BLOCKED_UNI => {
+            let limit = number(rest)?;
+            if limit > MAX_STREAMS {
+                return Err(encoding("wants more streams than there can be").into());
+            }
+            Frame::StreamsBlocked {
+                limit,
+                uni: kind == STREAMS_BLOCKED_UNI,
+            }
+        }
+        CLOSE => {
+            let code = number(rest)?;
+            number(rest)?;
+            Frame::Close {
+                application: false,
+                code,
+                reason: number(rest)?,
+            }
+        }
+        CLOSE_APPLICATION => Frame::Close {
+            application: true,
+            code: number(rest)?,
+            reason: number(rest)?,
+        },
+        DATAGRAM | DATAGRAM_LENGTH => {
+            return Err(Violation::Protocol
+                .error("sent a datagram, which was not announced")
+                .into());
+        }
+        COMPACT..END_VALUE if ours => {
+            let bits = kind as u8;
+            Frame::Stream {
+                id: number(rest)?,
+                offset: None,
+                length: match bits & LENGTH_BIT {
                     0 => None,
-                    _ => Some(field!(self)),
-                };
-                Frame::Stream {
-                    id,
-                    offset: Some(offset),
-                    length,
-                    fin: bits & FIN_BIT != 0,
-                }
+                    _ => Some(number(rest)?),
+                },
+                fin: bits & FIN_BIT != 0,
             }
-            MAX_DATA => Frame::MaxData(field!(self)),
-            MAX_STREAM_DATA => Frame::MaxStreamData {
-                id: field!(self),
-                limit: field!(self),
-            },
-            MAX_STREAMS_BIDI | MAX_STREAMS_UNI => {
-                let limit = field!(self);
-                if limit > MAX_STREAMS {
-                    return Err(encoding("allows more streams than there can be"));
-                }
-                Frame::MaxStreams {
-                    limit,
-                    uni: kind == MAX_STREAMS_UNI,
-                }
-            }
-            DATA_BLOCKED => Frame::DataBlocked(field!(self)),
-            STREAM_DATA_BLOCKED => Frame::StreamDataBlocked {
-                id: field!(self),
-                limit: field!(self),
-            },
-            STREAMS_BLOCKED_BIDI | STREAMS_BLOCKED_UNI => {
-                let limit = field!(self);
-                if limit > MAX_STREAMS {
-                    return Err(encoding("wants more streams than there can be"));
-                }
-                Frame::StreamsBlocked {
-                    limit,
-                    uni: kind == STREAMS_BLOCKED_UNI,
-                }
-            }
-            CLOSE => {
-                let code = field!(self);
-                field!(self);
-                Frame::Close {
-                    application: false,
-                    code,
-                    reason: field!(self),
-                }
-            }
-            CLOSE_APPLICATION => Frame::Close {
-                application: true,
-                code: field!(self),
-                reason: field!(self),
-            },
-            DATAGRAM | DATAGRAM_LENGTH => {
-                return Err(ProtocolError::Qmux(
-                    Violation::Protocol,
-                    "sent a datagram, which was not announced",
-                ));
-            }
-            COMPACT..END_VALUE if ours => {
-                let bits = kind as u8;
-                Frame::Stream {
-                    id: field!(self),
-                    offset: None,
-                    length: match bits & LENGTH_BIT {
-                        0 => None,
-                        _ => Some(field!(self)),
-                    },
-                    fin: bits & FIN_BIT != 0,
-                }
-            }
-            END_VALUE if ours => Frame::EndValue { id: field!(self) },
-            GO_AWAY if ours => Frame::GoAway {
-                streams: field!(self),
-            },
-            UNREAD if ours => Frame::Unread { id: field!(self) },
-            PARAMETERS => Frame::Parameters {
-                length: field!(self),
-            },
-            PING_REQUEST => Frame::PingRequest(field!(self)),
-            PING_RESPONSE => Frame::PingResponse(field!(self)),
-            _ => return Err(encoding("sent a frame of an unknown type")),
-        }))
-    }
+        }
+        END_VALUE if ours => Frame::EndValue { id: number(rest)? },
+        GO_AWAY if ours => Frame::GoAway {
+            streams: number(rest)?,
+        },
+        UNREAD if ours => Frame::Unread { id: number(rest)? },
+        PARAMETERS => Frame::Parameters {
+            length: number(rest)?,
+        },
+        PING_REQUEST => Frame::PingRequest(number(rest)?),
+        PING_RESPONSE => Frame::PingResponse(number(rest)?),
+        _ => return Err(encoding("sent a frame of an unknown type").into()),
+    })
 }
 
 /// Most bytes of the header of a stream's bytes: a type, id, offset and length.
@@ -267,7 +262,7 @@ pub struct StreamHeader {
     bytes: [u8; MAX_STREAM_HEADER],
     length: usize,
     /// How many of the last bytes are the length field.
-    pub length_field: usize,
+    length_field: usize,
 }
 
 /// The header of a message of ours whose numbers are short, how long it is, and how much of that is the length field:
@@ -319,10 +314,19 @@ impl StreamHeader {
 
     #[inline]
     fn push(&mut self, value: u64) {
-        self.length += varint::write(value, &mut self.bytes[self.length..]);
+        let mut room = &mut self.bytes[self.length..];
+        let before = room.len();
+        varint::put(value, &mut room);
+        self.length += before - room.len();
     }
 
-    /// Its bytes.
+    /// How many of the last bytes are the length field.
+    #[inline]
+    pub fn length_field(&self) -> usize {
+        self.length_field
+    }
+
+    /// The header as bytes.
     #[inline]
     pub fn as_slice(&self) -> &[u8] {
         &self.bytes[..self.length]
@@ -404,7 +408,7 @@ mod tests {
                 let header = StreamHeader::new(id, None, Some(length), false);
                 assert_eq!(
                     (&bytes[..end], field),
-                    (header.as_slice(), header.length_field)
+                    (header.as_slice(), header.length_field())
                 );
             }
         }

@@ -37,9 +37,9 @@ pub struct Parameters {
     pub max_stream_data_remote: u64,
     pub max_streams: u64,
     pub max_record: u64,
-    /// It speaks our mapping.
+    /// The peer speaks our mapping.
     pub is_ours: bool,
-    /// It understands, and sends, the frame UNREAD.
+    /// The peer understands, and sends, the frame UNREAD.
     pub hears_unread: bool,
 }
 
@@ -60,7 +60,7 @@ impl Default for Parameters {
 }
 
 fn error(what: &'static str) -> ProtocolError {
-    ProtocolError::Qmux(Violation::TransportParameter, what)
+    Violation::TransportParameter.error(what)
 }
 
 impl Parameters {
@@ -95,19 +95,19 @@ impl Parameters {
         let mut parameters = Self::default();
         let mut seen = Vec::new();
         while !input.is_empty() {
-            let (id, rest) = varint::read(input).ok_or(error("cut a parameter short"))?;
-            let (length, rest) = varint::read(rest).ok_or(error("cut a parameter short"))?;
-            let length = usize::try_from(length).ok();
-            let (value, rest) = length
-                .and_then(|length| rest.split_at_checked(length))
-                .ok_or(error("cut a parameter short"))?;
-            input = rest;
+            let cut_short = || error("cut a parameter short");
+            let id = varint::get(&mut input).ok_or_else(cut_short)?;
+            let length = varint::get(&mut input).ok_or_else(cut_short)?;
+            let value = usize::try_from(length)
+                .ok()
+                .and_then(|length| input.split_off(..length))
+                .ok_or_else(cut_short)?;
             if seen.contains(&id) {
                 return Err(error("declared a parameter twice"));
             }
             seen.push(id);
-            let number = || match varint::read(value) {
-                Some((number, [])) => Ok(number),
+            let number = || match varint::peek(value) {
+                Some((number, size)) if size == value.len() => Ok(number),
                 _ => Err(error("declared a parameter that is not one number")),
             };
             match id {

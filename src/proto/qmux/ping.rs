@@ -54,7 +54,9 @@ pub struct Ping {
     timeout: Duration,
     waiting: Option<Instant>,
     /// The request that was last taken repeats one that has no answer.
-    repeats: bool,
+    is_repeat: bool,
+    /// Bytes of such requests that are encoded and not sent.
+    repeated: u64,
     /// When anything last came, when a record last came, and when one last came or went.
     arrived: Instant,
     heard: Instant,
@@ -78,7 +80,8 @@ impl Ping {
             idle_timeout: config.idle_timeout,
             timeout: config.ping_timeout,
             waiting: None,
-            repeats: false,
+            is_repeat: false,
+            repeated: 0,
             arrived: now,
             heard: now,
             active: now,
@@ -109,7 +112,7 @@ impl Ping {
     }
 
     /// No ping can be sent or answered any more, and none is waited for.
-    pub fn stop(&mut self) {
+    pub fn disable(&mut self) {
         self.interval = Duration::ZERO;
         self.timeout = Duration::ZERO;
     }
@@ -141,7 +144,7 @@ impl Ping {
         self.paced = self.paced.max(now) + SPACING;
         self.due = false;
         // Nobody asked for those: the answer to this one answers them as well.
-        self.repeats = !self.sent.is_empty() && self.asked.is_empty();
+        self.is_repeat = !self.sent.is_empty() && self.asked.is_empty();
         self.sent.retain(|sent| !sent.asked.is_empty());
         let number = self.next;
         self.next += 1;
@@ -161,21 +164,21 @@ impl Ping {
     /// The peer asks.
     pub fn recv_request(&mut self, number: u64) -> Result<(), ProtocolError> {
         if self.request.is_some_and(|last| number <= last) {
-            return Err(violation("sent a ping whose number does not grow"));
+            return Err(Violation::Protocol.error("sent a ping whose number does not grow"));
         }
         self.request = Some(number);
         self.answer = true;
         Ok(())
     }
 
-    /// The peer answers. Gives who asked, and how long it took.
+    /// The peer answers. Returns who asked, and how long that took.
     pub fn recv_response(
         &mut self,
         number: u64,
         now: Instant,
     ) -> Result<Vec<(u32, Duration)>, ProtocolError> {
         if number >= self.next {
-            return Err(violation("answered a ping that was never sent"));
+            return Err(Violation::Protocol.error("answered a ping that was never sent"));
         }
         let mut answered = Vec::new();
         while self.sent.front().is_some_and(|sent| sent.number <= number) {
@@ -195,9 +198,11 @@ impl Ping {
         Ok(answered)
     }
 
-    /// Whether the request that was taken just now repeats one.
-    pub fn take_repeated(&mut self) -> bool {
-        std::mem::take(&mut self.repeats)
+    /// A frame was encoded in so many bytes: of the request that was taken just now, if there was one.
+    pub fn encoded(&mut self, bytes: u64) {
+        if std::mem::take(&mut self.is_repeat) {
+            self.repeated += bytes;
+        }
     }
 
     /// Anything came: the peer is there.
@@ -217,9 +222,11 @@ impl Ping {
         self.active = now;
     }
 
-    /// A record went.
-    pub fn sent(&mut self, now: Instant) {
-        self.active = now;
+    /// So many bytes are about to be sent. A ping that is repeated is no sign of life.
+    pub fn sent(&mut self, bytes: u64, now: Instant) {
+        if bytes > std::mem::take(&mut self.repeated) {
+            self.active = now;
+        }
     }
 
     /// When to look at the timers.
@@ -269,10 +276,6 @@ impl Ping {
         }
         Ok(())
     }
-}
-
-fn violation(what: &'static str) -> ProtocolError {
-    ProtocolError::Qmux(Violation::Protocol, what)
 }
 
 #[cfg(test)]
@@ -345,7 +348,7 @@ mod tests {
         let at = now + Duration::from_secs(2);
         assert_eq!(ping.timeout(at), Ok(()));
         assert_eq!(ping.take_request(at), Some(0));
-        ping.sent(at);
+        ping.sent(9, at);
         assert_eq!(ping.deadline(), Some(at + Duration::from_secs(2)));
         assert_eq!(
             ping.timeout(at + Duration::from_secs(5)),
@@ -369,7 +372,11 @@ mod tests {
             assert_eq!(ping.deadline(), Some(at));
             assert_eq!((ping.timeout(at), ping.is_due()), (Ok(()), true));
             assert_eq!(ping.take_request(at), Some(number as u64));
-            assert_eq!(ping.take_repeated(), number > 0);
+            ping.encoded(9);
+            assert_eq!(
+                std::mem::take(&mut ping.repeated),
+                [0, 9][usize::from(number > 0)]
+            );
             assert_eq!(ping.sent.len(), 1);
         }
         let last = now + 60 * second;
@@ -385,11 +392,11 @@ mod tests {
         assert_eq!(ping.deadline(), Some(last + 30 * second));
         // Nothing can be sent, so nothing is waited for.
         ping.ask(7, last);
-        ping.stop();
+        ping.disable();
         assert_eq!(ping.timeout(last + 1000 * second), Ok(()));
     }
 
-    /// It waits from when it is due, whether it can be sent or not: a frozen peer lets nothing through.
+    /// A ping is waited for from when it is due, whether it can be sent or not: a frozen peer lets nothing through.
     #[test]
     fn a_ping_that_cannot_be_sent_is_waited_for_as_well() {
         let now = Instant::now();

@@ -5,6 +5,7 @@
 //!
 //! May not know credit, nor what a frame looks like. Bounded by what the application writes past a false `write()`.
 
+use bytes::{Buf, BufMut};
 use std::collections::VecDeque;
 
 /// Size up to which a chunk grows; an entry that is longer has one of its own.
@@ -96,17 +97,16 @@ impl SendQueue {
         }
         if let Some(last) = self.chunks.back_mut() {
             let head = (kind as u32) << LENGTH_BITS | bytes.len() as u32;
-            last.extend_from_slice(&head.to_le_bytes());
-            last.extend_from_slice(bytes);
+            last.put_u32_le(head);
+            last.put_slice(bytes);
         }
     }
 
     /// The first entry: its kind and what is not sent of its bytes.
     #[inline]
     pub fn first(&self) -> Option<(Kind, &[u8])> {
-        let rest = self.chunks.front()?.get(self.at..)?;
-        let (head, rest) = rest.split_first_chunk::<HEAD>()?;
-        let head = u32::from_le_bytes(*head);
+        let mut rest = self.chunks.front()?.get(self.at..)?;
+        let head = rest.try_get_u32_le().ok()?;
         let length = (head & ((1 << LENGTH_BITS) - 1)) as usize;
         Some((Kind::of(head), rest.get(self.sent..length)?))
     }

@@ -9,6 +9,7 @@ use super::super::outbox::Outbox;
 use super::super::varint;
 use super::frame::LENGTH_BIT;
 use super::parameters::DEFAULT_RECORD;
+use bytes::BufMut;
 
 /// Longest record that frames are gathered in: what every peer accepts.
 pub const MAX_GATHERED: usize = DEFAULT_RECORD as usize;
@@ -50,7 +51,7 @@ impl Records {
     ) {
         let total = header.len() + payload.len();
         debug_assert!(total <= MAX_GATHERED, "longer frames go alone");
-        if !outbox.is_closed()
+        if !outbox.is_sealed()
             && let Some(open) = &mut self.open
             && let Some(tail) = outbox.tail(total)
             && tail.len() - open.start - SIZE + total <= MAX_GATHERED
@@ -58,20 +59,20 @@ impl Records {
             open.last = tail.len();
             open.length_end = tail.len() + header.len();
             open.length_field = length_field;
-            tail.extend_from_slice(header);
-            tail.extend_from_slice(payload);
+            tail.put_slice(header);
+            tail.put_slice(payload);
             outbox.grew(total);
             return;
         }
-        self.close(outbox);
-        if outbox.is_closed() {
+        self.complete(outbox);
+        if outbox.is_sealed() {
             return;
         }
         let tail = outbox.tail_or_new(SIZE + total);
         let start = tail.len();
-        tail.extend_from_slice(&[0; SIZE]);
-        tail.extend_from_slice(header);
-        tail.extend_from_slice(payload);
+        tail.put_bytes(0, SIZE);
+        tail.put_slice(header);
+        tail.put_slice(payload);
         outbox.grew(SIZE + total);
         self.open = Some(Open {
             start,
@@ -81,7 +82,7 @@ impl Records {
         });
     }
 
-    /// Adds a frame whose header is the first bytes of an array, if it goes into the record that is open. Gives whether
+    /// Adds a frame whose header is the first bytes of an array, if it goes into the record that is open. Returns whether
     /// it did.
     #[inline]
     pub fn push_short(
@@ -93,16 +94,16 @@ impl Records {
         // As many bytes as the array has are copied: that many at once cost less than counting them.
         let room = header.len() + payload.len();
         if let Some(open) = &mut self.open
-            && !outbox.is_closed()
+            && !outbox.is_sealed()
             && let Some(tail) = outbox.tail(room)
             && tail.len() - open.start - SIZE + room <= MAX_GATHERED
         {
             open.last = tail.len();
             open.length_end = open.last + length;
             open.length_field = length_field;
-            tail.extend_from_slice(&header);
+            tail.put_slice(&header);
             tail.truncate(open.length_end);
-            tail.extend_from_slice(payload);
+            tail.put_slice(payload);
             outbox.grew(length + payload.len());
             return true;
         }
@@ -111,22 +112,31 @@ impl Records {
 
     /// Adds a record of one frame, whose payload needs no length.
     pub fn push_alone(&mut self, header: &[u8], payload: &[u8], outbox: &mut Outbox) {
-        self.close(outbox);
-        if outbox.is_closed() {
+        self.complete(outbox);
+        if outbox.is_sealed() {
             return;
         }
         let total = header.len() + payload.len();
-        let mut size = [0; LONG_SIZE];
-        varint::write_sized(total as u64, &mut size);
         let tail = outbox.tail_or_new(LONG_SIZE + total);
-        tail.extend_from_slice(&size);
-        tail.extend_from_slice(header);
-        tail.extend_from_slice(payload);
+        varint::put_sized(total as u64, LONG_SIZE, tail);
+        tail.put_slice(header);
+        tail.put_slice(payload);
         outbox.grew(LONG_SIZE + total);
     }
 
+    /// Adds the head of such a record, whose payload, of so many bytes, the caller sends itself.
+    pub fn push_head(&mut self, header: &[u8], payload: usize, outbox: &mut Outbox) {
+        self.complete(outbox);
+        let length = LONG_SIZE + header.len();
+        let tail = outbox.tail_or_new(length);
+        varint::put_sized((header.len() + payload) as u64, LONG_SIZE, tail);
+        tail.put_slice(header);
+        outbox.grew(length);
+        outbox.expect_payload(payload);
+    }
+
     /// Nothing more goes into the record that was gathered.
-    pub fn close(&mut self, outbox: &mut Outbox) {
+    pub fn complete(&mut self, outbox: &mut Outbox) {
         let Some(open) = self.open.take() else { return };
         let Some(tail) = outbox.tail(0) else { return };
         let before = tail.len();
@@ -142,7 +152,7 @@ impl Records {
             tail.truncate(body - 1 + length);
             tail[open.start] = length as u8;
         } else {
-            varint::write_sized(length as u64, &mut tail[open.start..body]);
+            varint::put_sized(length as u64, SIZE, &mut &mut tail[open.start..body]);
         }
         let shrunk = before - tail.len();
         outbox.shrank(shrunk);
@@ -169,14 +179,14 @@ mod tests {
 
     fn push(records: &mut Records, payload: &[u8], outbox: &mut Outbox) {
         let header = StreamHeader::new(4, None, Some(payload.len()), false);
-        records.push(header.as_slice(), header.length_field, payload, outbox);
+        records.push(header.as_slice(), header.length_field(), payload, outbox);
     }
 
     #[test]
     fn a_message_that_goes_alone_costs_three_bytes() {
         let (mut outbox, mut records) = (Outbox::default(), Records::default());
         push(&mut records, b"hello", &mut outbox);
-        records.close(&mut outbox);
+        records.complete(&mut outbox);
         let bytes = [7, 0x38, 4, b'h', b'e', b'l', b'l', b'o'];
         assert_eq!((outbox.len(), outbox.total()), (8, 8));
         assert_eq!(sent(&mut outbox), bytes);
@@ -189,8 +199,8 @@ mod tests {
             push(&mut records, &[7; 21], &mut outbox);
         }
         records.push(&[0x10, 5], 0, &[], &mut outbox);
-        records.close(&mut outbox);
-        records.close(&mut outbox);
+        records.complete(&mut outbox);
+        records.complete(&mut outbox);
         let frame = [&[0x3a, 4, 21][..], &[7; 21]].concat();
         let body = [&frame[..], &frame, &frame, &[0x10, 5]].concat();
         assert_eq!(
@@ -207,13 +217,13 @@ mod tests {
         }
         records.push_alone(&[0x38, 4], &[2; 65_536], &mut outbox);
         push(&mut records, &[3; 10], &mut outbox);
-        records.close(&mut outbox);
+        records.complete(&mut outbox);
         let total = outbox.len();
         let bytes = sent(&mut outbox);
         assert_eq!(bytes.len(), total);
         let (mut at, mut sizes) = (0, Vec::new());
-        while let Some((size, rest)) = varint::read(&bytes[at..]) {
-            at = bytes.len() - rest.len() + size as usize;
+        while let Some((size, head)) = varint::peek(&bytes[at..]) {
+            at += head + size as usize;
             sizes.push(size);
         }
         assert_eq!(at, bytes.len());

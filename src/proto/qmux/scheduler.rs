@@ -57,7 +57,7 @@ impl Scheduler {
         self.waiting -= removed;
     }
 
-    /// Gives spare memory back.
+    /// Returns spare memory.
     pub fn shrink(&mut self) {
         for ring in &mut self.rings {
             ring.shrink_to_fit();

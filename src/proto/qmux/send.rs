@@ -1,15 +1,28 @@
 //! What is sent on streams, and when: at once where there is credit and nobody waits; else from the stream's queue, in
 //! turns of a bounded length.
 //!
-//! May not decide what the application is told, but that a stream is blocked.
+//! ```text
+//!   at_once ────────────────────────────────────────────▶ record ──▶ outbox
+//!   put ──▶ the stream's queue ──▶ scheduler ──▶ turn ─────▲
+//! ```
+//!
+//! The only part that writes to the outbox. May not know the table of streams, nor decide what the application is told, but
+//! that a stream is blocked.
 
+use super::super::context::Context;
 use super::super::event::{Event, Handle, Payload, Sink};
-use super::super::session::MAX_ENCODED;
-use super::frame::{self, StreamHeader};
+use super::super::outbox::MAX_ENCODED;
+use super::control::Control;
+use super::encoder::Encoder;
+use super::frame;
+use super::opens::Opens;
+use super::peer::Peer;
 use super::queue::Kind;
 use super::record::MAX_GATHERED;
-use super::stream::{SendState, Stream};
-use super::wire::{Context, Qmux};
+use super::scheduler::{self, Scheduler};
+use super::stream::{SendHalf, SendState, Stream};
+use super::waiting::Waiting;
+use super::window::SendWindow;
 
 /// Bytes of one turn, when several streams wait: about a record, or one message that goes whole.
 const QUANTUM: usize = MAX_GATHERED;
@@ -23,7 +36,7 @@ const LOW: u64 = 64 << 10;
 enum Turn {
     /// Nothing waits any more.
     Done,
-    /// It would go on.
+    /// The stream would go on.
     Over,
     /// The peer's reader has to read first.
     NoStreamCredit,
@@ -31,171 +44,166 @@ enum Turn {
     NoCredit,
 }
 
-impl Qmux {
-    /// Whether something may be encoded at once, past no one.
-    #[inline]
-    fn is_clear<S>(&self, cx: &Context<'_, S>) -> bool {
-        self.scheduler.is_empty() && self.has_room(cx)
+/// The sending side of a connection.
+#[derive(Debug, Default)]
+pub struct Send {
+    encoder: Encoder,
+    scheduler: Scheduler,
+    opens: Opens,
+    /// What we may send on all streams together.
+    window: SendWindow,
+    waiting: Waiting,
+    /// How often the application was told that a stream is blocked.
+    blocked_events: u32,
+    /// The peer sends nothing more: what has no credit never gets any.
+    peer_has_finished: bool,
+}
+
+impl Send {
+    /// The peer lets us send up to a limit on all streams together. Returns whether that is more than before.
+    pub fn raise(&mut self, limit: u64) -> bool {
+        self.window.raise(limit)
+    }
+
+    /// The peer sends nothing more.
+    pub fn peer_finished(&mut self) {
+        self.peer_has_finished = true;
+    }
+
+    /// Encodes a frame that is not a stream's bytes.
+    pub fn push_frame<S>(&mut self, frame: &[u8], cx: &mut Context<'_, S>) {
+        self.encoder.push_frame(frame, cx);
+    }
+
+    /// Completes the record at the end of the outbox.
+    pub fn complete_record<S>(&mut self, cx: &mut Context<'_, S>) {
+        self.encoder.complete_record(cx);
     }
 
     /// Whether more may be encoded.
     #[inline]
-    pub(super) fn has_room<S>(&self, cx: &Context<'_, S>) -> bool {
+    fn has_room<S>(cx: &Context<'_, S>) -> bool {
         (cx.outbox.len() as u64) < MAX_ENCODED
     }
 
-    /// Sends one message, or with a foreign peer bytes.
-    #[inline]
-    pub fn data<S: Sink>(&mut self, handle: Handle, payload: &[u8], cx: &mut Context<'_, S>) {
-        if self.send_at_once(handle, payload, cx) {
-            return;
-        }
-        let Some(stream) = self.streams.get(handle) else {
-            return;
-        };
-        let is_open = matches!(stream.send.state, SendState::Open | SendState::Waiting);
-        if is_open && !stream.send.is_ending {
-            self.put(handle, Kind::Message, payload, cx);
-        }
+    /// Whether bytes of streams may be encoded.
+    pub fn can_encode<S>(&self, cx: &Context<'_, S>) -> bool {
+        Self::has_room(cx) && !cx.outbox.is_sealed()
     }
 
-    /// Sends bytes of a stream in one frame, if there is credit and nobody waits. Gives whether it did.
+    /// Whether a stream may send so many bytes in one frame: there is credit, and nobody waits.
     #[inline]
-    pub(super) fn send_at_once<S: Sink>(
+    fn is_free(&self, stream: &Stream, length: usize, peer: &Peer) -> bool {
+        self.scheduler.is_empty()
+            && stream.send.is_clear_for(length as u64)
+            && length as u64 <= self.window.available()
+            && length <= peer.longest_payload()
+    }
+
+    /// Uses credit for bytes of a stream up. Returns their offset.
+    #[inline]
+    fn take_credit(&mut self, stream: &mut Stream, length: usize) -> u64 {
+        self.window.take(length as u64);
+        stream.send.send(length as u64)
+    }
+
+    /// Sends bytes of a stream in one frame, if there is credit and nobody waits. Returns whether it did.
+    #[inline]
+    pub fn at_once<S: Sink>(
         &mut self,
-        handle: Handle,
+        stream: &mut Stream,
         payload: &[u8],
+        peer: &Peer,
         cx: &mut Context<'_, S>,
     ) -> bool {
-        let is_clear = self.is_clear(cx);
-        let is_ours = self.is_ours();
-        let Some(stream) = self.streams.get(handle) else {
-            return false;
-        };
-        let length = payload.len() as u64;
-        let is_free = is_clear
-            && stream.send.queue.is_none()
-            && stream.send.state == SendState::Open
-            && length <= stream.send.window.available()
-            && length <= self.send.available()
-            && payload.len() <= self.longest;
+        let length = payload.len();
+        let is_free = Self::has_room(cx) && self.is_free(stream, length, peer);
         if is_free {
-            let offset = (!is_ours).then(|| stream.send.window.used());
-            stream.send.window.take(length);
-            self.send.take(length);
-            let id = stream.id;
-            let is_pushed = is_ours
-                && frame::short_header(id, payload.len())
-                    .is_some_and(|header| self.records.push_short(header, payload, cx.outbox));
-            if !is_pushed {
-                self.push_data(id, offset, payload, false, cx);
-            }
+            let offset = self.take_credit(stream, length);
+            let offset = (!peer.is_ours()).then_some(offset);
+            self.encoder.push_bytes(stream.id(), offset, payload, cx);
         }
         is_free
     }
 
-    /// Encodes one frame with bytes of a stream.
-    #[inline]
-    fn push_data<S>(
+    /// Encodes the head of a long message whose payload the caller sends itself, if the message may go at once. Returns
+    /// whether it may.
+    pub fn head_at_once<S: Sink>(
         &mut self,
-        id: u64,
-        offset: Option<u64>,
-        payload: &[u8],
-        fin: bool,
+        stream: &mut Stream,
+        payload: usize,
+        peer: &Peer,
         cx: &mut Context<'_, S>,
-    ) {
-        let header = StreamHeader::new(id, offset, Some(payload.len()), fin);
-        if header.as_slice().len() + payload.len() <= MAX_GATHERED {
-            self.records
-                .push(header.as_slice(), header.length_field, payload, cx.outbox);
-        } else {
-            let header = StreamHeader::new(id, offset, None, fin);
-            self.records
-                .push_alone(header.as_slice(), payload, cx.outbox);
-            cx.marks.clamp(cx.outbox.total());
+    ) -> bool {
+        let is_long = payload > MAX_GATHERED;
+        let is_free = is_long && self.can_encode(cx) && self.is_free(stream, payload, peer);
+        if is_free {
+            let offset = self.take_credit(stream, payload);
+            let offset = (!peer.is_ours()).then_some(offset);
+            self.encoder.push_head(stream.id(), offset, payload, cx);
+        }
+        is_free
+    }
+
+    /// Puts something behind what waits on a stream, which then waits for its turn.
+    pub fn put(&mut self, handle: Handle, stream: &mut Stream, kind: Kind, bytes: &[u8]) {
+        if stream.send.is_done() {
+            return;
+        }
+        let more = stream.send.push(kind, bytes);
+        self.waiting.add(&stream.send, more);
+        self.schedule(handle, stream);
+    }
+
+    /// A stream with something to send waits for its turn, unless it may not send yet, or no longer.
+    pub fn schedule(&mut self, handle: Handle, stream: &mut Stream) {
+        if let Some(urgency) = stream.send.schedule() {
+            self.scheduler.add(handle, urgency);
         }
     }
 
-    /// Puts something behind what waits on a stream, and sends what may be sent.
-    pub(super) fn put<S: Sink>(
+    /// The stream whose turn it is.
+    pub fn next(&mut self) -> Option<Handle> {
+        self.scheduler.next()
+    }
+
+    /// One stream's turn: encodes what waits there, as far as it may. Returns whether there is credit for others.
+    pub fn turn<S: Sink>(
         &mut self,
         handle: Handle,
-        kind: Kind,
-        bytes: &[u8],
+        stream: &mut Stream,
+        peer: &Peer,
+        control: &mut Control,
         cx: &mut Context<'_, S>,
-    ) {
-        let Some(stream) = self.streams.get(handle) else {
-            return;
-        };
-        if stream.send.state == SendState::Done {
-            return;
-        }
-        let before = stream.send.queued();
-        stream.send.push(kind, bytes);
-        let more = stream.send.queued() - before;
-        match (stream.send.state, stream.send.is_blocked) {
-            (SendState::Waiting, _) => self.unbegun += more,
-            (_, true) => self.blocked += more,
-            (_, false) => self.ready += more,
-        }
-        self.schedule(handle);
-        self.fill(cx);
-    }
-
-    /// A stream with something to send waits for its turn, unless it lacks credit of its own.
-    pub(super) fn schedule(&mut self, handle: Handle) {
-        let Some(stream) = self.streams.get(handle) else {
-            return;
-        };
+    ) -> bool {
+        let turn = self.encode_turn(handle, stream, peer, cx);
         let send = &mut stream.send;
-        let can_go = matches!(send.state, SendState::Open | SendState::Ending);
-        if send.is_scheduled || send.queue.is_none() || !can_go {
-            return;
+        send.end_turn(matches!(turn, Turn::Over | Turn::NoCredit));
+        let urgency = send.urgency();
+        match turn {
+            Turn::Over if send.is_incremental() => self.scheduler.add(handle, urgency),
+            Turn::Over | Turn::NoCredit => self.scheduler.add_first(handle, urgency),
+            Turn::NoStreamCredit => self.block(handle, stream, control, cx),
+            Turn::Done => {}
         }
-        send.is_scheduled = true;
-        self.scheduler.add(handle, send.urgency);
+        if turn != Turn::NoStreamCredit {
+            self.unblock(handle, stream, cx);
+        }
+        if turn == Turn::NoCredit {
+            control.tell_blocked(self.window.limit());
+        }
+        turn != Turn::NoCredit
     }
 
-    /// Encodes what waits, turn by turn, while there is room.
-    pub(super) fn fill<S: Sink>(&mut self, cx: &mut Context<'_, S>) {
-        while self.has_room(cx) && !cx.outbox.is_closed() {
-            if self.opening.is_none() && !self.opens.is_empty() {
-                self.open_waiting(cx);
-            }
-            let Some(handle) = self.scheduler.next() else {
-                return;
-            };
-            let turn = self.turn(handle, cx);
-            let Some(stream) = self.streams.get(handle) else {
-                continue;
-            };
-            let send = &mut stream.send;
-            send.is_scheduled = matches!(turn, Turn::Over | Turn::NoCredit);
-            let (urgency, takes_turns) = (send.urgency, send.is_incremental);
-            match turn {
-                Turn::Over if takes_turns => self.scheduler.add(handle, urgency),
-                Turn::Over | Turn::NoCredit => self.scheduler.add_first(handle, urgency),
-                Turn::NoStreamCredit => self.tell_blocked(handle, cx),
-                Turn::Done => {}
-            }
-            self.tell_unblocked(handle, turn, cx);
-            self.settle(handle, cx);
-            if turn == Turn::NoCredit {
-                let limit = self.send.limit();
-                self.control.tell_blocked(limit);
-                return;
-            }
-        }
-    }
-
-    /// One stream's turn.
-    fn turn<S: Sink>(&mut self, handle: Handle, cx: &mut Context<'_, S>) -> Turn {
-        let (is_alone, is_ours) = (self.scheduler.is_empty(), self.is_ours());
-        let Some(mut queue) = self
-            .streams
-            .get(handle)
-            .and_then(|stream| stream.send.queue.take())
-        else {
+    fn encode_turn<S: Sink>(
+        &mut self,
+        handle: Handle,
+        stream: &mut Stream,
+        peer: &Peer,
+        cx: &mut Context<'_, S>,
+    ) -> Turn {
+        let (is_alone, is_ours) = (self.scheduler.is_empty(), peer.is_ours());
+        let Some(mut queue) = stream.send.take_queue() else {
             return Turn::Done;
         };
         let before = queue.len();
@@ -204,42 +212,38 @@ impl Qmux {
             let Some((kind, bytes)) = queue.first() else {
                 break Turn::Done;
             };
-            let Some(stream) = self.streams.get(handle) else {
-                break Turn::Done;
-            };
             match kind {
                 Kind::Mark => {
-                    let id = bytes.first_chunk().map_or(0, |id| u32::from_le_bytes(*id));
-                    cx.marks.add(cx.outbox.total(), id, cx.sink);
+                    cx.mark(number_of(bytes));
                     queue.advance(4);
                 }
                 Kind::EndValue => {
                     // To a foreign peer a value is bytes.
                     if is_ours {
-                        let frame = frame::numbers(frame::END_VALUE, [stream.id]);
-                        self.records.push(&frame, 0, &[], cx.outbox);
+                        let frame = frame::numbers(frame::END_VALUE, [stream.id()]);
+                        self.push_frame(&frame, cx);
                     }
                     queue.advance(0);
                 }
                 Kind::Fin => {
                     queue.advance(0);
-                    self.send_fin(handle, cx);
+                    self.push_fin(stream, peer, cx);
                 }
                 Kind::Message | Kind::Bytes => {
-                    let whole = match kind {
-                        Kind::Message => self.whole,
+                    let longest_unsplit = match kind {
+                        Kind::Message => peer.longest_unsplit(),
                         _ => 0,
                     };
-                    let is_whole = bytes.len() <= whole;
-                    let longest = match is_alone || is_whole {
-                        true => self.longest,
-                        false => self.longest.min(MAX_GATHERED - 32),
+                    let is_unsplit = bytes.len() <= longest_unsplit;
+                    let longest = match is_alone || is_unsplit {
+                        true => peer.longest_payload(),
+                        false => peer.longest_payload().min(MAX_GATHERED - 32),
                     };
-                    let own = stream.send.window.available();
-                    let credit = own.min(self.send.available());
+                    let own = stream.send.available();
+                    let credit = own.min(self.window.available());
                     let length = bytes.len().min(longest);
                     // A message that can goes whole; of the rest whatever there is credit for.
-                    let needed = match is_whole {
+                    let needed = match is_unsplit {
                         true => length as u64,
                         false => 1,
                     };
@@ -250,14 +254,14 @@ impl Qmux {
                         };
                     }
                     let length = length.min(usize::try_from(credit).unwrap_or(usize::MAX));
-                    let offset = (!is_ours).then(|| stream.send.window.used());
-                    stream.send.window.take(length as u64);
-                    self.send.take(length as u64);
-                    let id = stream.id;
-                    self.push_data(id, offset, &bytes[..length], false, cx);
+                    let offset = stream.send.send(length as u64);
+                    let offset = (!is_ours).then_some(offset);
+                    self.window.take(length as u64);
+                    self.encoder
+                        .push_bytes(stream.id(), offset, &bytes[..length], cx);
                     queue.advance(length);
                     left = left.saturating_sub(length + 4);
-                    if left == 0 || cx.outbox.len() as u64 >= MAX_ENCODED {
+                    if left == 0 || !Self::has_room(cx) {
                         break match queue.is_empty() {
                             true => Turn::Done,
                             false => Turn::Over,
@@ -266,138 +270,219 @@ impl Qmux {
                 }
             }
         };
-        let gone = before - queue.len();
-        if let Some(stream) = self.streams.get(handle) {
-            match stream.send.is_blocked {
-                true => self.blocked -= gone,
-                false => self.ready -= gone,
-            }
-            let used = stream.send.window.used();
-            stream.send.queue = (!queue.is_empty()).then_some(queue);
-            if self
-                .opening
-                .is_some_and(|(it, end)| it == handle && used >= end)
-            {
-                self.opening = None;
-            }
-        }
+        self.waiting.remove(&stream.send, before - queue.len());
+        stream.send.put_back(queue);
+        self.opens.sent(handle, stream.send.sent());
         turn
     }
 
     /// Encodes the end of a stream.
-    fn send_fin<S: Sink>(&mut self, handle: Handle, cx: &mut Context<'_, S>) {
-        let is_ours = self.is_ours();
-        if let Some(stream) = self.streams.get(handle) {
-            let offset = (!is_ours).then(|| stream.send.window.used());
-            stream.send.state = SendState::Done;
-            let id = stream.id;
-            self.push_data(id, offset, &[], true, cx);
-        }
+    fn push_fin<S: Sink>(&mut self, stream: &mut Stream, peer: &Peer, cx: &mut Context<'_, S>) {
+        stream.send.finish();
+        let offset = (!peer.is_ours()).then(|| stream.send.sent());
+        self.encoder.push_fin(stream.id(), offset, cx);
     }
 
-    /// Ends a stream behind what waits. What is left to do is settled by the caller.
-    pub(super) fn put_fin<S: Sink>(&mut self, handle: Handle, cx: &mut Context<'_, S>) {
-        let Some(stream) = self.streams.get(handle) else {
-            return;
-        };
-        if stream.send.state == SendState::Done {
-            return;
+    /// Ends a stream behind what waits. Returns whether the end is encoded by that.
+    pub fn end<S: Sink>(
+        &mut self,
+        handle: Handle,
+        stream: &mut Stream,
+        peer: &Peer,
+        cx: &mut Context<'_, S>,
+    ) -> bool {
+        stream.send.end();
+        // An end needs no credit, so it need not wait for a turn either.
+        let at_once = stream.send.has_begun() && !stream.send.is_queued() && Self::has_room(cx);
+        match at_once {
+            true => self.push_fin(stream, peer, cx),
+            false => self.put(handle, stream, Kind::Fin, &[]),
         }
-        if stream.send.state == SendState::Waiting {
-            stream.send.is_ending = true;
-            self.put(handle, Kind::Fin, &[], cx);
-            return;
-        }
-        stream.send.state = SendState::Ending;
-        let at_once = stream.send.queue.is_none();
-        if at_once && self.has_room(cx) {
-            // It needs no credit, so it need not wait for a turn either.
-            self.send_fin(handle, cx);
-            self.settle(handle, cx);
-        } else {
-            self.put(handle, Kind::Fin, &[], cx);
-        }
+        at_once
     }
 
-    /// Gives the sending half up: what waits is dropped, and the peer is told.
-    pub(super) fn give_up<S: Sink>(&mut self, handle: Handle, code: u64, cx: &mut Context<'_, S>) {
-        let Some(stream) = self.streams.get(handle) else {
-            return;
-        };
+    /// Abandons the sending half: what waits is dropped, and the peer is told.
+    pub fn give_up<S: Sink>(
+        &mut self,
+        handle: Handle,
+        stream: &mut Stream,
+        code: u64,
+        control: &mut Control,
+        cx: &mut Context<'_, S>,
+    ) {
+        let id = stream.id();
         let send = &mut stream.send;
-        let before = std::mem::replace(&mut send.state, SendState::Done);
-        let queued = send.queued();
-        match (before, std::mem::take(&mut send.is_blocked)) {
-            (SendState::Waiting, _) => self.unbegun -= queued,
-            (_, true) => self.blocked -= queued,
-            (_, false) => self.ready -= queued,
+        self.waiting.remove(send, send.queued());
+        send.set_blocked(false);
+        if let Some(urgency) = send.unschedule() {
+            self.scheduler.remove(handle, urgency);
         }
-        if std::mem::take(&mut send.is_scheduled) {
-            self.scheduler.remove(handle, send.urgency);
-        }
-        let queue = send.queue.take();
-        let (id, final_size) = (stream.id, send.window.used());
-        match before {
-            // It may have left them already, in one go with others: then it is not worth a search.
-            SendState::Waiting if self.opens.contains(&handle) => {
-                self.opens.retain(|&waiting| waiting != handle);
+        let queue = send.take_queue();
+        match send.finish() {
+            SendState::Waiting => self.opens.remove(handle),
+            SendState::Open | SendState::Ending => {
+                self.opens.stop_sending(handle);
+                control.reset(id, code, send.sent());
             }
-            SendState::Waiting => {}
-            SendState::Open | SendState::Ending => self.control.reset(id, code, final_size),
             SendState::Done => {}
-        }
-        if self.opening.is_some_and(|(it, _)| it == handle) {
-            self.opening = None;
         }
         // Nothing of it will be sent any more, so whoever waits for that need not.
         let mut queue = queue.unwrap_or_default();
         while let Some((kind, bytes)) = queue.first() {
             if kind == Kind::Mark {
-                let id = bytes.first_chunk().map_or(0, |id| u32::from_le_bytes(*id));
-                cx.marks.add(cx.outbox.total(), id, cx.sink);
+                cx.mark(number_of(bytes));
             }
             let length = bytes.len();
             queue.advance(length);
         }
     }
 
-    fn tell_blocked<S: Sink>(&mut self, handle: Handle, cx: &mut Context<'_, S>) {
-        let Some(Stream {
-            id, send, is_known, ..
-        }) = self.streams.get(handle)
-        else {
-            return;
-        };
-        let limit = send.window.limit();
-        if send.told_blocked != limit {
-            send.told_blocked = limit;
-            self.control.tell_stream_blocked(*id, limit);
+    /// A stream waits for the peer's reader.
+    fn block<S: Sink>(
+        &mut self,
+        handle: Handle,
+        stream: &mut Stream,
+        control: &mut Control,
+        cx: &mut Context<'_, S>,
+    ) {
+        if let Some(limit) = stream.send.take_told_blocked() {
+            control.tell_stream_blocked(stream.id(), limit);
         }
-        if !send.is_blocked {
-            send.is_blocked = true;
-            let queued = send.queued();
-            self.ready -= queued;
-            self.blocked += queued;
-            // Else it learns that with the acceptance.
-            if *is_known {
-                self.blocked_events = self.blocked_events.wrapping_add(1);
-                cx.sink.emit(Event::Blocked(handle), Payload::Empty);
+        if !stream.send.is_blocked() {
+            self.waiting
+                .moved(&mut stream.send, |send| send.set_blocked(true));
+            // If it is not known, the application learns that with the acceptance.
+            if stream.is_known() {
+                self.emit_blocked(handle, cx);
             }
         }
     }
 
-    fn tell_unblocked<S: Sink>(&mut self, handle: Handle, turn: Turn, cx: &mut Context<'_, S>) {
-        let Some(stream) = self.streams.get(handle) else {
-            return;
-        };
-        let queued = stream.send.queued();
-        if stream.send.is_blocked && turn != Turn::NoStreamCredit && queued <= LOW {
-            stream.send.is_blocked = false;
-            self.blocked -= queued;
-            self.ready += queued;
-            if stream.is_known {
-                cx.sink.emit(Event::Unblocked(handle), Payload::Empty);
+    /// A stream of which little waits no longer waits for the peer's reader.
+    fn unblock<S: Sink>(&mut self, handle: Handle, stream: &mut Stream, cx: &mut Context<'_, S>) {
+        if stream.send.is_blocked() && stream.send.queued() <= LOW {
+            self.waiting
+                .moved(&mut stream.send, |send| send.set_blocked(false));
+            if stream.is_known() {
+                cx.emit(Event::Unblocked(handle), Payload::Empty);
             }
         }
     }
+
+    /// Tells the application that a stream is blocked.
+    pub fn emit_blocked<S: Sink>(&mut self, handle: Handle, cx: &mut Context<'_, S>) {
+        self.blocked_events = self.blocked_events.wrapping_add(1);
+        cx.emit(Event::Blocked(handle), Payload::Empty);
+    }
+
+    /// How urgent a stream is.
+    pub fn set_priority(
+        &mut self,
+        handle: Handle,
+        half: &mut SendHalf,
+        urgency: u8,
+        is_incremental: bool,
+    ) {
+        let urgency = urgency.min(scheduler::LEVELS as u8 - 1);
+        if let Some(before) = half.set_priority(urgency, is_incremental) {
+            self.scheduler.remove(handle, before);
+            self.scheduler.add(handle, urgency);
+        }
+    }
+
+    /// The first bytes of a stream of ours with this meta.
+    pub fn first_bytes(&mut self, meta: &[u8]) -> Vec<u8> {
+        self.opens.text(meta)
+    }
+
+    /// Whether a stream of ours with these first bytes may begin now, behind nobody, if there is a place for it.
+    pub fn can_begin<S>(&self, first_bytes: &[u8], peer: &Peer, cx: &Context<'_, S>) -> bool {
+        let credit = peer.credit_on_ours().min(self.window.available());
+        self.opens.is_empty()
+            && self.scheduler.is_empty()
+            && peer.is_ours()
+            && first_bytes.len() as u64 <= credit
+            && first_bytes.len() <= peer.longest_payload()
+            && self.can_encode(cx)
+    }
+
+    /// A stream of ours waits for a place.
+    pub fn wait_for_place(&mut self, handle: Handle, stream: &mut Stream, first_bytes: &[u8]) {
+        let more = stream.send.push(Kind::Bytes, first_bytes);
+        self.waiting.add(&stream.send, more);
+        self.opens.push(handle);
+    }
+
+    /// Takes the memory of first bytes back.
+    pub fn recycle(&mut self, first_bytes: Vec<u8>) {
+        self.opens.recycle(first_bytes);
+    }
+
+    /// The first stream of ours that waits for a place, if it may begin: behind the meta of the one before.
+    pub fn first_open(&self) -> Option<Handle> {
+        self.opens.first()
+    }
+
+    /// The first stream of ours that waits for a place does so no longer.
+    pub fn pop_open(&mut self) {
+        self.opens.pop();
+    }
+
+    /// Streams of ours that wait for a place, but for the first `left`: none of them waits any longer.
+    pub fn cut_opens(&mut self, left: usize) -> Vec<Handle> {
+        self.opens.truncate(left)
+    }
+
+    /// A stream of ours that waited has a place. A foreign peer knows no meta; an empty frame lets it see the stream.
+    pub fn begin<S: Sink>(
+        &mut self,
+        handle: Handle,
+        stream: &mut Stream,
+        peer: &Peer,
+        cx: &mut Context<'_, S>,
+    ) {
+        let credit = peer.credit_on_ours();
+        self.waiting
+            .moved(&mut stream.send, |send| send.begin(credit));
+        let meta = stream.send.meta();
+        if peer.is_ours() {
+            self.opens.start(handle, meta);
+            return;
+        }
+        stream.send.drop_meta();
+        self.waiting.remove(&stream.send, meta);
+        self.encoder.push_bytes(stream.id(), Some(0), &[], cx);
+    }
+
+    /// Bytes that may be sent as soon as there is room.
+    pub fn ready(&self) -> u64 {
+        self.waiting.for_turns()
+    }
+
+    /// Bytes that wait for the peer's readers, or for a place for their stream.
+    pub fn waiting_for_peer(&self) -> u64 {
+        self.waiting.for_peer()
+    }
+
+    /// How often the application was told that a stream is blocked.
+    pub fn blocked_events(&self) -> u32 {
+        self.blocked_events
+    }
+
+    /// Whether nothing waits that can still be sent.
+    pub fn is_flushed(&self) -> bool {
+        let is_empty = self.scheduler.is_empty() && self.waiting.is_empty();
+        is_empty && !self.opens.is_sending() || self.peer_has_finished
+    }
+
+    /// Returns spare memory.
+    pub fn shrink(&mut self) {
+        self.scheduler.shrink();
+        self.opens.shrink();
+    }
+}
+
+/// The number of a mark, as it stands in a queue.
+fn number_of(bytes: &[u8]) -> u32 {
+    bytes.first_chunk().map_or(0, |id| u32::from_le_bytes(*id))
 }

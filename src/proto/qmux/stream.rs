@@ -23,160 +23,116 @@
 //!
 //! May not know other streams, nor the connection's credit.
 
-use super::queue::{Kind, SendQueue};
-use super::scheduler;
-use super::window::{RecvWindow, SendWindow};
+mod recv_half;
+mod send_half;
 
-/// Where a sending half stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SendState {
-    Waiting,
-    Open,
-    Ending,
-    Done,
-}
-
-/// Where a receiving half stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RecvState {
-    Meta,
-    Accept,
-    Refusal,
-    Data,
-    EndValue,
-    Discard,
-    Done,
-}
-
-/// Nothing is to be stopped.
-pub const NO_STOP: u64 = u64::MAX;
-
-/// No mark is under way.
-pub const NO_MARK: u64 = u64::MAX;
-
-/// What we send.
-#[derive(Debug)]
-pub struct SendHalf {
-    pub state: SendState,
-    /// It was ended while it waited to begin.
-    pub is_ending: bool,
-    pub window: SendWindow,
-    /// Length of what goes before everything: the meta and its length.
-    pub meta: u64,
-    /// None: nothing waits.
-    pub queue: Option<Box<SendQueue>>,
-    /// It waits for its turn.
-    pub is_scheduled: bool,
-    /// The application knows that it waits for the peer's reader.
-    pub is_blocked: bool,
-    /// The limit at which the peer was last told that we wait; 0: never.
-    pub told_blocked: u64,
-    pub urgency: u8,
-    /// It takes turns with others of its urgency.
-    pub is_incremental: bool,
-}
-
-/// What we receive.
-#[derive(Debug)]
-pub struct RecvHalf {
-    pub state: RecvState,
-    pub window: RecvWindow,
-    /// Up to where the application is known to have seen the stream.
-    pub seen: u64,
-    /// Up to where it will have when it answers; [`NO_MARK`]: it was not asked.
-    pub marked: u64,
-    /// What it holds of that, as it counts.
-    pub held: u64,
-    /// It waits for its credit to be sent.
-    pub is_due: bool,
-    /// The code with which the application stops it once its first bytes have come; [`NO_STOP`]: it does not.
-    pub stop: u64,
-    /// A text that is put together.
-    pub text: Vec<u8>,
-}
+pub use recv_half::{RecvHalf, RecvState};
+pub use send_half::{SendHalf, SendState, WaitsFor};
 
 /// A stream.
 #[derive(Debug)]
 pub struct Stream {
-    pub id: u64,
+    id: u64,
+    /// The halves are open, because they guard their own fields.
     pub send: SendHalf,
     pub recv: RecvHalf,
-    /// The application knows of it: it was announced, or acknowledged.
-    pub is_known: bool,
-    /// The application has accepted or refused it.
-    pub is_answered: bool,
-    /// Its opener is done with it and reads no answer: said, of ours, or heard, of the peer's.
-    pub is_unread: bool,
-    /// The code with which the peer stopped it before it accepted it, which the application learns behind that;
-    /// [`NO_STOP`]: it did not.
-    pub stopped: u64,
-    /// It ended before the peer's switch: its place was given back then.
-    pub is_counted: bool,
-    /// Length of its meta, while it counts.
-    pub meta: usize,
+    /// The application knows of the stream: it was announced, or acknowledged.
+    is_known: bool,
+    /// The application has accepted or refused the stream.
+    is_answered: bool,
+    /// The opener is done with the stream and reads no answer: said, of ours, or heard, of the peer's.
+    is_unread: bool,
+    /// The code with which the peer stopped the stream before it accepted it, which the application learns behind that.
+    stopped: Option<u64>,
+    /// The stream ended before the peer's switch: its place was given back then.
+    is_counted: bool,
+    /// Length of the meta, while it counts.
+    meta: usize,
 }
 
 impl Stream {
-    pub fn new(id: u64, send: SendState, recv: RecvState, credit: u64, window: RecvWindow) -> Self {
+    /// `id`: of one that waits for a place, any.
+    pub fn new(id: u64, send: SendHalf, recv: RecvHalf) -> Self {
         Self {
             id,
-            send: SendHalf {
-                state: send,
-                is_ending: false,
-                window: SendWindow::new(credit),
-                meta: 0,
-                queue: None,
-                is_scheduled: false,
-                is_blocked: false,
-                told_blocked: 0,
-                urgency: scheduler::DEFAULT,
-                is_incremental: true,
-            },
-            recv: RecvHalf {
-                state: recv,
-                window,
-                seen: 0,
-                marked: NO_MARK,
-                held: 0,
-                is_due: false,
-                stop: NO_STOP,
-                text: Vec::new(),
-            },
+            send,
+            recv,
             is_known: false,
             is_answered: false,
             is_unread: false,
-            stopped: NO_STOP,
+            stopped: None,
             is_counted: false,
             meta: 0,
         }
     }
 
+    #[inline]
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The stream has a place, and an id by that.
+    pub fn set_id(&mut self, id: u64) {
+        self.id = id;
+    }
+
     /// Whether both halves are over.
     pub fn is_over(&self) -> bool {
-        self.send.state == SendState::Done && self.recv.state == RecvState::Done
-    }
-}
-
-impl SendHalf {
-    /// Bytes that wait.
-    pub fn queued(&self) -> u64 {
-        self.queue.as_ref().map_or(0, |queue| queue.len())
+        self.send.is_done() && self.recv.is_done()
     }
 
-    /// Puts something behind what waits.
-    pub fn push(&mut self, kind: Kind, bytes: &[u8]) {
-        self.queue.get_or_insert_default().push(kind, bytes);
-    }
-}
-
-impl RecvHalf {
-    /// What the peer may be told is consumed: what was seen and is not held.
-    pub fn consume(&mut self) {
-        self.window.consume_to(self.seen.saturating_sub(self.held));
+    /// Whether the application knows of the stream.
+    pub fn is_known(&self) -> bool {
+        self.is_known
     }
 
-    /// Whether the peer is still to send, and may need credit for it.
-    pub fn wants_credit(&self) -> bool {
-        !matches!(self.state, RecvState::Discard | RecvState::Done)
+    /// The application is told of the stream.
+    pub fn introduce(&mut self) {
+        self.is_known = true;
+    }
+
+    /// Whether the application has accepted or refused the stream.
+    pub fn is_answered(&self) -> bool {
+        self.is_answered
+    }
+
+    /// The application accepts or refuses the stream. Returns whether it had not before.
+    pub fn answer(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_answered, true)
+    }
+
+    /// The opener reads no answer. Returns whether that is news.
+    pub fn set_unread(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_unread, true)
+    }
+
+    /// The peer stopped the stream before it accepted it.
+    pub fn set_stopped(&mut self, code: u64) {
+        self.stopped = Some(code);
+    }
+
+    /// The code with which the peer stopped the stream before it accepted it.
+    pub fn stopped(&self) -> Option<u64> {
+        self.stopped
+    }
+
+    /// The stream ended before the peer's switch.
+    pub fn set_counted(&mut self) {
+        self.is_counted = true;
+    }
+
+    /// Whether the stream's place was given back at the peer's switch.
+    pub fn is_counted(&self) -> bool {
+        self.is_counted
+    }
+
+    /// The stream's meta counts from now on.
+    pub fn set_meta(&mut self, length: usize) {
+        self.meta = length;
+    }
+
+    /// Length of the meta, as far as it counts.
+    pub fn meta(&self) -> usize {
+        self.meta
     }
 }

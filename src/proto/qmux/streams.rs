@@ -2,7 +2,6 @@
 //!
 //! May not know what happens on a stream.
 
-use super::super::config::Side;
 use super::super::event::Handle;
 use super::stream::Stream;
 use std::collections::{HashMap, VecDeque};
@@ -69,8 +68,6 @@ impl Hasher for IdHasher {
 /// The streams of one connection.
 #[derive(Debug)]
 pub struct Streams {
-    /// Bit 0 of the ids of our streams.
-    ours: u64,
     local: Vec<Slot>,
     remote: Vec<Slot>,
     free: Vec<u32>,
@@ -81,32 +78,11 @@ pub struct Streams {
     recent: Option<Box<[Handle; RECENT]>>,
     /// Ids and final sizes of those that were over last, the newest behind.
     past: VecDeque<(u64, u64)>,
-    /// How many streams each side has opened.
-    pub opened: u64,
-    pub opened_by_peer: u64,
-}
-
-/// What an id of the peer's frame stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
-    Live(Handle),
-    /// It lived once.
-    Past,
-    /// The peer may open it: it is the so-manieth of its streams, counted from 0.
-    New(u64),
-    /// We never opened it.
-    Never,
-    /// Of one direction, and the peer's: none of those is allowed.
-    OneWay,
 }
 
 impl Streams {
-    pub fn new(side: Side, seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         Self {
-            ours: match side {
-                Side::Connecting => 0,
-                Side::Listening => 1,
-            },
             local: Vec::new(),
             remote: Vec::new(),
             free: Vec::new(),
@@ -114,55 +90,27 @@ impl Streams {
             last: (u64::MAX, Handle(0)),
             recent: None,
             past: VecDeque::new(),
-            opened: 0,
-            opened_by_peer: 0,
         }
     }
 
-    /// The id of the `ordinal`-th stream of one side.
-    pub fn id(&self, ordinal: u64, is_ours: bool) -> u64 {
-        ordinal << 2 | if is_ours { self.ours } else { 1 - self.ours }
-    }
-
-    /// The stream that a frame speaks of.
+    /// The stream that lives under an id.
     #[inline]
-    pub fn find(&mut self, id: u64) -> Found {
+    pub fn find(&mut self, id: u64) -> Option<Handle> {
         if self.last.0 == id {
-            return Found::Live(self.last.1);
+            return Some(self.last.1);
         }
         if let Some(handle) = self.recent(id) {
             self.last = (id, handle);
-            return Found::Live(handle);
+            return Some(handle);
         }
-        if let Some(&handle) = self.ids.get(&id) {
-            self.last = (id, handle);
-            // One stream alone never comes here twice.
-            let recent = self
-                .recent
-                .get_or_insert_with(|| Box::new([Handle(0); RECENT]));
-            recent[place(id)] = handle;
-            return Found::Live(handle);
-        }
-        let (ordinal, is_ours) = (id >> 2, id & 1 == self.ours);
-        if id & 2 != 0 {
-            return match is_ours {
-                true => Found::Never,
-                false => Found::OneWay,
-            };
-        }
-        match (
-            is_ours,
-            ordinal
-                < if is_ours {
-                    self.opened
-                } else {
-                    self.opened_by_peer
-                },
-        ) {
-            (_, true) => Found::Past,
-            (true, false) => Found::Never,
-            (false, false) => Found::New(ordinal),
-        }
+        let &handle = self.ids.get(&id)?;
+        self.last = (id, handle);
+        // One stream alone never comes here twice.
+        let recent = self
+            .recent
+            .get_or_insert_with(|| Box::new([Handle(0); RECENT]));
+        recent[place(id)] = handle;
+        Some(handle)
     }
 
     /// The stream under an id, if it was looked up lately.
@@ -170,7 +118,7 @@ impl Streams {
     fn recent(&mut self, id: u64) -> Option<Handle> {
         let handle = self.recent.as_ref()?[place(id)];
         self.get(handle)
-            .is_some_and(|stream| stream.id == id)
+            .is_some_and(|stream| stream.id() == id)
             .then_some(handle)
     }
 
@@ -190,7 +138,7 @@ impl Streams {
         }
     }
 
-    /// Puts a stream of ours where the application wants it. It has no id yet. Gives whether the slot was free.
+    /// Puts a stream of ours where the application wants it. The stream has no id yet. Returns whether the slot was free.
     pub fn insert_local(&mut self, handle: Handle, stream: Stream) -> bool {
         let slot = handle.slot();
         if slot > self.local.len() + MAX_GAP {
@@ -208,7 +156,7 @@ impl Streams {
 
     /// Puts a stream of the peer's into a free slot.
     pub fn insert_remote(&mut self, stream: Stream) -> Handle {
-        let id = stream.id;
+        let id = stream.id();
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None => {
@@ -243,12 +191,12 @@ impl Streams {
             return None;
         };
         // One that never began had no id.
-        if self.ids.remove(&stream.id).is_some() {
+        if self.ids.remove(&stream.id()).is_some() {
             if self.past.len() == REMEMBERED {
                 self.past.pop_front();
             }
             self.past
-                .push_back((stream.id, stream.recv.window.received()));
+                .push_back((stream.id(), stream.recv.credit.received()));
         }
         self.last = (u64::MAX, Handle(0));
         Some(stream)
@@ -276,7 +224,7 @@ impl Streams {
             .collect()
     }
 
-    /// Gives spare memory back.
+    /// Returns spare memory.
     pub fn shrink(&mut self) {
         if self.ids.is_empty() {
             self.ids.shrink_to_fit();
@@ -288,47 +236,26 @@ impl Streams {
 
 #[cfg(test)]
 mod tests {
-    use super::super::stream::{RecvState, SendState};
+    use super::super::stream::{RecvHalf, RecvState, SendHalf, SendState};
     use super::super::window::RecvWindow;
     use super::*;
 
     fn stream(id: u64) -> Stream {
         Stream::new(
             id,
-            SendState::Open,
-            RecvState::Data,
-            10,
-            RecvWindow::new(10, 10),
+            SendHalf::new(SendState::Open, 10, 0),
+            RecvHalf::new(RecvState::Data, RecvWindow::new(10, 10)),
         )
     }
 
     #[test]
-    fn ids_are_told_apart() {
-        let mut streams = Streams::new(Side::Connecting, 7);
-        let handle = streams.insert_remote(stream(1));
-        streams.opened_by_peer = 2;
-        streams.opened = 1;
-        assert_eq!(streams.find(1), Found::Live(handle));
-        assert_eq!(streams.find(5), Found::Past);
-        assert_eq!(streams.find(9), Found::New(2));
-        assert_eq!(streams.find(0), Found::Past);
-        assert_eq!(streams.find(4), Found::Never);
-        assert_eq!(
-            (streams.find(2), streams.find(3)),
-            (Found::Never, Found::OneWay)
-        );
-        assert_eq!((streams.id(3, true), streams.id(3, false)), (12, 13));
-    }
-
-    #[test]
     fn a_slot_of_the_peers_is_reused_only_after_it_was_forgotten() {
-        let mut streams = Streams::new(Side::Listening, 7);
+        let mut streams = Streams::new(7);
         let first = streams.insert_remote(stream(0));
-        assert_eq!(streams.find(0), Found::Live(first));
+        assert_eq!(streams.find(0), Some(first));
         streams.forget(first);
         assert!(streams.remove(first).is_some() && streams.remove(first).is_none());
-        streams.opened_by_peer = 1;
-        assert_eq!(streams.find(0), Found::Past);
+        assert_eq!(streams.find(0), None);
         let second = streams.insert_remote(stream(4));
         assert_ne!(first, second);
         streams.forget(first);
@@ -339,11 +266,11 @@ mod tests {
 
     #[test]
     fn the_final_sizes_of_the_last_streams_are_remembered_and_no_more() {
-        let mut streams = Streams::new(Side::Listening, 7);
+        let mut streams = Streams::new(7);
         for ordinal in 0..1000 {
             let handle = streams.insert_remote(stream(ordinal << 2));
             if let Some(stream) = streams.get(handle) {
-                assert_eq!(stream.recv.window.receive(ordinal % 10), Some(()));
+                assert_eq!(stream.recv.credit.receive(ordinal % 10), Some(()));
             }
             assert!(streams.remove(handle).is_some());
             streams.forget(handle);
@@ -358,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_slot_of_ours_is_free_at_once_and_none_is_far_out() {
-        let mut streams = Streams::new(Side::Connecting, 7);
+        let mut streams = Streams::new(7);
         let handle = Handle::local(3);
         assert!(streams.insert_local(handle, stream(0)));
         assert!(!streams.insert_local(handle, stream(0)));

@@ -1,235 +1,159 @@
-//! The texts at the ends of a stream, which the application never sees as bytes: its meta or its acceptance first, its
-//! end value last.
+//! The texts at the ends of a stream, which the application never sees as bytes: its meta or its refusal first, its end
+//! value last.
 //!
-//! What is kept of one is what has arrived of it; the sum of all is bounded.
+//! A text takes no more memory than has arrived of it; the sum of all is bounded.
 //!
-//! May not know what lies between.
+//! May not know what lies between, nor tell the application anything.
 
+use super::super::config::Config;
 use super::super::error::ProtocolError;
-use super::super::event::{Event, Handle, Payload, Sink};
-use super::super::json;
 use super::super::varint;
-use super::bodies::{Piece, violation};
-use super::stream::{NO_STOP, RecvState};
-use super::wire::{Context, Qmux};
+use super::piece::Piece;
+use super::stream::Stream;
 
-impl Qmux {
-    /// Puts a text together that must not be longer than `total`; gives whether it is complete.
+/// A meta that is complete.
+#[derive(Debug)]
+pub enum Meta<'a> {
+    /// All of it stood in one piece.
+    Piece(Piece<'a>),
+    /// The meta was put together, behind its length of so many bytes.
+    Joined(Vec<u8>, usize),
+}
+
+impl Meta<'_> {
+    /// The meta's text.
+    pub fn text(&self) -> Piece<'_> {
+        match self {
+            Self::Piece(piece) => *piece,
+            Self::Joined(text, head) => Piece::joined(&text[*head..]),
+        }
+    }
+}
+
+/// What the texts of all streams take together.
+#[derive(Debug, Default)]
+pub struct Texts {
+    /// Meta of the streams that live.
+    meta_total: usize,
+    /// Texts under way.
+    total: usize,
+}
+
+impl Texts {
+    /// Meta of the streams that live.
+    pub fn meta_total(&self) -> usize {
+        self.meta_total
+    }
+
+    /// A stream of the peer's lives, and its meta counts.
+    pub fn count_meta(&mut self, stream: &mut Stream, length: usize) {
+        stream.set_meta(length);
+        self.meta_total += length;
+    }
+
+    /// A stream is over.
+    pub fn remove(&mut self, stream: &Stream) {
+        self.meta_total -= stream.meta();
+        self.total -= stream.recv.text().len();
+    }
+
+    /// Puts a text together that must not be longer than `length`; returns whether it is complete.
     fn gather(
         &mut self,
-        handle: Handle,
+        stream: &mut Stream,
         piece: &mut Piece<'_>,
-        total: usize,
+        length: usize,
         limit: usize,
     ) -> Result<bool, ProtocolError> {
-        let Some(stream) = self.streams.get(handle) else {
-            return Ok(false);
-        };
-        let part = piece.cut(total.saturating_sub(stream.recv.text.len()));
-        stream.recv.text.extend_from_slice(part.bytes);
-        let is_complete = stream.recv.text.len() >= total;
-        self.text_total += part.bytes.len();
-        match self.text_total > limit {
+        let part = piece.cut(length.saturating_sub(stream.recv.text().len()));
+        stream.recv.add_text(part.bytes());
+        self.total += part.len();
+        match self.total > limit {
             true => Err(ProtocolError::MetaTotal(limit)),
-            false => Ok(is_complete),
+            false => Ok(stream.recv.text().len() >= length),
         }
     }
 
-    pub(super) fn take_text(&mut self, handle: Handle) -> Vec<u8> {
-        let stream = self.streams.get(handle);
-        let text = stream.map_or_else(Vec::new, |stream| std::mem::take(&mut stream.recv.text));
-        self.text_total -= text.len();
+    /// The text of a stream as it is; a next one begins empty.
+    pub fn take(&mut self, stream: &mut Stream) -> Vec<u8> {
+        let text = stream.recv.take_text();
+        self.total -= text.len();
         text
     }
 
-    /// Bytes at the front of a stream that the application never sees are consumed on arrival.
-    fn absorb(&mut self, handle: Handle, bytes: usize) {
-        if let Some(stream) = self.streams.get(handle) {
-            stream.recv.seen += bytes as u64;
-            self.consume(handle);
-        }
-    }
-
-    pub(super) fn recv_meta<S: Sink>(
+    /// Takes the first bytes of a stream of the peer's. Returns its meta, once that is complete.
+    pub fn recv_meta<'a>(
         &mut self,
-        handle: Handle,
-        piece: &mut Piece<'_>,
-        cx: &mut Context<'_, S>,
-    ) -> Result<(), ProtocolError> {
-        let limit = cx.config.max_meta_size;
-        let total_limit = cx.config.max_meta_total;
-        let Some(stream) = self.streams.get(handle) else {
-            return Ok(());
-        };
-        let is_fresh = stream.recv.text.is_empty();
+        stream: &mut Stream,
+        piece: &mut Piece<'a>,
+        config: &Config,
+    ) -> Result<Option<Meta<'a>>, ProtocolError> {
+        let limit = config.max_meta_size;
         // Nearly always: all of it is in this one piece.
-        if is_fresh
-            && let Some((length, rest)) = varint::read(piece.bytes)
-            && length <= rest.len() as u64
+        if stream.recv.text().is_empty()
+            && let Some((length, head)) = varint::peek(piece.bytes())
+            && length <= (piece.len() - head) as u64
         {
             check_length(length, limit)?;
-            let head = piece.bytes.len() - rest.len();
             piece.cut(head);
-            let text = piece.cut(length as usize);
-            self.absorb(handle, head + text.bytes.len());
-            return self.announce(handle, text, cx);
+            return Ok(Some(Meta::Piece(piece.cut(length as usize))));
         }
-        let before = piece.bytes.len();
         // The length first, byte by byte; then as much as it says.
         loop {
-            let text = match self.streams.get(handle) {
-                Some(stream) => &stream.recv.text,
-                None => return Ok(()),
-            };
-            let total = match varint::read(text) {
-                Some((length, rest)) => {
+            let head = varint::peek(stream.recv.text());
+            let total = match head {
+                Some((length, head)) => {
                     check_length(length, limit)?;
-                    text.len() - rest.len() + length as usize
+                    head + length as usize
                 }
-                None => text.len() + 1,
+                None => stream.recv.text().len() + 1,
             };
-            let has_length = varint::read(text).is_some();
-            let is_complete = self.gather(handle, piece, total, total_limit)?;
+            let is_complete = self.gather(stream, piece, total, config.max_meta_total)?;
             // A length of 0 is complete without another byte.
-            let is_nothing = self
-                .streams
-                .get(handle)
-                .is_some_and(|stream| matches!(varint::read(&stream.recv.text), Some((0, _))));
-            if is_complete && (has_length || is_nothing) {
-                break;
+            let had_length = head.is_some();
+            if is_complete
+                && let Some((length, head)) = varint::peek(stream.recv.text())
+                && (had_length || length == 0)
+            {
+                return Ok(Some(Meta::Joined(self.take(stream), head)));
             }
-            if !is_complete || piece.bytes.is_empty() {
-                self.absorb(handle, before - piece.bytes.len());
-                return Ok(());
+            if !is_complete || piece.is_empty() {
+                return Ok(None);
             }
         }
-        self.absorb(handle, before - piece.bytes.len());
-        let text = self.take_text(handle);
-        let (_, meta) = varint::read(&text).unwrap_or((0, &[]));
-        let meta = Piece {
-            bytes: meta,
-            at: None,
-        };
-        self.announce(handle, meta, cx)
     }
 
-    /// The meta of a stream is complete: the application learns of the stream.
-    fn announce<S: Sink>(
+    /// Takes what comes of a refusal. Returns its code, once that is complete.
+    pub fn recv_refusal(
         &mut self,
-        handle: Handle,
-        meta: Piece<'_>,
-        cx: &mut Context<'_, S>,
-    ) -> Result<(), ProtocolError> {
-        json::check(meta.bytes, cx.config.max_json_depth)?;
-        let limit = cx.config.max_meta_total;
-        if self.meta_total + meta.bytes.len() > limit {
-            return Err(ProtocolError::MetaTotal(limit));
-        }
-        let served = self.served;
-        let Some(stream) = self.streams.get(handle) else {
-            return Ok(());
-        };
-        if served.is_some_and(|served| stream.id >> 2 >= served) {
-            stream.recv.state = RecvState::Discard;
-            return Ok(());
-        }
-        stream.meta = meta.bytes.len();
-        stream.recv.state = RecvState::Data;
-        stream.is_known = true;
-        let id = stream.id as u32;
-        self.meta_total += meta.bytes.len();
-        cx.sink
-            .emit(Event::Stream { stream: handle, id }, meta.payload());
-        Ok(())
-    }
-
-    pub(super) fn recv_accept<S: Sink>(
-        &mut self,
-        handle: Handle,
+        stream: &mut Stream,
         piece: &mut Piece<'_>,
-        cx: &mut Context<'_, S>,
-    ) -> Result<(), ProtocolError> {
-        let Some(&answer) = piece.cut(1).bytes.first() else {
-            return Ok(());
-        };
-        self.absorb(handle, 1);
-        let Some(stream) = self.streams.get(handle) else {
-            return Ok(());
-        };
-        match answer {
-            0 => {
-                stream.recv.state = RecvState::Data;
-                let stop = stream.recv.stop;
-                self.tell_opened(handle, cx);
-                if stop != NO_STOP {
-                    self.stop(handle, stop, cx);
-                }
-            }
-            1 => stream.recv.state = RecvState::Refusal,
-            _ => return Err(violation("answered a stream with neither yes nor no")),
+        config: &Config,
+    ) -> Result<Option<u64>, ProtocolError> {
+        let limit = varint::MAX_SIZE.max(config.max_meta_total);
+        let length = stream.recv.text().len() + piece.len();
+        self.gather(stream, piece, length, limit)?;
+        let code = varint::peek(stream.recv.text()).map(|(code, _)| code);
+        if code.is_some() {
+            self.take(stream);
         }
-        Ok(())
+        Ok(code)
     }
 
-    /// The application learns that a stream of ours was accepted, and what came ahead of that.
-    pub(super) fn tell_opened<S: Sink>(&mut self, handle: Handle, cx: &mut Context<'_, S>) {
-        let Some(stream) = self.streams.get(handle) else {
-            return;
-        };
-        stream.is_known = true;
-        let (id, stopped, is_blocked) = (stream.id as u32, stream.stopped, stream.send.is_blocked);
-        cx.sink
-            .emit(Event::Opened { stream: handle, id }, Payload::Empty);
-        if stopped != NO_STOP {
-            self.tell_stopped(handle, stopped, cx);
-        }
-        if is_blocked {
-            self.blocked_events = self.blocked_events.wrapping_add(1);
-            cx.sink.emit(Event::Blocked(handle), Payload::Empty);
-        }
-    }
-
-    pub(super) fn recv_refusal<S: Sink>(
+    /// Takes a part of an end value.
+    pub fn recv_end_value(
         &mut self,
-        handle: Handle,
+        stream: &mut Stream,
         piece: &mut Piece<'_>,
-        cx: &mut Context<'_, S>,
+        config: &Config,
     ) -> Result<(), ProtocolError> {
-        let before = piece.bytes.len();
-        let limit = varint::MAX_SIZE.max(cx.config.max_meta_total);
-        let have = self
-            .streams
-            .get(handle)
-            .map_or(0, |stream| stream.recv.text.len());
-        self.gather(handle, piece, have + before, limit)?;
-        self.absorb(handle, before);
-        let Some(stream) = self.streams.get(handle) else {
-            return Ok(());
-        };
-        let Some((code, _)) = varint::read(&stream.recv.text) else {
-            return Ok(());
-        };
-        stream.recv.state = RecvState::Discard;
-        self.take_text(handle);
-        let code = code.to_string();
-        cx.sink
-            .emit(Event::Refused(handle), Payload::Owned(code.as_bytes()));
-        Ok(())
-    }
-
-    pub(super) fn recv_end_value<S: Sink>(
-        &mut self,
-        handle: Handle,
-        piece: &mut Piece<'_>,
-        cx: &mut Context<'_, S>,
-    ) -> Result<(), ProtocolError> {
-        let limit = cx.config.max_end_value_size;
-        let total_limit = limit.max(cx.config.max_meta_total);
-        self.gather(handle, piece, limit, total_limit)?;
-        match piece.bytes.is_empty() {
+        let limit = config.max_end_value_size;
+        let total_limit = limit.max(config.max_meta_total);
+        self.gather(stream, piece, limit, total_limit)?;
+        match piece.is_empty() {
             true => Ok(()),
             false => Err(ProtocolError::JsonTooLarge {
-                length: limit + piece.bytes.len(),
+                length: limit + piece.len(),
                 limit,
             }),
         }

@@ -30,7 +30,7 @@ impl SendWindow {
         Self { limit, used: 0 }
     }
 
-    /// What is known from before counts too: so much was sent, perhaps more than the limit.
+    /// Earlier counts are known: so much was sent, perhaps more than the limit.
     pub fn carry(&mut self, used: u64, limit: u64) {
         self.used = used;
         self.limit = limit;
@@ -62,7 +62,7 @@ impl SendWindow {
         self.used += amount.min(self.available());
     }
 
-    /// The peer tells a limit. Gives whether that is any good.
+    /// The peer tells a limit. Returns whether that is more than before.
     pub fn raise(&mut self, limit: u64) -> bool {
         let is_more = limit > self.limit;
         if is_more {
@@ -81,11 +81,11 @@ pub struct RecvWindow {
     window: u64,
     max: u64,
     /// When the limit was last told.
-    told: Option<Instant>,
+    last_told: Option<Instant>,
     /// What has to be consumed before it is told again.
     due_at: u64,
     /// One more than the limit at which the peer last said that it waits.
-    waits: u64,
+    told_to_wait: u64,
 }
 
 impl RecvWindow {
@@ -97,9 +97,9 @@ impl RecvWindow {
             consumed: 0,
             window,
             max: max.max(window),
-            told: None,
+            last_told: None,
             due_at: window.div_ceil(2).max(1),
-            waits: 0,
+            told_to_wait: 0,
         }
     }
 
@@ -155,7 +155,7 @@ impl RecvWindow {
         self.would_be_due(self.consumed)
     }
 
-    /// What is known from before counts too: so much was received, and the peer may go on to `limit`. For counts of
+    /// Earlier counts are known: so much was received, and the peer may go on to `limit`. For counts of
     /// streams, some of which were opened on another wire.
     pub fn carry(&mut self, received: u64, limit: u64, window: u64) {
         self.received = received;
@@ -187,11 +187,11 @@ impl RecvWindow {
         self.limit = limit;
     }
 
-    /// The peer says that it waits at this limit. Gives whether that is news: it has cause to say so once for each.
+    /// The peer says that it waits at this limit. Returns whether that is news: the peer has cause to say so once for each.
     pub fn hear_blocked(&mut self, limit: u64) -> bool {
-        let is_news = limit >= self.waits && limit <= self.limit;
+        let is_news = limit >= self.told_to_wait && limit <= self.limit;
         if is_news {
-            self.waits = limit + 1;
+            self.told_to_wait = limit + 1;
         }
         is_news
     }
@@ -203,12 +203,12 @@ impl RecvWindow {
 
     /// The limit to tell. `rtt`: the round trip time, once it is known.
     pub fn tell(&mut self, now: Instant, rtt: Option<Duration>) -> u64 {
-        if let (Some(told), Some(rtt)) = (self.told, rtt)
+        if let (Some(told), Some(rtt)) = (self.last_told, rtt)
             && now.saturating_duration_since(told) < (2 * rtt).clamp(TURNS, MAX_RTT)
         {
             self.window = self.window.saturating_mul(2).min(self.max);
         }
-        self.told = Some(now);
+        self.last_told = Some(now);
         self.limit = self
             .limit
             .max(self.consumed.saturating_add(self.window))

@@ -5,33 +5,30 @@
 //! May not know the bytes of any wire.
 
 use super::super::event::{Handle, PeerKind, Sink};
-use super::super::legacy;
-use super::super::qmux;
-use super::lobby::Gate;
 use super::{Receiving, Session};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// What waits until it is known what the peer is. Bounded by the streams that live: what is wanted of one again either
-/// replaces what was, or comes too late.
+/// What the application wants and only QMux can say, until the peer is known. Bounded by the streams that live: a wish for
+/// one again either replaces the last, or comes too late.
 #[derive(Debug, Default)]
-pub(super) struct UndoneSet {
-    streams: BTreeMap<Handle, Undone>,
+pub(super) struct Postponed {
+    streams: BTreeMap<Handle, Wishes>,
     goes_away: bool,
     /// Code, whether it is the application's, and reason.
     close: Option<(u64, bool, String)>,
 }
 
-/// What is wanted of one stream.
+/// What the application wants of one stream.
 #[derive(Clone, Copy, Debug, Default)]
-struct Undone {
+struct Wishes {
     stop: Option<u64>,
     reset: Option<u64>,
     priority: Option<(u8, bool)>,
 }
 
-impl UndoneSet {
-    fn of(&mut self, stream: Handle) -> &mut Undone {
+impl Postponed {
+    fn of(&mut self, stream: Handle) -> &mut Wishes {
         self.streams.entry(stream).or_default()
     }
 
@@ -43,45 +40,51 @@ impl UndoneSet {
 }
 
 impl Session {
-    /// Opens a stream; `meta` is a JSON text.
-    pub fn open<S: Sink>(&mut self, stream: Handle, meta: &[u8], sink: &mut S) {
-        // What was wanted of the last one under this handle, which never began, is not wanted of this one.
-        self.undone.streams.remove(&stream);
-        if stream.is_local()
-            && qmux_flush!(self, sink, |wire, cx| wire.open(stream, meta, cx)).is_none()
-        {
-            legacy!(self, sink, |wire, cx| wire.open(
-                stream.slot() as u32,
-                meta,
-                cx
-            ));
+    /// Encodes what a command led to besides the bytes of its stream. A stream that ended makes room for another.
+    fn flush<S: Sink>(&mut self, sink: &mut S) {
+        if let Some((wire, mut cx)) = self.qmux(sink) {
+            wire.flush(&mut cx);
         }
+        self.admit(sink);
     }
 
-    /// Sends one message on a stream. A command for a stream that has closed meanwhile is dropped: it crossed the
-    /// event that says so.
+    /// Opens a stream; `meta` is a JSON text.
+    pub fn open<S: Sink>(&mut self, stream: Handle, meta: &[u8], sink: &mut S) {
+        // Wishes for the last stream under this handle, which never began, are not for this one.
+        self.postponed.streams.remove(&stream);
+        if !stream.is_local() {
+            return;
+        }
+        if let Some((wire, mut cx)) = self.qmux(sink) {
+            wire.open(stream, meta, &mut cx);
+        } else {
+            let (wire, mut cx) = self.legacy(sink);
+            wire.open(stream.slot() as u32, meta, &mut cx);
+        }
+        self.flush(sink);
+    }
+
+    /// Sends one message on a stream. A command for a stream that has closed meanwhile is dropped: the command crossed
+    /// the event that says so.
     #[inline]
     pub fn data<S: Sink>(&mut self, stream: Handle, payload: &[u8], sink: &mut S) {
-        let on_qmux = qmux!(self, sink, |wire, cx| wire.data(stream, payload, cx));
-        if on_qmux.is_none() && stream.is_local() {
-            legacy!(self, sink, |wire, cx| wire.data(
-                stream.slot() as u32,
-                payload,
-                cx
-            ));
+        if let Some((wire, mut cx)) = self.qmux(sink) {
+            wire.data(stream, payload, &mut cx);
+        } else if stream.is_local() {
+            let (wire, mut cx) = self.legacy(sink);
+            wire.data(stream.slot() as u32, payload, &mut cx);
         }
     }
 
     /// Ends the sending half of a stream, with a value (a JSON text) or without.
     pub fn end<S: Sink>(&mut self, stream: Handle, value: Option<&[u8]>, sink: &mut S) {
-        let on_qmux = qmux_flush!(self, sink, |wire, cx| wire.end(stream, value, cx));
-        if on_qmux.is_none() && stream.is_local() {
-            legacy!(self, sink, |wire, cx| wire.end(
-                stream.slot() as u32,
-                value,
-                cx
-            ));
+        if let Some((wire, mut cx)) = self.qmux(sink) {
+            wire.end(stream, value, &mut cx);
+        } else if stream.is_local() {
+            let (wire, mut cx) = self.legacy(sink);
+            wire.end(stream.slot() as u32, value, &mut cx);
         }
+        self.flush(sink);
     }
 
     /// Accepts a stream of the peer's.
@@ -89,9 +92,13 @@ impl Session {
         if stream.is_local() {
             return;
         }
-        if qmux_flush!(self, sink, |wire, cx| wire.accept(stream, cx)).is_none() {
-            legacy!(self, sink, |wire, cx| wire.accept(stream.slot() as u32, cx));
+        if let Some((wire, mut cx)) = self.qmux(sink) {
+            wire.accept(stream, &mut cx);
+        } else {
+            let (wire, mut cx) = self.legacy(sink);
+            wire.accept(stream.slot() as u32, &mut cx);
         }
+        self.flush(sink);
     }
 
     /// Refuses a stream of the peer's instead of accepting it. The legacy wire can only accept and discard it.
@@ -99,10 +106,13 @@ impl Session {
         if stream.is_local() {
             return;
         }
-        if qmux_flush!(self, sink, |wire, cx| wire.refuse(stream, code, cx)).is_none() {
+        if let Some((wire, mut cx)) = self.qmux(sink) {
+            wire.refuse(stream, code, &mut cx);
+            self.flush(sink);
+        } else {
             self.accept(stream, sink);
         }
-        self.legacy_discard(stream);
+        self.discard_legacy(stream);
     }
 
     /// Drops what still comes of a stream.
@@ -110,22 +120,27 @@ impl Session {
         self.stop(stream, 0, sink);
     }
 
-    /// The same, and tells the peer, on the wire that can. On legacy it is a matter of this end alone.
+    /// Drops what still comes of a stream, and tells the peer, on the wire that can. On legacy this is a matter of this end
+    /// alone.
     pub fn stop<S: Sink>(&mut self, stream: Handle, code: u64, sink: &mut S) {
-        self.legacy_discard(stream);
-        if qmux_flush!(self, sink, |wire, cx| wire.stop(stream, code, cx)).is_some() {
-            return;
-        }
-        if self.is_undecided() {
-            self.undone.of(stream).stop.get_or_insert(code);
+        self.discard_legacy(stream);
+        if let Some((wire, mut cx)) = self.qmux(sink) {
+            wire.stop(stream, code, &mut cx);
+            self.flush(sink);
+        } else if self.is_undecided() {
+            self.postponed.of(stream).stop.get_or_insert(code);
         } else if !stream.is_local() {
-            legacy!(self, sink, |wire, cx| wire.stop(stream.slot() as u32, cx));
+            let (wire, mut cx) = self.legacy(sink);
+            wire.stop(stream.slot() as u32, &mut cx);
         }
     }
 
     /// The application is done with a stream of ours and reads no answer. The legacy wire has none.
     pub fn unread<S: Sink>(&mut self, stream: Handle, sink: &mut S) {
-        qmux_flush!(self, sink, |wire, _cx| wire.unread(stream));
+        if let Some((wire, _)) = self.qmux(sink) {
+            wire.unread(stream);
+        }
+        self.flush(sink);
     }
 
     /// Whether the peer may still turn out to speak QMux.
@@ -133,42 +148,42 @@ impl Session {
         self.negotiation.peer() == PeerKind::Undecided
     }
 
-    /// Keeps a close for when it is known what the peer is. Gives whether it has to.
-    pub(super) fn close_when_known(&mut self, code: u64, application: bool, reason: &str) -> bool {
-        let has_to = self.is_undecided() && self.qmux.is_none();
-        if has_to {
-            self.undone.close = Some((code, application, reason.to_owned()));
+    /// Keeps a close until the peer is known. Returns whether that is necessary.
+    pub(super) fn postpone_close(&mut self, code: u64, application: bool, reason: &str) -> bool {
+        let is_needed = self.is_undecided() && self.qmux.is_none();
+        if is_needed {
+            self.postponed.close = Some((code, application, reason.to_owned()));
         }
-        has_to
+        is_needed
     }
 
     /// Whether the connection is closed with a code that the peer may still be told: it is not known what it speaks.
     pub fn owes_close(&self) -> bool {
-        self.undone.close.is_some()
+        self.postponed.close.is_some()
     }
 
-    /// What is left of a session whose application is gone, to say its last word.
+    /// Leaves the rest of a session whose application is gone, to say its last word.
     pub fn leave(&mut self) -> Self {
         let rest = Self::new(self.config.clone(), self.side, [0; 8], self.now);
         std::mem::replace(self, rest)
     }
 
-    /// It is known by now what the peer is: what waited for that is done.
-    pub(super) fn do_undone<S: Sink>(&mut self, sink: &mut S) {
-        let UndoneSet {
+    /// The peer may be known by now: then what waited for that is done.
+    pub(super) fn do_postponed<S: Sink>(&mut self, sink: &mut S) {
+        let Postponed {
             streams,
             goes_away,
             close,
-        } = &self.undone;
+        } = &self.postponed;
         let is_empty = streams.is_empty() && !goes_away && close.is_none();
         if is_empty || self.is_undecided() {
             return;
         }
-        let undone = std::mem::take(&mut self.undone);
-        if let Some((code, application, reason)) = undone.close {
+        let postponed = std::mem::take(&mut self.postponed);
+        if let Some((code, application, reason)) = postponed.close {
             return self.close(code, application, &reason);
         }
-        for (stream, what) in undone.streams {
+        for (stream, what) in postponed.streams {
             if let Some((urgency, incremental)) = what.priority {
                 self.set_priority(stream, urgency, incremental);
             }
@@ -179,27 +194,26 @@ impl Session {
                 self.reset(stream, code, sink);
             }
         }
-        if undone.goes_away {
+        if postponed.goes_away {
             self.go_away();
         }
     }
 
-    fn legacy_discard(&mut self, stream: Handle) {
+    fn discard_legacy(&mut self, stream: Handle) {
         if !stream.is_local() && self.receiving != Receiving::Qmux {
             self.legacy.discard(stream.slot() as u32);
         }
     }
 
-    /// Gives the rest of what we send on a stream up. The legacy wire can only end it.
+    /// Abandons the rest of what we send on a stream. The legacy wire can only end it.
     pub fn reset<S: Sink>(&mut self, stream: Handle, code: u64, sink: &mut S) {
-        if qmux_flush!(self, sink, |wire, cx| wire.reset(stream, code, cx)).is_some() {
-            return;
-        }
-        match self.is_undecided() {
-            true => {
-                self.undone.of(stream).reset.get_or_insert(code);
-            }
-            false => self.end(stream, None, sink),
+        if let Some((wire, mut cx)) = self.qmux(sink) {
+            wire.reset(stream, code, &mut cx);
+            self.flush(sink);
+        } else if self.is_undecided() {
+            self.postponed.of(stream).reset.get_or_insert(code);
+        } else {
+            self.end(stream, None, sink);
         }
     }
 
@@ -214,11 +228,10 @@ impl Session {
 
     /// Asks for `Event::Mark(id)` when everything commanded so far is with the kernel: of a stream, or of all.
     pub fn mark<S: Sink>(&mut self, stream: Option<Handle>, id: u32, sink: &mut S) {
-        match stream {
-            None if self.qmux.is_some() && !self.is_flushed() => self.barriers.push(id),
-            Some(stream) if self.qmux.is_some() => {
-                qmux!(self, sink, |wire, cx| wire.add_mark(stream, id, cx));
-            }
+        let has_barriers = self.qmux.is_some() && !self.is_flushed();
+        match (stream, self.qmux(sink)) {
+            (Some(stream), Some((wire, mut cx))) => wire.add_mark(stream, id, &mut cx),
+            (None, _) if has_barriers => self.barriers.push(id),
             _ => self.marks.add(self.outbox.total(), id, sink),
         }
     }
@@ -227,7 +240,7 @@ impl Session {
     pub fn hold(&mut self, stream: Handle, bytes: u32) {
         self.held += u64::from(bytes);
         if let Some(qmux) = &mut self.qmux {
-            qmux.hold(stream, bytes, self.config.qmux.max_held);
+            qmux.hold(stream, bytes);
         }
     }
 
@@ -238,12 +251,18 @@ impl Session {
             "no more is released than was held"
         );
         self.held = self.held.saturating_sub(bytes.into());
-        qmux_flush!(self, sink, |wire, cx| wire.release(stream, bytes, cx));
+        if let Some(wire) = &mut self.qmux {
+            wire.release(stream, bytes);
+        }
+        self.flush(sink);
     }
 
     /// Everything before an `Event::Credit` has been seen: what is not held of it is consumed.
     pub fn credit<S: Sink>(&mut self, stream: Option<Handle>, sink: &mut S) {
-        qmux_flush!(self, sink, |wire, cx| wire.credit(stream, cx));
+        if let Some((wire, mut cx)) = self.qmux(sink) {
+            wire.credit(stream, &mut cx);
+        }
+        self.flush(sink);
     }
 
     /// Says how urgent a stream is (RFC 9218): 0 comes first, 7 last; incremental ones of one urgency take turns.
@@ -251,7 +270,7 @@ impl Session {
         if let Some(qmux) = &mut self.qmux {
             qmux.set_priority(stream, urgency, is_incremental);
         } else if self.is_undecided() {
-            self.undone.of(stream).priority = Some((urgency, is_incremental));
+            self.postponed.of(stream).priority = Some((urgency, is_incremental));
         }
     }
 
@@ -268,7 +287,7 @@ impl Session {
         if let Some(qmux) = &mut self.qmux {
             qmux.go_away();
         } else if self.is_undecided() {
-            self.undone.goes_away = true;
+            self.postponed.goes_away = true;
         }
     }
 }
@@ -301,14 +320,14 @@ mod tests {
             }
             session.go_away();
         }
-        assert_eq!(session.undone.len(), 3);
-        assert_eq!(session.undone.of(Handle::local(1)).stop, Some(0));
-        assert_eq!(session.undone.of(Handle::local(1)).reset, Some(0));
+        assert_eq!(session.postponed.len(), 3);
+        assert_eq!(session.postponed.of(Handle::local(1)).stop, Some(0));
+        assert_eq!(session.postponed.of(Handle::local(1)).reset, Some(0));
         // A new stream under the handle of one that ended while it waited for an id.
         let stream = Handle::local(256);
         session.set_priority(stream, 1, false);
         session.end(stream, None, &mut Nothing);
         session.open(stream, b"1", &mut Nothing);
-        assert_eq!(session.undone.len(), 3);
+        assert_eq!(session.postponed.len(), 3);
     }
 }

@@ -32,7 +32,7 @@ struct Parked {
     events: Vec<(Event, Vec<u8>)>,
 }
 
-/// Those that wait.
+/// The streams that wait.
 #[derive(Debug)]
 pub struct Lobby {
     parked: VecDeque<Parked>,
@@ -92,6 +92,8 @@ impl Lobby {
 }
 
 /// Passes a session's events on, but those of streams that wait.
+///
+/// The fields are open: these are parts that a session lends.
 pub struct Gate<'a, S> {
     pub lobby: &'a mut Lobby,
     /// What payloads are ranges of.
@@ -100,7 +102,7 @@ pub struct Gate<'a, S> {
 }
 
 impl<S: Sink> Gate<'_, S> {
-    /// Keeps an event of a stream that waits. Gives whether it does.
+    /// Keeps an event of a stream, if the stream waits. Returns whether it does.
     fn park(&mut self, stream: Handle, event: Event, payload: &Payload<'_>) -> bool {
         let open = self.lobby.open;
         let Some(parked) = self.lobby.find(stream) else {
@@ -147,7 +149,7 @@ impl<S: Sink> Sink for Gate<'_, S> {
     #[inline]
     fn emit(&mut self, event: Event, payload: Payload<'_>) {
         let is_plain = matches!(event, Event::Data(_)) && self.lobby.is_empty();
-        if !is_plain && self.is_kept(event, &payload) {
+        if !is_plain && self.keep(event, &payload) {
             return;
         }
         self.sink.emit(event, payload);
@@ -155,7 +157,8 @@ impl<S: Sink> Sink for Gate<'_, S> {
 }
 
 impl<S: Sink> Gate<'_, S> {
-    fn is_kept(&mut self, event: Event, payload: &Payload<'_>) -> bool {
+    /// Keeps an event of a stream that waits, and counts those that live. Returns whether it is kept.
+    fn keep(&mut self, event: Event, payload: &Payload<'_>) -> bool {
         match event {
             Event::Wires(wires) => self.lobby.is_active |= wires.sending,
             Event::Stream { stream, .. } => {

@@ -17,15 +17,15 @@ use super::super::event::PeerKind;
 use super::{Receiving, Session};
 use std::time::{Duration, Instant};
 
-/// What is watched before QMux does it.
+/// The clocks that run before QMux has its own.
 #[derive(Debug)]
 pub struct Watch {
     idle: Duration,
     handshake: Duration,
     /// When something whole last came, or something went.
-    pub active: Instant,
-    /// When the time to say what it speaks began.
-    pub began: Option<Instant>,
+    active: Instant,
+    /// When the time to say what the peer speaks began.
+    began: Option<Instant>,
 }
 
 impl Watch {
@@ -37,13 +37,28 @@ impl Watch {
             began: (config.protocol == Protocol::Qmux).then_some(now),
         }
     }
+
+    /// The peer's time to say what it speaks begins, if it has not.
+    pub fn start(&mut self, now: Instant) {
+        self.began.get_or_insert(now);
+    }
+
+    /// Something whole came, or something went.
+    pub fn heard(&mut self, now: Instant) {
+        self.active = now;
+    }
+
+    /// What it took until now is nobody's fault.
+    fn restart(&mut self, now: Instant) {
+        self.active = now;
+        self.began = self.began.map(|_| now);
+    }
 }
 
 impl Session {
     /// The connection stands from now on: what it took until then is nobody's fault.
     pub fn connected(&mut self, now: Instant) {
-        self.watch.active = now;
-        self.watch.began = self.watch.began.map(|_| now);
+        self.watch.restart(now);
         if let Some(qmux) = &mut self.qmux {
             qmux.started(now);
         }
@@ -51,8 +66,7 @@ impl Session {
 
     /// Time has run out while nothing was read: the peer may have said what it likes, and gets it once more.
     pub fn excuse(&mut self, now: Instant) {
-        self.watch.active = now;
-        self.watch.began = self.watch.began.map(|_| now);
+        self.watch.restart(now);
         if let Some(qmux) = &mut self.qmux {
             qmux.excuse(now);
         }
@@ -103,7 +117,7 @@ impl Session {
     /// The deadline may have come; `unsent` is what the socket's send queue still holds.
     pub fn timeout(&mut self, now: Instant, unsent: usize) -> Result<(), ProtocolError> {
         self.now = now;
-        self.pace.look(now, unsent);
+        self.pace.observe(now, unsent);
         let is_over = |limit: Option<Instant>| limit.is_some_and(|limit| now >= limit);
         match self.limits() {
             [handshake, _] if is_over(handshake) => Err(ProtocolError::HandshakeTimeout),

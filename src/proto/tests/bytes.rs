@@ -19,7 +19,7 @@ fn server() -> End {
     End::new(Side::Listening, 2, Config::default())
 }
 
-/// Gives the bytes to a fresh server whole, one by one, and cut in two at each place: the result must be the same.
+/// Feeds the bytes to a fresh server whole, one by one, and cut in two at each place: the result must be the same.
 fn outcome(bytes: &[u8]) -> (Vec<Seen>, Result<(), ProtocolError>) {
     let whole = {
         let mut end = server();

@@ -259,7 +259,7 @@ impl Judge {
         })
     }
 
-    /// Gives whether they came under credit.
+    /// Returns whether they came under credit.
     fn see_data(
         &mut self,
         number: usize,

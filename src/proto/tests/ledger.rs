@@ -185,7 +185,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// A new stream of `opener` whose meta is at least `length` long. Gives its number.
+    /// A new stream of `opener` whose meta is at least `length` long. Returns its number.
     pub fn open(&mut self, opener: usize, length: usize) -> usize {
         let number = self.streams.len();
         let mut meta = format!("[{number}]");

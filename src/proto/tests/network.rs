@@ -39,7 +39,7 @@ impl Pipe {
         self.stalled_until = Some(until);
     }
 
-    /// Sends what `from` has and there is room for. Gives whether anything moved.
+    /// Sends what `from` has and there is room for. Returns whether anything moved.
     pub fn send(&mut self, from: &mut End, now: Instant) -> bool {
         let mut moved = false;
         loop {
@@ -93,7 +93,7 @@ impl Pipe {
         self.next().is_some_and(|at| at <= now)
     }
 
-    /// Reads up to `most` of what has arrived. Gives what the session says, or none if there was nothing.
+    /// Reads up to `most` of what has arrived. Returns what the session says, or none if there was nothing.
     pub fn deliver(
         &mut self,
         to: &mut End,

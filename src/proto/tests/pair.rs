@@ -208,7 +208,7 @@ impl End {
         }
     }
 
-    /// Moves what may be sent now to the wire, at most so many bytes in one send. Gives the bursts.
+    /// Moves what may be sent now to the wire, at most so many bytes in one send. Returns the bursts.
     pub fn send(&mut self, now: Instant, at_most: usize) -> Vec<usize> {
         self.now = self.now.max(now);
         let mut bursts = Vec::new();

@@ -194,7 +194,7 @@ impl Application {
         }
     }
 
-    /// Takes what has come. Gives whether there was anything.
+    /// Takes what has come. Returns whether there was anything.
     fn see(&mut self, end: &mut End) -> bool {
         let seen = end.seen();
         let any = !seen.is_empty();

@@ -20,7 +20,7 @@ fn with(protocol: Protocol, idle: u32, handshake: u32) -> Config {
     config
 }
 
-/// Feeds an end `inputs`, each a second after the last, and then lets time pass. Gives after how many seconds the end gives
+/// Feeds an end `inputs`, each a second after the last, and then lets time pass. Returns after how many seconds the end gives
 /// up, and with which code.
 fn gives_up(config: Config, side: Side, inputs: &[&[u8]]) -> Option<(u32, &'static str)> {
     let start = Instant::now();

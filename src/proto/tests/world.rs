@@ -240,7 +240,7 @@ impl World {
         }
     }
 
-    /// One round of everything. Gives whether anything moved.
+    /// One round of everything. Returns whether anything moved.
     fn round(&mut self, choices: &mut Choices<'_>) -> bool {
         let mut moved = false;
         self.advance(self.now);

@@ -40,7 +40,7 @@ impl Application {
             let (mut slab, mut words) = (vec![0; 64 << 10], vec![0; RECORD_WORDS]);
             let filled = self
                 .delivery
-                .fill(&self.engine.inbox, &mut slab, 0, &mut words);
+                .fill(&self.engine.env.inbox, &mut slab, 0, &mut words);
             if filled.records == 0 {
                 self.signals.recv_timeout(PATIENCE).expect("it comes");
                 continue;
@@ -70,7 +70,7 @@ fn a_panic_ends_its_connection_with_an_error_and_no_other() {
         peers.push((id, peer));
     }
     let (broken, mut peer) = peers.remove(0);
-    let connection = server.engine.connection(broken).expect("open");
+    let connection = server.engine.env.connection(broken).expect("open");
     connection.lock().link.panics = true;
     peer.write_all(OPEN).expect("open");
     let (id, text) = server.wait_for(kind::CONN_ERROR);
@@ -78,7 +78,7 @@ fn a_panic_ends_its_connection_with_an_error_and_no_other() {
     assert_eq!(server.wait_for(kind::CONN_CLOSE).0, broken);
     // The peer learns it as well: its bytes were read, or not.
     assert!(matches!(peer.read(&mut [0]), Ok(0) | Err(_)));
-    server.engine.release(broken);
+    server.engine.env.release(broken);
     // The other is served, and the number is free.
     let (other, mut peer) = peers.remove(0);
     peer.write_all(OPEN).expect("open");
@@ -93,7 +93,7 @@ fn a_panic_of_the_applications_thread_ends_the_connection_as_well() {
     let port = listen(&server.engine, options());
     let _peer = TcpStream::connect(("127.0.0.1", port)).expect("connects");
     let (id, _) = server.wait_for(kind::CONNECTION);
-    let connection = server.engine.connection(id).expect("open");
+    let connection = server.engine.env.connection(id).expect("open");
     let held = connection.clone();
     let panicked = std::thread::spawn(move || {
         let _inner = held.lock();
@@ -114,11 +114,11 @@ fn what_waits_in_the_socket_counts_before_a_connection_is_given_up() {
     options.protocol.qmux.idle_timeout = idle;
     let config = options.protocol.clone();
     let server = Application::new();
-    let make = |id| {
-        let inbox = server.engine.inbox.clone();
+    let make = |id, _| {
+        let inbox = server.engine.env.inbox.clone();
         Connection::new(id, Side::Listening, options, [0; 8], inbox, None, u64::MAX)
     };
-    let connection = server.engine.add(make).expect("room");
+    let connection = server.engine.env.add(make).expect("room");
     let (socket, mut peer) = pair();
     connection.attach(socket.clone(), true);
     let runtime = tokio::runtime::Builder::new_current_thread()

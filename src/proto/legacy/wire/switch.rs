@@ -4,12 +4,12 @@
 //!
 //! May not know a record.
 
-use super::super::error::ProtocolError;
-use super::super::event::{Event, Handle, Payload, PeerKind, Sink, Wires};
-use super::super::negotiate;
-use super::super::qmux::{Carried, Parameters, Qmux};
-use super::streams::{Remote, Table};
-use super::wire::{Context, Legacy};
+use super::super::super::error::ProtocolError;
+use super::super::super::event::{Event, Handle, Payload, PeerKind, Sink, Wires};
+use super::super::super::negotiate;
+use super::super::super::qmux::{Carried, Parameters, Qmux};
+use super::super::streams::{Remote, Table};
+use super::{Context, Legacy};
 
 impl Legacy {
     pub(super) fn recv_open<S: Sink>(
@@ -22,13 +22,12 @@ impl Legacy {
         let stream = Remote {
             id,
             meta,
-            ended: false,
-            discarded: false,
+            is_ended: false,
+            is_discarded: false,
         };
-        let config = cx.config;
-        let (slot, id_there) = match cx.with_qmux(|qmux, _| qmux.carry_open(config, meta)) {
-            Some(carried) => {
-                let (handle, id_there) = carried?;
+        let (slot, id_there) = match cx.qmux() {
+            Some((qmux, _)) => {
+                let (handle, id_there) = qmux.carry_open(meta)?;
                 let slot = handle.slot() as u32;
                 self.remote.put_at(slot, stream);
                 (slot, id_there as u32)
@@ -39,7 +38,7 @@ impl Legacy {
             }
         };
         self.remote.bind(id, slot);
-        cx.sink.emit(
+        cx.shared.emit(
             Event::Stream {
                 stream: Handle::remote(slot),
                 id: id_there,
@@ -57,7 +56,7 @@ impl Legacy {
     ) -> Result<(), ProtocolError> {
         let agreed = cx.negotiation.recv_offer(payload)?;
         cx.pace.lift();
-        cx.sink.emit(Event::Peer(PeerKind::New), Payload::Empty);
+        cx.shared.emit(Event::Peer(PeerKind::New), Payload::Empty);
         cx.write_offer();
         let Some(agreed) = agreed else { return Ok(()) };
         let peer = Parameters::decode(&agreed.parameters)?;
@@ -72,23 +71,23 @@ impl Legacy {
             ..Wires::default()
         };
         let qmux = Qmux::carried(
-            cx.config,
+            cx.shared.config,
             cx.side,
             cx.seed,
-            cx.now,
+            cx.shared.now,
             (peer, agreed.parameters),
             (&carried, self.opened),
         );
         *cx.qmux = Some(Box::new(qmux));
-        cx.sink.emit(Event::Wires(wires), Payload::Empty);
+        cx.shared.emit(Event::Wires(wires), Payload::Empty);
         let waiting = std::mem::take(&mut self.waiting);
         self.local = Table::default();
-        cx.with_qmux(|qmux, cx| {
+        if let Some((qmux, cx)) = cx.qmux() {
             qmux.write_parameters(cx);
             for (slot, meta) in waiting {
                 qmux.open(Handle::local(slot), &meta, cx);
             }
-        });
+        }
         Ok(())
     }
 
@@ -99,7 +98,7 @@ impl Legacy {
             Some(Carried {
                 handle: Handle::local(slot),
                 ordinal: stream.ordinal,
-                is_ended: stream.ended,
+                is_ended: stream.is_ended,
             })
         });
         streams.collect()

@@ -4,10 +4,10 @@
 //!
 //! May not decide what a stop means to the application.
 
-use super::super::event::{Event, Handle, Payload, Sink};
-use super::frame;
-use super::streams::Remote;
-use super::wire::{Context, Legacy};
+use super::super::super::event::{Event, Handle, Payload, Sink};
+use super::super::frame;
+use super::super::streams::Remote;
+use super::{Context, Legacy};
 
 /// The code of a stop: this wire carries none.
 const STOPPED_WITH: &[u8] = b"0";
@@ -24,9 +24,9 @@ impl Legacy {
         };
         // Said twice it is no news, and no work for the application.
         let is_news =
-            stream.acked && !stream.ended && !std::mem::replace(&mut stream.stopped, true);
+            stream.is_acked && !stream.is_ended && !std::mem::replace(&mut stream.is_stopped, true);
         if is_news {
-            cx.sink.emit(
+            cx.shared.emit(
                 Event::Stopped(Handle::local(slot)),
                 Payload::Owned(STOPPED_WITH),
             );
@@ -36,7 +36,9 @@ impl Legacy {
     /// Tells the peer that what it still sends on a stream is dropped.
     pub fn stop<S: Sink>(&mut self, slot: u32, cx: &mut Context<'_, S>) {
         if let Some(&mut Remote {
-            id, ended: false, ..
+            id,
+            is_ended: false,
+            ..
         }) = self.remote.get(slot)
         {
             cx.write(frame::STOP, id, &[]);

@@ -2,10 +2,10 @@
 //!
 //! May not read a frame.
 
-use super::super::event::{Event, Handle, Payload, Sink};
-use super::frame;
-use super::streams::{Local, Remote};
-use super::wire::{Context, Legacy, Target};
+use super::super::super::event::{Event, Handle, Payload, Sink};
+use super::super::frame;
+use super::super::streams::{Local, Remote};
+use super::{Context, Legacy, Target};
 
 /// Longest payload of a data frame we write, so that what is encoded ahead stays bounded.
 const MAX_DATA: usize = 64 << 10;
@@ -55,23 +55,38 @@ impl Legacy {
         }
     }
 
-    pub(super) fn close_local<S: Sink>(&mut self, slot: u32, cx: &mut Context<'_, S>) {
+    pub(super) fn remove_local<S: Sink>(&mut self, slot: u32, cx: &mut Context<'_, S>) {
         if let Some(id) = self.local.take_at(slot).and_then(|stream| stream.id) {
             self.local.unbind(id);
         }
-        cx.sink
+        cx.shared
             .emit(Event::Closed(Handle::local(slot)), Payload::Empty);
         self.open_waiting(cx);
     }
 
+    /// The id of a stream opened here that may still be written to.
+    fn writable_id(&mut self, slot: u32) -> Option<u8> {
+        self.local.get(slot).filter(|stream| !stream.is_ended)?.id
+    }
+
+    /// Encodes the head of a message whose payload the caller sends itself. Returns whether there is a stream for it, and
+    /// the payload fits into one frame.
+    pub fn data_head<S: Sink>(
+        &mut self,
+        slot: u32,
+        payload: usize,
+        cx: &mut Context<'_, S>,
+    ) -> bool {
+        let Some(id) = self.writable_id(slot).filter(|_| payload <= MAX_DATA) else {
+            return false;
+        };
+        cx.write_head(frame::DATA, id, payload);
+        true
+    }
+
     /// Sends bytes on a stream opened here.
     pub fn data<S: Sink>(&mut self, slot: u32, payload: &[u8], cx: &mut Context<'_, S>) {
-        let Some(&mut Local {
-            id: Some(id),
-            ended: false,
-            ..
-        }) = self.local.get(slot)
-        else {
+        let Some(id) = self.writable_id(slot) else {
             return;
         };
         if payload.len() <= MAX_DATA {
@@ -85,20 +100,20 @@ impl Legacy {
 
     /// Ends a stream opened here, with a JSON text or without.
     pub fn end<S: Sink>(&mut self, slot: u32, value: Option<&[u8]>, cx: &mut Context<'_, S>) {
-        let Some(stream) = self.local.get(slot).filter(|stream| !stream.ended) else {
+        let Some(stream) = self.local.get(slot).filter(|stream| !stream.is_ended) else {
             return;
         };
-        stream.ended = true;
-        match (stream.id, stream.acked) {
+        stream.is_ended = true;
+        match (stream.id, stream.is_acked) {
             (Some(id), acked) => {
                 cx.write(frame::END, id, value.unwrap_or(frame::NULL));
                 if acked {
-                    self.close_local(slot, cx);
+                    self.remove_local(slot, cx);
                 }
             }
             (None, _) => {
                 self.waiting.retain(|&(waiting, _)| waiting != slot);
-                self.close_local(slot, cx);
+                self.remove_local(slot, cx);
             }
         }
     }
@@ -113,7 +128,7 @@ impl Legacy {
     /// Drops what still comes of a stream of the peer's.
     pub fn discard(&mut self, slot: u32) {
         if let Some(stream) = self.remote.get(slot) {
-            stream.discarded = true;
+            stream.is_discarded = true;
             if matches!(self.target, Target::Stream(it) | Target::Message(it) if it == Handle::remote(slot))
             {
                 self.target = Target::Nothing;
@@ -125,7 +140,9 @@ impl Legacy {
     /// The application has seen `Closed` of a stream of the peer's.
     pub fn forget(&mut self, slot: u32) {
         if let Some(&mut Remote {
-            ended: true, meta, ..
+            is_ended: true,
+            meta,
+            ..
         }) = self.remote.get(slot)
         {
             self.meta_total -= meta;

@@ -1,0 +1,59 @@
+'use strict'
+
+// What stats() counts of a connection.
+//
+// This file may not: flush while a flush is under way (moved() is asked then).
+
+const engine = require('./engine')
+
+class Counts {
+  constructor (connection) {
+    this._connection = connection
+    this._read = 0 // bytes, once native code counts no more
+    this._written = 0
+    this.opened = 0
+    this.accepted = 0
+    this.discardedStreams = 0
+    this.discardedBytes = 0
+  }
+
+  discard (streams, bytes) {
+    this.discardedStreams += streams
+    this.discardedBytes += bytes
+  }
+
+  /** @returns {{ read: number, written: number, queued: number }} bytes: received, sent or queued, queued */
+  bytes () {
+    if (this._connection._link.isOpen) engine.flush()
+    const counts = this._ofNative()
+    if (counts.peer !== undefined) this._connection._wires.notePeer(counts.peer)
+    return counts
+  }
+
+  _ofNative () {
+    const { number, isOpen } = this._connection._link
+    const counts = isOpen ? engine.native.stats(number) : null
+    return counts ?? { read: this._read, written: this._written, queued: 0, peer: undefined }
+  }
+
+  /** Keeps the bytes for when native code counts no more. */
+  remember () {
+    const { read, written } = this.bytes()
+    this._read = read
+    this._written = written
+  }
+
+  /** What native code counted in the end. */
+  onClosed ({ bytesRead = this._read, bytesWritten = this._written }) {
+    this._read = bytesRead
+    this._written = bytesWritten
+  }
+
+  /** Bytes that really moved, either way. */
+  moved () {
+    const { read, written, queued } = this._ofNative()
+    return read + written - queued
+  }
+}
+
+module.exports = { Counts }
