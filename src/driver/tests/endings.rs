@@ -83,7 +83,13 @@ impl World {
                 ends.js[side].connection.lock().socket = None;
             }
             if ending == Ending::Panic {
-                ends.js[1 - side].finish();
+                let js = &mut ends.js[side];
+                let panics = &mut js.connection.lock().link.panics;
+                js.may_panic = !std::mem::take(panics);
+            }
+            if ending == Ending::Panic && !ends.js[side].may_panic {
+                // Nothing has come that panicked.
+                ends.js[side].stop(Stop::Close);
             }
         }
         self.end(ending, side, code);
@@ -171,12 +177,12 @@ impl World {
             Ending::Reset => assert!(own.outcome.error.is_none(), "{:?}", own.outcome),
             Ending::Cut => {
                 for js in &ends.js {
-                    assert_eq!(error(js, "origin"), Some("system".into()));
+                    let origin = error(js, "origin");
+                    assert_eq!(origin, Some("system".into()), "{:?}", js.outcome);
                 }
             }
             Ending::Panic => {
-                // Nothing may have come that panicked.
-                if !own.connection.lock().link.panics {
+                if own.may_panic {
                     assert_eq!(error(own, "origin"), Some("internal".into()));
                 }
             }
