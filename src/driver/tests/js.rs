@@ -18,9 +18,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// What is so long goes to the native side in a call of its own.
-const LONG: usize = 8192;
-
 /// What the program commands, until it is flushed.
 #[derive(Debug)]
 enum Out {
@@ -39,6 +36,8 @@ struct Desk {
     high_water: u64,
     /// More was written than the queue has room for: nothing is until it has drained.
     waits: bool,
+    /// What is so long goes to the native side in a call of its own.
+    long: usize,
 }
 
 impl Desk {
@@ -82,7 +81,7 @@ impl Api for Desk {
     }
 
     fn write(&mut self, stream: Handle, payload: &[u8]) {
-        if payload.len() < LONG {
+        if payload.len() < self.long {
             self.text(op::DATA, stream, payload);
         } else {
             let pieces = payload.chunks(MAX_MESSAGE);
@@ -248,6 +247,7 @@ impl Js {
                 queued: 0,
                 high_water: 2 * connection.low_water(),
                 waits: false,
+                long: dice.pick(&[8192, 1, 50, 1]),
             },
             records: Records::new(connection.id, dice),
             told: VecDeque::new(),
@@ -484,10 +484,7 @@ impl Js {
                     assert_eq!(taken, bytes.len());
                     queued
                 }
-                Out::Data(stream, bytes) => {
-                    self.connection
-                        .submit_data(*stream, bytes, &mut self.collector)
-                }
+                Out::Data(stream, bytes) => self.send_long(*stream, bytes),
             };
             if self.connection.has_deferred() {
                 self.count("deferred");
@@ -496,6 +493,22 @@ impl Js {
             self.looks_soon |= self.desk.waits && queued <= self.connection.low_water();
         }
         !out.is_empty()
+    }
+
+    /// Sends data in a call of its own. Returns the bytes then queued.
+    fn send_long(&mut self, stream: Handle, bytes: &[u8]) -> u64 {
+        self.net().take_sent(self.side);
+        let collector = &mut self.collector;
+        let queued = self.connection.submit_data(stream, bytes, collector);
+        let sent = self.net().take_sent(self.side);
+        if let Some(sent) = sent.filter(|sent| sent.ends_with(bytes)) {
+            self.count(match sent.taken {
+                _ if sent.is_whole() => "sent in place",
+                0 => "sent in place, nothing of it",
+                _ => "sent in place, a part of it",
+            });
+        }
+        queued
     }
 
     /// Whether it waits for a 'drain' that nobody will tell it of, if its task waits as well: little is queued, and nothing

@@ -52,6 +52,30 @@ struct Place {
     /// The task waits; and when that ends by itself.
     is_waiting: bool,
     due: Option<Instant>,
+    /// What JavaScript's thread sent last.
+    sent: Option<Sent>,
+}
+
+/// One call to send.
+#[derive(Clone, Copy, Debug)]
+pub struct Sent {
+    /// Where the last of the bytes were in memory.
+    from: usize,
+    /// How many bytes there were.
+    asked: usize,
+    /// How many of them the kernel took.
+    pub taken: usize,
+}
+
+impl Sent {
+    /// Whether the last of the bytes were those, in their place.
+    pub fn ends_with(&self, bytes: &[u8]) -> bool {
+        self.from == bytes.as_ptr() as usize
+    }
+
+    pub fn is_whole(&self) -> bool {
+        self.taken == self.asked
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -325,6 +349,11 @@ impl Net {
         self.places[side].is_waiting
     }
 
+    /// What a side's JavaScript thread has sent last, since this was asked.
+    pub fn take_sent(&mut self, side: usize) -> Option<Sent> {
+        self.places[side].sent.take()
+    }
+
     /// Whether a side's socket has closed.
     pub fn is_closed(&self, side: usize) -> bool {
         self.places[side].is_closed
@@ -415,7 +444,9 @@ impl Scripted {
             Some(left) => *left -= 1,
             None => {}
         }
-        if net.trouble > 0 && self.dice.once_in(4 * net.trouble) {
+        // A call of JavaScript's thread is interrupted more often: it is rarer, and not repeated.
+        let calls = net.trouble * if self.is_task { 4 } else { 1 };
+        if calls > 0 && self.dice.once_in(calls) {
             return Err(ErrorKind::Interrupted.into());
         }
         work(&mut net, &self.dice)
@@ -430,7 +461,15 @@ impl Io for Scripted {
 
     fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let work = |net: &mut Net, dice: &Dice| net.send(self.side(), slices, dice);
-        self.call(|seen| &mut seen.writable, work)
+        let result = self.call(|seen| &mut seen.writable, work);
+        if !self.is_task {
+            self.net().places[self.side()].sent = slices.last().map(|last| Sent {
+                from: last.as_ptr() as usize,
+                asked: slices.iter().map(|slice| slice.len()).sum(),
+                taken: *result.as_ref().unwrap_or(&0),
+            });
+        }
+        result
     }
 
     fn shutdown_write(&self) -> io::Result<()> {

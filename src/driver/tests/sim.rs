@@ -17,7 +17,7 @@ const STEPS: usize = 300;
 const BUDGET: usize = 200_000;
 
 /// What has to happen in them.
-const EXPECTED: [&str; 23] = [
+const EXPECTED: [&str; 26] = [
     "stream",
     "opened",
     "data",
@@ -38,6 +38,9 @@ const EXPECTED: [&str; 23] = [
     // Of this thread or that.
     "read here",
     "deferred",
+    "sent in place",
+    "sent in place, a part of it",
+    "sent in place, nothing of it",
     "drain told",
     "drained",
     "exit",

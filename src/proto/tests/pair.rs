@@ -131,6 +131,10 @@ pub struct End {
     answered: usize,
     /// The beginning of a message that is put together.
     part: Option<Seen>,
+    /// The application's next write is sent from its own memory, if the session takes that.
+    pub sends_in_place: bool,
+    /// What such a write took to be sent, and its payload, which goes behind that.
+    pub taken: Option<(Transmit, Vec<u8>)>,
 }
 
 impl End {
@@ -147,6 +151,8 @@ impl End {
             now,
             answered: 0,
             part: None,
+            sends_in_place: false,
+            taken: None,
         }
     }
 
@@ -271,7 +277,14 @@ impl Api for End {
     }
 
     fn write(&mut self, stream: Handle, payload: &[u8]) {
-        End::write(self, stream, payload);
+        let (now, log) = (self.now, &mut self.log);
+        if std::mem::take(&mut self.sends_in_place)
+            && let Some(transmit) = self.session.take_with_head(stream, payload.len(), now, log)
+        {
+            self.taken = Some((transmit, payload.to_vec()));
+        } else {
+            End::write(self, stream, payload);
+        }
     }
 
     fn finish(&mut self, stream: Handle, value: Option<&str>) {

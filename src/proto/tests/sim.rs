@@ -17,7 +17,7 @@ const STEPS: usize = 300;
 const BUDGET: usize = 400_000;
 
 /// What has to happen in them.
-const EXPECTED: [&str; 18] = [
+const EXPECTED: [&str; 20] = [
     "stream",
     "opened",
     "data",
@@ -36,6 +36,8 @@ const EXPECTED: [&str; 18] = [
     "credit",
     "credit of the connection",
     "pong",
+    "sent in place",
+    "sent in place, a part of it",
 ];
 
 #[test]

@@ -199,20 +199,29 @@ impl World {
         arrivals.chain(deadlines).filter(|&at| at > self.now).min()
     }
 
+    /// Lets an application do something, whose write may be sent from its own memory.
+    fn act(&mut self, side: usize, choices: &mut Choices<'_>) {
+        let (end, pipe) = (&mut self.ends[side], &mut self.pipes[side]);
+        let application = &mut self.applications[side];
+        end.sends_in_place = pipe.is_clear() && choices.once_in(2);
+        application.act(choices, end, &mut self.ledger, &self.rules);
+        end.sends_in_place = false;
+        if let Some((transmit, payload)) = end.taken.take() {
+            let what = match pipe.send_with(end, transmit, &payload, self.now) {
+                true => "sent in place",
+                false => "sent in place, a part of it",
+            };
+            *application.judge.tally.entry(what).or_default() += 1;
+        }
+        self.absorb(side);
+    }
+
     /// One step of something.
     fn step(&mut self, choices: &mut Choices<'_>) {
         let kind = choices.below(16);
         let side = choices.below(2);
         match kind {
-            0..=5 => {
-                self.applications[side].act(
-                    choices,
-                    &mut self.ends[side],
-                    &mut self.ledger,
-                    &self.rules,
-                );
-                self.absorb(side);
-            }
+            0..=5 => self.act(side, choices),
             6 | 7 => {
                 let count = choices.pick(&[100, 1, 3, 10]);
                 self.react(side, count);
