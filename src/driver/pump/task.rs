@@ -398,8 +398,9 @@ impl<'a, I: Io> Task<'a, I> {
         let received = buffer.with(|bytes, _| link.received(bytes, at..at + read, now, collector));
         // Without its memory the application is gone.
         let (result, used) = received.unwrap_or((Ok(false), 0));
-        self.has_answers |= link.has_answers() || connection.counters.queue.wants_few();
+        // Published first: see `shared.rs`.
         connection.publish(link);
+        self.has_answers |= link.has_answers() || connection.counters.queue.wants_few();
         let result = result.map_err(|error| {
             link.fail(Failure::Protocol(error));
             Ended
