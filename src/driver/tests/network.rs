@@ -136,6 +136,12 @@ impl Way {
         self.length > 0
     }
 
+    fn lose_unarrived(&mut self) {
+        let now = clock::now();
+        self.under_way.retain(|&(at, _)| at <= now);
+        self.length = self.under_way.iter().map(|(_, bytes)| bytes.len()).sum();
+    }
+
     fn lose(&mut self) {
         self.under_way.clear();
         self.length = 0;
@@ -161,11 +167,11 @@ impl Net {
         net
     }
 
-    /// The connection breaks, as both ends find when a reset arrives.
+    /// The connection breaks, as both ends find when a reset arrives: until then they can read what has arrived.
     pub fn cut(&mut self) {
         for side in 0..2 {
             self.break_at(side);
-            self.ways[side].lose();
+            self.ways[side].lose_unarrived();
         }
     }
 
