@@ -199,6 +199,8 @@ impl Connection {
 
     /// Executes what was deferred, behind what waits for the session, as far as that can encode it.
     pub fn absorb(&self, link: &mut Link, collector: &mut Collector) {
+        #[cfg(test)]
+        super::testing::interlude();
         link.execute_backlog(clock::now, collector);
         if !self.has_deferred() {
             return;
@@ -228,6 +230,8 @@ impl Connection {
 
     /// Publishes what the link says of itself. Returns the bytes queued, those deferred included.
     pub fn publish(&self, link: &Link) -> u64 {
+        #[cfg(test)]
+        super::testing::interlude();
         let counts = link.counts();
         let before = self.counters.publish(counts);
         let now = counts.queued + counts.waiting;
@@ -247,6 +251,8 @@ impl Connection {
     /// Queues events for JavaScript. With the lock held: it must see what both threads find in the order in which they
     /// held the lock. Who called asks JavaScript to come ([`Inbox::notify`]) once the lock is released.
     pub fn tell(&self, collector: &mut Collector) {
+        #[cfg(test)]
+        super::testing::interlude();
         self.inbox.push(&self.flow, collector, None);
     }
 

@@ -36,6 +36,8 @@ mod socket;
 mod sync;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod thread;
 
 pub use connection::{Connection, Totals};

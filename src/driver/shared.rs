@@ -4,7 +4,7 @@
 //! waits, and then looks at what it waits for; who changes that first publishes the change, and then looks whether
 //! somebody waits. So one of them sees the other. A thread may be told without need, and then looks in vain.
 //!
-//! May not know what is counted.
+//! May not know what is counted. `tests/shared.rs` tries all orders of two threads' steps.
 
 use super::sync::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 

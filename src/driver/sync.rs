@@ -1,3 +1,4 @@
-//! The atomics that `shared.rs` is made of, named in one place so that a checker's can take theirs.
+//! The atomics that `shared.rs` is made of: the standard library's. `tests/shared.rs` compiles that file with loom's in
+//! their place, and tries every order in which two threads can pass through it.
 
 pub use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};

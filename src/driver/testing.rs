@@ -5,7 +5,7 @@ use super::engine::Engine;
 use super::socket::Socket;
 use super::{Connection, ConnectionOptions, ListenOptions, ServerAddress};
 use crate::proto::{Config, Protocol, Side};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 
@@ -50,12 +50,7 @@ pub fn connection(engine: &Engine) -> Arc<Connection> {
 
 /// The command to open the first stream.
 pub fn open(connection: u32) -> Vec<u8> {
-    open_at(connection, 0)
-}
-
-/// The command to open the stream with a handle.
-pub fn open_at(connection: u32, handle: u32) -> Vec<u8> {
-    let words = [first_word(op::OPEN, connection), handle, 4];
+    let words = [first_word(op::OPEN, connection), 0, 4];
     let mut bytes: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
     bytes.extend(b"null");
     bytes
@@ -86,6 +81,26 @@ pub fn refuses_lock() -> bool {
     let left = REFUSALS.get();
     REFUSALS.set(left.saturating_sub(1));
     left > 0
+}
+
+thread_local! {
+    /// What JavaScript's thread does while another has a connection in its hands.
+    static INTERLUDE: RefCell<Option<Box<dyn FnMut()>>> = const { RefCell::new(None) };
+}
+
+/// A moment at which JavaScript's thread may do anything: between two steps of a task, with the lock held or not.
+pub fn interlude() {
+    // Out of its place meanwhile: what that thread itself passes through is no such moment.
+    let work = INTERLUDE.take();
+    if let Some(mut work) = work {
+        work();
+        INTERLUDE.set(Some(work));
+    }
+}
+
+/// What happens at such moments of this thread.
+pub fn set_interlude(work: Option<Box<dyn FnMut()>>) {
+    INTERLUDE.set(work);
 }
 
 /// Lets the next tries for a connection's lock fail.

@@ -20,7 +20,7 @@ pub mod session;
 mod varint;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use config::{Config, Protocol, QmuxConfig, Side};
 pub use error::{ProtocolError, Violation};

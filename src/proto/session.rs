@@ -169,7 +169,7 @@ impl Session {
     }
 
     /// The message within which the last input ended, if its parts are to be put together. What was emitted of it is the
-    /// last event, and what comes is emitted first of the next input, unless nobody wants it any more.
+    /// last event with bytes of the input, and what comes is emitted first of the next input, unless nobody wants it any more.
     pub fn partial(&self) -> Option<Partial> {
         match self.receiving {
             Receiving::Qmux => self.qmux.as_ref()?.partial(),

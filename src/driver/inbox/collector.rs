@@ -44,16 +44,15 @@ impl Collector {
         self.joins = Some((stream.0, start as u32, self.base as u32));
     }
 
-    /// Takes the last event back, if it is a part of a message on `stream` up to `end`. Gives where that starts.
+    /// Takes the last event of the input back, if it is a part of a message on `stream` up to `end`. Returns where that
+    /// starts. Events that stand behind it are of no input: what became known with it brought them about.
     pub fn take_back(&mut self, stream: Handle, end: usize) -> Option<usize> {
-        let &[word, of, start, length, _] = self.records.last()?;
-        let is_it = split_word(word).0 == kind::DATA && of == stream.0 && start & EXTRA == 0;
-        let start = start as usize;
-        if !is_it || start + length as usize != end {
-            return None;
-        }
-        self.records.pop();
-        Some(start)
+        let is_it = |&[word, of, start, length, _]: &Record| {
+            split_word(word).0 == kind::DATA && of == stream.0 && (start + length) as usize == end
+        };
+        let at = self.records.iter().rposition(is_it)?;
+        let [_, _, start, _, _] = self.records.remove(at);
+        Some(start as usize)
     }
 
     /// What another flow was charged comes off it when the application has these records.
@@ -203,6 +202,7 @@ mod tests {
         data(&mut collector, 22..30);
         assert_eq!(collector.take_back(Handle(5), 30), None);
         assert_eq!(collector.take_back(stream, 31), None);
+        collector.plain(kind::CLOSED, 6, 0);
         assert_eq!(collector.take_back(stream, 30), Some(22));
         // Another's events come between.
         collector.plain(kind::BLOCKED, 4, 0);
@@ -211,16 +211,17 @@ mod tests {
         data(&mut collector, 0..7);
         data(&mut collector, 7..9);
         let word = first_word(kind::DATA, 5);
+        let closed = [first_word(kind::CLOSED, 5), 6, 0, 0, 0];
         let blocked = [first_word(kind::BLOCKED, 5), 4, 0, 0, 0];
         let (first, joined) = ([word, 3, 10, 10, 0], [word, 3, 22, 15, 0]);
         let next = [word, 3, 37, 2, 0];
-        assert_eq!(collector.records, [first, blocked, joined, next]);
+        assert_eq!(collector.records, [first, closed, blocked, joined, next]);
         // Nobody wants the rest.
         collector.join(stream, 22);
         collector.emit(Event::Closed(Handle(1)), Payload::Empty);
         collector.base = 31;
         data(&mut collector, 0..1);
-        assert_eq!(collector.records[5], [word, 3, 31, 1, 0]);
+        assert_eq!(collector.records[6], [word, 3, 31, 1, 0]);
     }
 
     #[test]

@@ -252,47 +252,19 @@ impl Connection {
 mod tests {
     use super::*;
     use crate::driver::{Engine, Inbox, testing};
-    use crate::proto::Transmit;
-    use std::io::{self, Read};
-    use std::net::TcpStream;
     use std::sync::Arc;
     use std::time::Duration;
 
-    /// A connection whose task is in the kernel, and which has something queued behind that.
-    fn stuck(engine: &Engine) -> (Arc<Connection>, Transmit, TcpStream) {
-        let (socket, peer) = testing::pair();
+    /// A connection whose task is in the kernel.
+    fn stuck(engine: &Engine) -> Arc<Connection> {
         let connection = testing::connection(engine);
-        connection.attach(socket, true);
         let mut collector = Collector::default();
-        let mut guarded = connection.lock();
-        let (open, now) = (testing::open(connection.id), clock::now());
-        guarded
-            .link
-            .execute(&open, connection.id, clock::now, &mut collector);
-        let Step::Send(transmit) = guarded.link.next(false, now, &mut collector) else {
-            panic!("it has something to say");
-        };
-        drop(guarded);
-        connection.submit(&testing::open_at(connection.id, 2), &mut collector);
-        peer.set_nonblocking(true).expect("a socket");
-        (connection, transmit, peer)
-    }
-
-    #[test]
-    fn nothing_is_sent_at_the_exit_past_what_the_task_holds() {
-        let engine = Engine::new(Arc::new(Inbox::new(|| {})), None);
-        let (connection, transmit, mut peer) = stuck(&engine);
-        assert!(connection.queued() > 0);
-        connection.flush_at_exit(Instant::now(), &mut Collector::default());
-        let error = peer.read(&mut [0; 100]).expect_err("nothing was sent");
-        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
-        let mut guarded = connection.lock();
-        guarded
-            .link
-            .sent(transmit, 0, clock::now(), &mut Collector::default());
-        drop(guarded);
-        connection.flush_at_exit(Instant::now(), &mut Collector::default());
-        assert!(peer.read(&mut [0; 100]).expect("all of it") > 0);
+        let link = &mut connection.lock().link;
+        let open = testing::open(connection.id);
+        link.execute(&open, connection.id, clock::now, &mut collector);
+        let step = link.next(false, clock::now(), &mut collector);
+        assert!(matches!(step, Step::Send(_)) && link.is_away());
+        connection.clone()
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::io::Interest;
 
 /// How long a peer has to answer our end with its own: a few round trips of the longest path, or one retransmission.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Most bytes discarded meanwhile. What was under way when the peer learnt of the end is less: both kernels' buffers
 /// hold 6 MiB and 4 MiB at most by default (tcp_rmem, tcp_wmem). One that goes on sending is cut off.
@@ -38,39 +38,63 @@ pub async fn run(mut io: Registered, mut linger: Linger) {
         }
     }
     if let Linger::Decided(rest, halves) = linger {
-        let _ = tokio::time::timeout(PATIENCE, finish(&mut io, rest, halves)).await;
+        let _ = tokio::time::timeout(PATIENCE, finish(&mut io, Finishing::new(rest, halves))).await;
     }
 }
 
 /// Reads until it is known what the peer speaks; an error, if that is nothing that has a close.
 async fn decide(io: &mut Registered, linger: &mut Linger) -> io::Result<()> {
-    let mut buffer = vec![0; DISCARDED];
-    loop {
-        match io.recv(&mut buffer) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(read) => match linger.received(&buffer[..read], clock::now()) {
-                Ok(true) => return Ok(()),
-                Ok(false) => {}
-                Err(()) => return Err(io::ErrorKind::InvalidData.into()),
-            },
-            Err(error) if is_transient(&error) => {}
-            Err(error) => return Err(error),
-        }
+    while !hear(io, linger)? {
         tokio::task::yield_now().await;
         io.ready(Some(Interest::READABLE)).await?;
+    }
+    Ok(())
+}
+
+/// Reads once. Returns whether it is known now what the peer speaks; an error, as above.
+pub fn hear(io: &impl Io, linger: &mut Linger) -> io::Result<bool> {
+    let mut buffer = [0; DISCARDED];
+    match io.recv(&mut buffer) {
+        Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+        Ok(read) => linger
+            .received(&buffer[..read], clock::now())
+            .map_err(|()| io::ErrorKind::InvalidData.into()),
+        Err(error) if is_transient(&error) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
 /// Finishes sending, and discards what comes until the peer has finished, too.
-async fn finish(
-    io: &mut Registered,
-    mut rest: VecDeque<Transmit>,
-    mut halves: Halves,
-) -> io::Result<()> {
-    let mut left = MAX_DISCARDED;
-    loop {
+async fn finish(io: &mut Registered, mut finishing: Finishing) -> io::Result<()> {
+    while let Some(interest) = finishing.turn(io)? {
+        // Also when there is more at once the others have their turn.
+        tokio::task::yield_now().await;
+        io.ready(Some(interest)).await?;
+    }
+    Ok(())
+}
+
+/// What is still to be sent, and how much may still be discarded.
+pub struct Finishing {
+    rest: VecDeque<Transmit>,
+    halves: Halves,
+    left: usize,
+}
+
+impl Finishing {
+    pub fn new(rest: VecDeque<Transmit>, halves: Halves) -> Self {
+        Self {
+            rest,
+            halves,
+            left: MAX_DISCARDED,
+        }
+    }
+
+    /// Sends and discards what it can at once. Returns what to wait for, or `None` when all is done.
+    pub fn turn(&mut self, io: &impl Io) -> io::Result<Option<Interest>> {
+        let halves = &mut self.halves;
         if halves.write != Writing::Ended {
-            match send(io, &mut rest) {
+            match send(io, &mut self.rest) {
                 Ok(()) => {
                     halves.write = Writing::Ended;
                     io.shutdown_write()?;
@@ -82,21 +106,18 @@ async fn finish(
         if halves.read != Reading::Ended {
             match discard(io) {
                 Ok(0) => halves.read = Reading::Ended,
-                Ok(read) => left = left.saturating_sub(read),
+                Ok(read) => self.left = self.left.saturating_sub(read),
                 Err(error) if is_transient(&error) => {}
                 Err(error) => return Err(error),
             }
         }
-        let interest = match (halves.read, halves.write) {
-            _ if left == 0 => return Ok(()),
-            (Reading::Ended, Writing::Ended) => return Ok(()),
-            (Reading::Open, Writing::Ended) => Interest::READABLE,
-            (Reading::Ended, _) => Interest::WRITABLE,
-            (Reading::Open, _) => Interest::READABLE | Interest::WRITABLE,
-        };
-        // Also when there is more at once the others have their turn.
-        tokio::task::yield_now().await;
-        io.ready(Some(interest)).await?;
+        Ok(match (halves.read, halves.write) {
+            _ if self.left == 0 => None,
+            (Reading::Ended, Writing::Ended) => None,
+            (Reading::Open, Writing::Ended) => Some(Interest::READABLE),
+            (Reading::Ended, _) => Some(Interest::WRITABLE),
+            (Reading::Open, _) => Some(Interest::READABLE | Interest::WRITABLE),
+        })
     }
 }
 
@@ -165,7 +186,7 @@ mod tests {
 
     async fn run(socket: &Arc<Socket>, rest: VecDeque<Transmit>, halves: Halves) -> bool {
         let mut io = Registered::new(socket.clone());
-        let finishing = finish(&mut io, rest, halves);
+        let finishing = finish(&mut io, Finishing::new(rest, halves));
         tokio::time::timeout(PATIENCE, finishing).await.is_ok()
     }
 

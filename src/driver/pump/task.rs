@@ -70,7 +70,20 @@ pub async fn run(
 ) {
     connection.attach(socket.clone(), socket.is_local());
     connection.attach_options(&socket);
-    let mut task = Task::new(&connection, Registered::new(socket));
+    let (io, lingers) = serve(&connection, Registered::new(socket), announce).await;
+    drop(connection);
+    if let Some(lingers) = lingers {
+        linger::run(io, lingers).await;
+    }
+}
+
+/// Serves a connection until it ends, and ends it. Returns its socket, and what is left to be done with that.
+pub async fn serve<I: Waits>(
+    connection: &Arc<Connection>,
+    io: I,
+    announce: impl FnOnce(&mut Collector),
+) -> (I, Option<Linger>) {
+    let mut task = Task::new(connection, io);
     let result = caught(async {
         task.first_read(announce)?;
         task.run().await
@@ -79,11 +92,14 @@ pub async fn run(
         connection.lock().link.fail(Failure::Defect);
     }
     let Task { io, .. } = task;
-    let lingers = end(&connection, &io);
-    drop(connection);
-    if let Some(lingers) = lingers {
-        linger::run(io, lingers).await;
-    }
+    let lingers = end(connection, &io);
+    (io, lingers)
+}
+
+/// How a task waits for whatever its connection has for it to do.
+pub trait Waits: Io {
+    /// Waits until the task is woken, or until what it waits for has come. An error that was waited for is returned.
+    async fn wait(&mut self, connection: &Connection, wait: Wait) -> io::Result<()>;
 }
 
 /// Ends a connection: its last words, and the application's last events of it. Returns what is left to be done with the
@@ -177,9 +193,13 @@ impl<'a, I: Io> Task<'a, I> {
             drop(guarded);
             self.io.ask_anew();
         }
-        more |= self.read()?;
-        if is_silent {
-            self.expire()?;
+        let has_more = self.read()?;
+        more |= has_more;
+        match is_silent {
+            // A read that was interrupted has not seen whether something waits.
+            true if has_more => self.is_silent = true,
+            true => self.expire()?,
+            false => {}
         }
         if std::mem::take(&mut self.has_answers) {
             more |= self.send()?;
@@ -265,7 +285,12 @@ impl<'a, I: Io> Task<'a, I> {
                     connection.tell(collector);
                 }
                 Some(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
-                Some(error) if is_transient(&error) => return Ok(false),
+                Some(error) if is_transient(&error) => {
+                    // Little may be left although nothing was sent: what has no credit waits for that.
+                    connection.tell_drained(&guarded.link, collector);
+                    connection.tell(collector);
+                    return Ok(false);
+                }
                 Some(error) => {
                     guarded.link.fail(Failure::System(error, "write"));
                     return Err(Ended);
@@ -373,8 +398,9 @@ impl<'a, I: Io> Task<'a, I> {
         let received = buffer.with(|bytes, _| link.received(bytes, at..at + read, now, collector));
         // Without its memory the application is gone.
         let (result, used) = received.unwrap_or((Ok(false), 0));
-        self.has_answers |= link.has_answers() || connection.counters.queue.wants_few();
+        // Published first: see `shared.rs`.
         connection.publish(link);
+        self.has_answers |= link.has_answers() || connection.counters.queue.wants_few();
         let result = result.map_err(|error| {
             link.fail(Failure::Protocol(error));
             Ended
@@ -390,6 +416,8 @@ impl<'a, I: Io> Task<'a, I> {
         self.connection.inbox.return_buffer(buffer);
         let mut guarded = self.connection.lock();
         let result = guarded.link.received_fin(collector);
+        // What waited for the peer's credit never gets any: our own FIN may be due.
+        self.has_answers |= guarded.link.has_answers();
         self.connection.tell(collector);
         result.map_err(|error| {
             guarded.link.fail(Failure::Protocol(error));
@@ -417,7 +445,7 @@ impl<'a, I: Io> Task<'a, I> {
     }
 }
 
-impl Task<'_, Registered> {
+impl<I: Waits> Task<'_, I> {
     async fn run(&mut self) -> Result<(), Ended> {
         loop {
             if self.turn()? {
@@ -431,6 +459,13 @@ impl Task<'_, Registered> {
     /// Waits until there is something to do.
     async fn wait(&mut self) -> Result<(), Ended> {
         let wait = self.plan_wait();
+        let result = self.io.wait(self.connection, wait).await;
+        result.map_err(|error| self.fail(Failure::System(error, "read")))
+    }
+}
+
+impl Waits for Registered {
+    async fn wait(&mut self, connection: &Connection, wait: Wait) -> io::Result<()> {
         let read = match (wait.to_read, wait.for_error) {
             (true, _) => Some(Interest::READABLE),
             (false, true) => Some(Interest::ERROR),
@@ -441,14 +476,12 @@ impl Task<'_, Registered> {
             (Some(read), Some(write)) => Some(read | write),
             (read, write) => read.or(write),
         };
-        let (connection, io) = (self.connection, &mut self.io);
-        let result = tokio::select! {
+        tokio::select! {
             biased;
             () = connection.flow.wake.notified() => Ok(()),
-            result = io.ready(interest) => result,
+            result = self.ready(interest) => result,
             () = until(connection, wait.deadline, wait.is_fine) => Ok(()),
-        };
-        result.map_err(|error| self.fail(Failure::System(error, "read")))
+        }
     }
 }
 

@@ -4,9 +4,36 @@
 use super::choices::Choices;
 use super::judge::{EARLY_CAP, Judge, News, Rules, writer};
 use super::ledger::{Answer, Finish, Ledger};
-use super::pair::End;
 use super::proto::*;
 use std::collections::BTreeMap;
+
+/// What an application can ask of its end of a connection.
+pub trait Api {
+    fn open(&mut self, slot: u32, meta: &str);
+    fn write(&mut self, stream: Handle, payload: &[u8]);
+    fn finish(&mut self, stream: Handle, value: Option<&str>);
+    fn accept(&mut self, stream: Handle);
+    fn refuse(&mut self, stream: Handle, code: u64);
+    fn hold(&mut self, stream: Handle, bytes: u32);
+    fn release(&mut self, stream: Handle, bytes: u32);
+    fn forget(&mut self, stream: Handle);
+    fn mark(&mut self, stream: Option<Handle>, id: u32);
+    fn discard(&mut self, stream: Handle);
+    fn reset(&mut self, stream: Handle, code: u64);
+    fn stop(&mut self, stream: Handle, code: u64);
+    fn unread(&mut self, stream: Handle);
+    fn credit(&mut self, stream: Option<Handle>);
+    fn ping(&mut self, id: u32);
+    fn set_priority(&mut self, stream: Handle, urgency: u8, incremental: bool);
+    fn go_away(&mut self);
+
+    /// Which directions speak QMux, as far as the application knows.
+    fn wires(&self) -> Wires;
+    /// Whether the application may send.
+    fn can_send(&self) -> bool;
+    /// Whether all that was asked for is with the kernel.
+    fn is_flushed(&self) -> bool;
+}
 
 /// A stream as the application knows it.
 #[derive(Debug)]
@@ -30,7 +57,8 @@ pub struct Application {
     slots: u32,
     /// Held bytes of streams that have closed.
     orphans: Vec<(Handle, usize, u64)>,
-    peer_goes: bool,
+    goes: bool,
+    pub peer_goes: bool,
     next_ping: u32,
     next_mark: u32,
     resets: u32,
@@ -51,6 +79,7 @@ impl Application {
             free: Vec::new(),
             slots: 0,
             orphans: Vec::new(),
+            goes: false,
             peer_goes: false,
             next_ping: 0,
             next_mark: 0,
@@ -63,7 +92,7 @@ impl Application {
     }
 
     /// Reacts to the next `count` events.
-    pub fn react(&mut self, count: usize, end: &mut End, ledger: &mut Ledger) -> bool {
+    pub fn react(&mut self, count: usize, end: &mut dyn Api, ledger: &mut Ledger) -> bool {
         for done in 0..count {
             let Some(news) = self.judge.news.pop_front() else {
                 return done > 0;
@@ -90,7 +119,7 @@ impl Application {
                         live.held += length as u64;
                         self.judge.held += length as u64;
                         half.held_without += if credited { 0 } else { length as u64 };
-                        end.session.hold(handle, length as u32);
+                        end.hold(handle, length as u32);
                     } else if credited {
                         self.judge.consume(half, length as u64);
                     }
@@ -117,17 +146,17 @@ impl Application {
                     }
                     match handle.is_local() {
                         true => self.free.push(handle.slot() as u32),
-                        false => end.session.forget(handle),
+                        false => end.forget(handle),
                     }
                 }
-                News::Credit(stream) => end.session.credit(stream, &mut end.log),
+                News::Credit(stream) => end.credit(stream),
             }
         }
         count > 0
     }
 
-    fn can_write(&self, handle: Handle, live: &Live, end: &End, rules: &Rules) -> bool {
-        let sending = end.session.wires().sending;
+    fn can_write(&self, handle: Handle, live: &Live, end: &dyn Api, rules: &Rules) -> bool {
+        let sending = end.wires().sending;
         match handle.is_local() {
             true => live.is_open || sending || rules.cap <= EARLY_CAP,
             false => sending && !live.is_unanswered,
@@ -135,7 +164,7 @@ impl Application {
     }
 
     /// The streams that can be written to.
-    fn writable(&self, end: &End, ledger: &Ledger, rules: &Rules) -> Vec<Handle> {
+    fn writable(&self, end: &dyn Api, ledger: &Ledger, rules: &Rules) -> Vec<Handle> {
         let streams = self.live.iter().filter(|(handle, live)| {
             !ledger.streams[live.number].halves[writer(**handle)].is_over
                 && self.can_write(**handle, live, end, rules)
@@ -147,12 +176,12 @@ impl Application {
     pub fn act(
         &mut self,
         choices: &mut Choices<'_>,
-        end: &mut End,
+        end: &mut dyn Api,
         ledger: &mut Ledger,
         rules: &Rules,
     ) {
         let what = choices.below(44);
-        let ordered = end.session.can_encode();
+        let ordered = end.can_send();
         self.calls += 1;
         match what {
             0..=4 if ordered => self.open(choices, end, ledger, rules),
@@ -168,7 +197,7 @@ impl Application {
                 self.written += length as u64;
                 let half = &mut ledger.streams[number].halves[writer(handle)];
                 let bytes = half.write(length);
-                if !end.session.wires().sending {
+                if !end.wires().sending {
                     half.early = half.written;
                 }
                 end.write(handle, &bytes);
@@ -194,7 +223,7 @@ impl Application {
                 let code = choices
                     .once_in(6)
                     .then(|| choices.below(1 << 14) as u64)
-                    .filter(|_| end.session.wires().sending || rules.legacy);
+                    .filter(|_| end.wires().sending || rules.legacy);
                 self.answer(code, end, ledger, rules);
             }
             30..=33 => {
@@ -210,7 +239,7 @@ impl Application {
             }
             36 if self.next_ping < 60 && self.has_switched(end) => {
                 self.judge.pings.push_back(self.next_ping);
-                end.session.ping(self.next_ping, end.now);
+                end.ping(self.next_ping);
                 self.next_ping += 1;
             }
             37 | 38 if ordered => self.mark(choices, end, ledger),
@@ -218,11 +247,11 @@ impl Application {
                 let place = choices.below(self.live.len());
                 let (urgency, incremental) = (choices.below(8) as u8, choices.once_in(2));
                 if let Some(&handle) = self.live.keys().nth(place) {
-                    end.session.set_priority(handle, urgency, incremental);
+                    end.set_priority(handle, urgency, incremental);
                 }
             }
             40 => self.is_paused = !self.is_paused && choices.once_in(2),
-            41 if choices.once_in(20) => end.session.go_away(),
+            41 if choices.once_in(20) => self.go_away(end),
             42 | 43 => {
                 let place = choices.below(self.live.len());
                 let Some((&handle, live)) = self.live.iter().nth(place) else {
@@ -231,22 +260,33 @@ impl Application {
                 let stream = &mut ledger.streams[live.number];
                 stream.is_unread |= handle.is_local() && stream.halves[0].is_over;
                 if stream.is_unread && handle.is_local() {
-                    end.session.unread(handle, &mut end.log);
+                    end.unread(handle);
                 }
             }
             _ => {}
         }
     }
 
-    fn has_switched(&self, end: &End) -> bool {
-        let wires = end.session.wires();
+    /// Serves no more streams.
+    pub fn go_away(&mut self, end: &mut dyn Api) {
+        self.goes = true;
+        end.go_away();
+    }
+
+    /// Whether it went away, which the other end is told where a wire can.
+    pub fn has_gone(&self) -> bool {
+        self.goes
+    }
+
+    fn has_switched(&self, end: &dyn Api) -> bool {
+        let wires = end.wires();
         wires.sending && wires.receiving
     }
 
     fn some_writable(
         &self,
         choices: &mut Choices<'_>,
-        end: &End,
+        end: &dyn Api,
         ledger: &Ledger,
         rules: &Rules,
     ) -> Option<(Handle, usize)> {
@@ -259,12 +299,12 @@ impl Application {
     fn open(
         &mut self,
         choices: &mut Choices<'_>,
-        end: &mut End,
+        end: &mut dyn Api,
         ledger: &mut Ledger,
         rules: &Rules,
     ) {
         let own = self.live.keys().filter(|handle| handle.is_local()).count();
-        let may_open = rules.opens_first[self.side] || end.session.wires().sending;
+        let may_open = rules.opens_first[self.side] || end.wires().sending;
         if own >= rules.cap || self.peer_goes || !may_open {
             return;
         }
@@ -290,7 +330,7 @@ impl Application {
         handle: Handle,
         number: usize,
         finish: Finish,
-        end: &mut End,
+        end: &mut dyn Api,
         ledger: &mut Ledger,
     ) {
         let stream = &mut ledger.streams[number];
@@ -301,7 +341,7 @@ impl Application {
             Finish::End(value) => end.finish(handle, value.as_deref()),
             Finish::Reset(code) => {
                 self.resets += 1;
-                end.session.reset(handle, *code, &mut end.log);
+                end.reset(handle, *code);
             }
         }
         half.finish = Some(finish);
@@ -310,7 +350,7 @@ impl Application {
     fn stop(
         &mut self,
         choices: &mut Choices<'_>,
-        end: &mut End,
+        end: &mut dyn Api,
         ledger: &mut Ledger,
         rules: &Rules,
     ) {
@@ -331,8 +371,8 @@ impl Application {
         let code = choices.below(3) as u64;
         ledger.streams[self.live[handle].number].halves[1 - writer(*handle)].stop = Some(code);
         match code {
-            0 => end.session.discard(*handle, &mut end.log),
-            _ => end.session.stop(*handle, code, &mut end.log),
+            0 => end.discard(*handle),
+            _ => end.stop(*handle, code),
         }
     }
 
@@ -340,7 +380,7 @@ impl Application {
     fn answer(
         &mut self,
         refuse: Option<u64>,
-        end: &mut End,
+        end: &mut dyn Api,
         ledger: &mut Ledger,
         rules: &Rules,
     ) -> bool {
@@ -360,14 +400,14 @@ impl Application {
                 stream.halves[0].stop = Some(code);
                 stream.halves[1].is_over = true;
                 stream.halves[1].saw_finish |= !rules.legacy;
-                end.session.refuse(handle, code, &mut end.log);
+                end.refuse(handle, code);
             }
         }
         true
     }
 
     /// Releases at most so much of a stream that holds something.
-    fn release(&mut self, place: usize, most: u64, end: &mut End, ledger: &mut Ledger) -> bool {
+    fn release(&mut self, place: usize, most: u64, end: &mut dyn Api, ledger: &mut Ledger) -> bool {
         let streams = self.live.iter_mut();
         let held = streams
             .map(|(&handle, live)| (handle, live.number, &mut live.held))
@@ -391,11 +431,11 @@ impl Application {
         let without = bytes.min(half.held_without);
         half.held_without -= without;
         self.judge.consume(half, bytes - without);
-        end.session.release(handle, bytes as u32, &mut end.log);
+        end.release(handle, bytes as u32);
         true
     }
 
-    fn mark(&mut self, choices: &mut Choices<'_>, end: &mut End, ledger: &Ledger) {
+    fn mark(&mut self, choices: &mut Choices<'_>, end: &mut dyn Api, ledger: &Ledger) {
         let place = choices.below(self.live.len() + 1);
         let stream = self.live.iter().nth(place);
         let stream = stream.map(|(&handle, live)| {
@@ -406,25 +446,31 @@ impl Application {
         self.judge
             .marks
             .insert(self.next_mark, stream.map(|(_, it)| it));
-        end.session.mark(handle, self.next_mark, &mut end.log);
+        end.mark(handle, self.next_mark);
         self.next_mark += 1;
     }
 
-    /// Does all that is left to do so that every stream ends. Returns whether it did anything.
-    pub fn wind_up(&mut self, end: &mut End, ledger: &mut Ledger, rules: &Rules) -> bool {
+    /// Lets everything be read. Returns whether that did anything.
+    pub fn read_all(&mut self, end: &mut dyn Api, ledger: &mut Ledger) -> bool {
         self.is_paused = false;
         let mut acted = false;
         for live in self.live.values_mut() {
             live.is_paused = false;
         }
-        while end.session.can_encode() && self.answer(None, end, ledger, rules) {
-            acted = true;
-        }
         for place in (0..self.live.len() + self.orphans.len()).rev() {
             acted |= self.release(place, u32::MAX.into(), end, ledger);
         }
+        acted
+    }
+
+    /// Does all that is left to do so that every stream ends. Gives whether it did anything.
+    pub fn wind_up(&mut self, end: &mut dyn Api, ledger: &mut Ledger, rules: &Rules) -> bool {
+        let mut acted = self.read_all(end, ledger);
+        while end.can_send() && self.answer(None, end, ledger, rules) {
+            acted = true;
+        }
         for handle in self.writable(end, ledger, rules) {
-            if end.session.can_encode() {
+            if end.can_send() {
                 let number = self.live[&handle].number;
                 self.finish(handle, number, Finish::End(None), end, ledger);
                 acted = true;
@@ -434,28 +480,27 @@ impl Application {
     }
 
     /// Whether everything it began is done.
-    pub fn is_done(&self, end: &End) -> bool {
+    pub fn is_done(&self, end: &dyn Api) -> bool {
         self.live.is_empty()
             && self.judge.known.is_empty()
             && self.judge.news.is_empty()
             && self.orphans.is_empty()
             && self.judge.marks.is_empty()
             && self.judge.pings.is_empty()
-            && end.session.is_flushed()
+            && end.is_flushed()
     }
 
     /// What holds it up, for a message.
-    pub fn state(&self, end: &End) -> String {
+    pub fn state(&self, end: &dyn Api) -> String {
         format!(
-            "live {:?}\nknown {:?} news {:?} orphans {:?} marks {:?} pings {:?} flushed {} queued {}",
+            "live {:?}\nknown {:?} news {:?} orphans {:?} marks {:?} pings {:?} flushed {}",
             self.live,
             self.judge.known,
             self.judge.news,
             self.orphans,
             self.judge.marks,
             self.judge.pings,
-            end.session.is_flushed(),
-            end.session.queued(),
+            end.is_flushed(),
         )
     }
 }

@@ -29,6 +29,8 @@ pub struct Rules {
     pub opens_first: [bool; 2],
     /// Longest write, meta and end value.
     pub longest: usize,
+    /// Commands are executed later than they are given, so events cross them.
+    pub is_late: bool,
 }
 
 /// Something to react to.
@@ -90,10 +92,15 @@ impl Judge {
     /// Judges what the session has emitted. `sent` bytes have gone to the transport so far.
     pub fn absorb(&mut self, end: &mut End, ledger: &mut Ledger, rules: &Rules, sent: u64) {
         for event in end.seen_unanswered() {
-            *self.tally.entry(event.kind()).or_default() += 1;
-            if let Some(news) = self.judge(event, ledger, rules, sent) {
-                self.news.push_back(news);
-            }
+            self.see(event, ledger, rules, sent);
+        }
+    }
+
+    /// Judges one event.
+    pub fn see(&mut self, event: Seen, ledger: &mut Ledger, rules: &Rules, sent: u64) {
+        *self.tally.entry(event.kind()).or_default() += 1;
+        if let Some(news) = self.judge(event, ledger, rules, sent) {
+            self.news.push_back(news);
         }
     }
 
@@ -145,7 +152,8 @@ impl Judge {
             Seen::Json(..) => panic!("nobody sends JSON data"),
             Seen::End(handle, value) => {
                 let stream = &mut ledger.streams[self.number(handle)];
-                stream.halves[1 - writer(handle)].see_end(value, rules.legacy);
+                let half = &mut stream.halves[1 - writer(handle)];
+                half.crossing(rules.is_late, |half| half.see_end(value, rules.legacy));
                 return None;
             }
             Seen::Reset(handle, code) => {
@@ -262,7 +270,8 @@ impl Judge {
     ) -> bool {
         let half = &mut ledger.streams[number].halves[half];
         let is_early = half.is_early();
-        half.see(bytes, rules.whole[1 - self.side]);
+        let whole = rules.whole[1 - self.side];
+        half.crossing(rules.is_late, |half| half.see(bytes, whole));
         if !self.wires.receiving || is_early {
             return false;
         }
@@ -292,6 +301,25 @@ impl Judge {
     }
 }
 
+/// What must have become of the streams when all is done.
+pub fn judge_streams(ledger: &Ledger, rules: &Rules) {
+    for (number, stream) in ledger.streams.iter().enumerate() {
+        assert!(stream.closed[stream.opener]);
+        if !stream.is_announced {
+            assert!(
+                stream.saw_failed || never_began(stream) || rules.legacy,
+                "stream {number} was never announced: {stream:?}"
+            );
+            continue;
+        }
+        assert!(stream.closed[1 - stream.opener]);
+        for half in &stream.halves[..if rules.legacy { 1 } else { 2 }] {
+            let given_up = half.stop.is_some() || stream.saw_failed;
+            assert!(half.saw_finish || given_up, "stream {number}: {half:?}");
+        }
+    }
+}
+
 /// Whether both halves are over, as the end that holds `handle` can know.
 fn may_close(stream: &Stream, handle: Handle, legacy: bool) -> bool {
     let [out, back] = &stream.halves;
@@ -310,7 +338,7 @@ fn may_close(stream: &Stream, handle: Handle, legacy: bool) -> bool {
 }
 
 /// Whether the opener changed its mind before the stream began, with nothing to be said on it.
-pub fn never_began(stream: &Stream) -> bool {
+fn never_began(stream: &Stream) -> bool {
     let out = &stream.halves[0];
     let nothing_to_say = match &out.finish {
         Some(Finish::Reset(_)) => true,

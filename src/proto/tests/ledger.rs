@@ -120,6 +120,13 @@ impl Half {
         }
     }
 
+    /// Lets the reader see what, if commands are `late`, was under way when it wanted no more.
+    pub fn crossing(&mut self, late: bool, see: impl FnOnce(&mut Self)) {
+        let stop = self.stop.take_if(|_| late);
+        see(self);
+        self.stop = stop.or(self.stop);
+    }
+
     /// The reader sees the end. `ends_for_resets`: a reset may look like that.
     pub fn see_end(&mut self, value: Option<String>, ends_for_resets: bool) {
         assert!(!self.saw_finish, "a second end");

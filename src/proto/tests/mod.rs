@@ -3,22 +3,23 @@
 
 use crate::proto;
 
-mod application;
+pub mod application;
 // What the fuzz targets run is compiled here as well, so that the stable compiler and CI run it.
 #[path = "../../../fuzz/bodies/mod.rs"]
 mod bodies;
 mod bytes;
-mod choices;
+pub mod choices;
 mod codes;
 mod corpus;
-mod judge;
-mod ledger;
+pub mod judge;
+pub mod ledger;
 mod lobby;
 mod network;
-mod pair;
+pub mod pair;
 mod postponed;
 mod random;
+pub mod seeds;
 mod sim;
 mod timers;
 mod windows;
-mod world;
+pub mod world;

@@ -51,10 +51,7 @@ impl Pipe {
             };
             let mut slices = [IoSlice::new(&[]); 16];
             let filled = transmit.fill(&mut slices);
-            let room = match self.is_cut {
-                true => usize::MAX,
-                false => self.capacity - self.length,
-            };
+            let room = self.room();
             let mut bytes = Vec::new();
             for slice in &slices[..filled] {
                 bytes.extend_from_slice(&slice[..slice.len().min(room - bytes.len())]);
@@ -63,13 +60,8 @@ impl Pipe {
             assert!(sent > 0 || room == 0, "a transmit is never empty");
             if sent > 0 {
                 moved = true;
-                self.sent += sent as u64;
                 transmit.advance(sent);
-                from.session.transmitted(sent, &mut from.log);
-                if !self.is_cut {
-                    self.length += sent;
-                    self.under_way.push_back((now + self.delay, bytes));
-                }
+                self.put(from, bytes, now);
             }
             if transmit.is_empty() {
                 from.session.transmit_done(transmit, now);
@@ -80,6 +72,61 @@ impl Pipe {
                 }
             }
         }
+    }
+
+    fn room(&self) -> usize {
+        match self.is_cut {
+            true => usize::MAX,
+            false => self.capacity - self.length,
+        }
+    }
+
+    /// Bytes that were sent are under way.
+    fn put(&mut self, from: &mut End, bytes: Vec<u8>, now: Instant) {
+        self.sent += bytes.len() as u64;
+        from.session.transmitted(bytes.len(), &mut from.log);
+        if !self.is_cut {
+            self.length += bytes.len();
+            self.under_way.push_back((now + self.delay, bytes));
+        }
+    }
+
+    /// Whether nothing that was taken goes before what is taken next.
+    pub fn is_clear(&self) -> bool {
+        self.transmit.is_none()
+    }
+
+    /// Sends what was taken, and the payload behind it, in one call. Returns whether there was room for all of that.
+    pub fn send_with(
+        &mut self,
+        from: &mut End,
+        mut transmit: Transmit,
+        payload: &[u8],
+        now: Instant,
+    ) -> bool {
+        assert!(self.is_clear(), "one thing is sent at a time");
+        let mut slices = vec![IoSlice::new(&[]); 1000];
+        let filled = transmit.fill(&mut slices);
+        let heads = slices[..filled].iter().map(|slice| &**slice);
+        let mut bytes: Vec<u8> = heads.collect::<Vec<_>>().concat();
+        assert_eq!(bytes.len(), transmit.len());
+        bytes.extend_from_slice(payload);
+        bytes.truncate(self.room());
+        let of_payload = bytes.len().saturating_sub(transmit.len());
+        transmit.advance(bytes.len() - of_payload);
+        let rest = &payload[of_payload..];
+        if !rest.is_empty() {
+            from.session.put_behind(&mut transmit, rest);
+        }
+        if !bytes.is_empty() {
+            self.put(from, bytes, now);
+        }
+        let is_all = transmit.is_empty();
+        match is_all {
+            true => from.session.transmit_done(transmit, now),
+            false => self.transmit = Some(transmit),
+        }
+        is_all
     }
 
     /// When the next bytes arrive.

@@ -1,5 +1,6 @@
 //! Two sessions joined by pipes that a test moves bytes through, under a clock that only a test advances.
 
+use super::application::Api;
 use super::proto::*;
 use std::io::IoSlice;
 use std::time::{Duration, Instant};
@@ -61,15 +62,18 @@ impl Seen {
 pub struct Log {
     pub seen: Vec<Seen>,
     input: Vec<u8>,
-    /// The last event was data up to the end of the input.
-    ends_in_data: bool,
+    /// Which event was data up to the end of the input.
+    last_data: Option<usize>,
 }
 
 impl Sink for Log {
     fn emit(&mut self, event: Event, payload: Payload<'_>) {
         let end = self.input.len();
-        self.ends_in_data = matches!(event, Event::Data(_))
-            && matches!(&payload, Payload::Input(range) if range.end == end);
+        if matches!(event, Event::Data(_))
+            && matches!(&payload, Payload::Input(range) if range.end == end)
+        {
+            self.last_data = Some(self.seen.len());
+        }
         let bytes = match payload {
             Payload::Empty => Vec::new(),
             Payload::Input(range) => self.input[range].to_vec(),
@@ -127,6 +131,10 @@ pub struct End {
     answered: usize,
     /// The beginning of a message that is put together.
     part: Option<Seen>,
+    /// The application's next write is sent from its own memory, if the session takes that.
+    pub sends_in_place: bool,
+    /// What such a write took to be sent, and its payload, which goes behind that.
+    pub taken: Option<(Transmit, Vec<u8>)>,
 }
 
 impl End {
@@ -143,6 +151,8 @@ impl End {
             now,
             answered: 0,
             part: None,
+            sends_in_place: false,
+            taken: None,
         }
     }
 
@@ -177,7 +187,7 @@ impl End {
     pub fn receive(&mut self, bytes: &[u8]) -> Result<(), ProtocolError> {
         self.log.input.clear();
         self.log.input.extend_from_slice(bytes);
-        self.log.ends_in_data = false;
+        self.log.last_data = None;
         let before = self.log.seen.len();
         let result = self.session.receive(bytes, self.now, &mut self.log);
         self.put_together(before, result.is_ok());
@@ -196,8 +206,11 @@ impl End {
                 *more = bytes;
             }
         }
-        if self.session.partial().is_some() && goes_on && self.log.ends_in_data {
-            self.part = seen.pop();
+        if self.session.partial().is_some()
+            && goes_on
+            && let Some(at) = self.log.last_data
+        {
+            self.part = Some(seen.remove(at));
         }
     }
 
@@ -255,6 +268,95 @@ impl End {
                 self.session.credit(stream, &mut self.log);
             }
         }
+    }
+}
+
+impl Api for End {
+    fn open(&mut self, slot: u32, meta: &str) {
+        End::open(self, slot, meta);
+    }
+
+    fn write(&mut self, stream: Handle, payload: &[u8]) {
+        let (now, log) = (self.now, &mut self.log);
+        if std::mem::take(&mut self.sends_in_place)
+            && let Some(transmit) = self.session.take_with_head(stream, payload.len(), now, log)
+        {
+            self.taken = Some((transmit, payload.to_vec()));
+        } else {
+            End::write(self, stream, payload);
+        }
+    }
+
+    fn finish(&mut self, stream: Handle, value: Option<&str>) {
+        End::finish(self, stream, value);
+    }
+
+    fn accept(&mut self, stream: Handle) {
+        End::accept(self, stream);
+    }
+
+    fn refuse(&mut self, stream: Handle, code: u64) {
+        self.session.refuse(stream, code, &mut self.log);
+    }
+
+    fn hold(&mut self, stream: Handle, bytes: u32) {
+        self.session.hold(stream, bytes);
+    }
+
+    fn release(&mut self, stream: Handle, bytes: u32) {
+        self.session.release(stream, bytes, &mut self.log);
+    }
+
+    fn forget(&mut self, stream: Handle) {
+        self.session.forget(stream);
+    }
+
+    fn mark(&mut self, stream: Option<Handle>, id: u32) {
+        self.session.mark(stream, id, &mut self.log);
+    }
+
+    fn discard(&mut self, stream: Handle) {
+        self.session.discard(stream, &mut self.log);
+    }
+
+    fn reset(&mut self, stream: Handle, code: u64) {
+        self.session.reset(stream, code, &mut self.log);
+    }
+
+    fn stop(&mut self, stream: Handle, code: u64) {
+        self.session.stop(stream, code, &mut self.log);
+    }
+
+    fn unread(&mut self, stream: Handle) {
+        self.session.unread(stream, &mut self.log);
+    }
+
+    fn credit(&mut self, stream: Option<Handle>) {
+        self.session.credit(stream, &mut self.log);
+    }
+
+    fn ping(&mut self, id: u32) {
+        self.session.ping(id, self.now);
+    }
+
+    fn set_priority(&mut self, stream: Handle, urgency: u8, incremental: bool) {
+        self.session.set_priority(stream, urgency, incremental);
+    }
+
+    fn go_away(&mut self) {
+        self.session.go_away();
+    }
+
+    fn wires(&self) -> Wires {
+        self.session.wires()
+    }
+
+    fn can_send(&self) -> bool {
+        self.session.can_encode()
+    }
+
+    fn is_flushed(&self) -> bool {
+        self.session.is_flushed()
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::application::Application;
 use super::choices::Choices;
-use super::judge::{EARLY_CAP, Rules, never_began};
+use super::judge::{EARLY_CAP, Rules, judge_streams};
 use super::ledger::Ledger;
 use super::network::Pipe;
 use super::pair::{End, Seen};
@@ -33,7 +33,7 @@ enum Ending {
 }
 
 /// The protocols of connecting and listening end that can work together.
-const MIXES: [(Protocol, Protocol); 8] = [
+pub const MIXES: [(Protocol, Protocol); 8] = [
     (Protocol::Auto, Protocol::Auto),
     (Protocol::Qmux, Protocol::Qmux),
     (Protocol::Auto, Protocol::Auto),
@@ -57,7 +57,8 @@ pub struct World {
     configs: [Config; 2],
 }
 
-fn config(choices: &mut Choices<'_>, protocol: Protocol) -> Config {
+/// Limits that show what they limit.
+pub fn config(choices: &mut Choices<'_>, protocol: Protocol) -> Config {
     let stream_window = choices.pick(&[256 << 10, 64, 100, 1000, 5000, 40_000]);
     let connection_window = choices.pick(&[1 << 20, 64, 300, 3000, 20_000, 100_000]);
     let growth = choices.pick(&[1, 4, 64]);
@@ -82,7 +83,7 @@ fn config(choices: &mut Choices<'_>, protocol: Protocol) -> Config {
 }
 
 impl Rules {
-    fn new(choices: &mut Choices<'_>, configs: &[Config; 2]) -> Self {
+    pub fn new(choices: &mut Choices<'_>, configs: &[Config; 2]) -> Self {
         let [client, server] = configs;
         let legacy = [client, server]
             .iter()
@@ -121,6 +122,7 @@ impl Rules {
                 client.protocol != Protocol::Qmux || server.protocol == Protocol::Qmux,
             ],
             longest,
+            is_late: false,
         }
     }
 }
@@ -197,20 +199,29 @@ impl World {
         arrivals.chain(deadlines).filter(|&at| at > self.now).min()
     }
 
+    /// Lets an application do something, whose write may be sent from its own memory.
+    fn act(&mut self, side: usize, choices: &mut Choices<'_>) {
+        let (end, pipe) = (&mut self.ends[side], &mut self.pipes[side]);
+        let application = &mut self.applications[side];
+        end.sends_in_place = pipe.is_clear() && choices.once_in(2);
+        application.act(choices, end, &mut self.ledger, &self.rules);
+        end.sends_in_place = false;
+        if let Some((transmit, payload)) = end.taken.take() {
+            let what = match pipe.send_with(end, transmit, &payload, self.now) {
+                true => "sent in place",
+                false => "sent in place, a part of it",
+            };
+            *application.judge.tally.entry(what).or_default() += 1;
+        }
+        self.absorb(side);
+    }
+
     /// One step of something.
     fn step(&mut self, choices: &mut Choices<'_>) {
         let kind = choices.below(16);
         let side = choices.below(2);
         match kind {
-            0..=5 => {
-                self.applications[side].act(
-                    choices,
-                    &mut self.ends[side],
-                    &mut self.ledger,
-                    &self.rules,
-                );
-                self.absorb(side);
-            }
+            0..=5 => self.act(side, choices),
             6 | 7 => {
                 let count = choices.pick(&[100, 1, 3, 10]);
                 self.react(side, count);
@@ -309,20 +320,13 @@ impl World {
 
     /// What must hold when all is done.
     fn judge_end(&self) {
-        for (number, stream) in self.ledger.streams.iter().enumerate() {
-            assert!(stream.closed[stream.opener]);
-            if !stream.is_announced {
-                assert!(
-                    stream.saw_failed || never_began(stream) || self.rules.legacy,
-                    "stream {number} was never announced: {stream:?}"
-                );
-                continue;
-            }
-            assert!(stream.closed[1 - stream.opener]);
-            for half in &stream.halves[..if self.rules.legacy { 1 } else { 2 }] {
-                let given_up = half.stop.is_some() || stream.saw_failed;
-                assert!(half.saw_finish || given_up, "stream {number}: {half:?}");
-            }
+        judge_streams(&self.ledger, &self.rules);
+        for side in 0..2 {
+            let has_to_know = self.applications[side].has_gone() && !self.rules.legacy;
+            assert!(
+                !has_to_know || self.applications[1 - side].peer_goes,
+                "nobody was told that end {side} goes away"
+            );
         }
         let both_new = !self.rules.legacy;
         for (end, config) in self.ends.iter().zip(&self.configs) {
