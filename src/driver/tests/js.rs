@@ -156,6 +156,10 @@ impl Api for Desk {
         self.plain(op::GOAWAY, ALL);
     }
 
+    fn resize_window(&mut self, bytes: u32) {
+        self.put(op::RESIZE_WINDOW, ALL.0, bytes, &[]);
+    }
+
     fn wires(&self) -> Wires {
         self.wires
     }

@@ -161,6 +161,11 @@ impl Ping {
         std::mem::take(&mut self.answer).then_some(self.request?)
     }
 
+    /// Whether a request of the peer's has yet to be answered.
+    pub fn owes_answer(&self) -> bool {
+        self.answer
+    }
+
     /// The peer asks.
     pub fn recv_request(&mut self, number: u64) -> Result<(), ProtocolError> {
         if self.request.is_some_and(|last| number <= last) {

@@ -26,6 +26,7 @@ pub trait Api {
     fn ping(&mut self, id: u32);
     fn set_priority(&mut self, stream: Handle, urgency: u8, incremental: bool);
     fn go_away(&mut self);
+    fn resize_window(&mut self, bytes: u32);
 
     /// Which directions speak QMux, as far as the application knows.
     fn wires(&self) -> Wires;
@@ -252,6 +253,10 @@ impl Application {
             }
             40 => self.is_paused = !self.is_paused && choices.once_in(2),
             41 if choices.once_in(20) => self.go_away(end),
+            41 if choices.once_in(4) => {
+                let most = rules.connection_window[self.side] as usize;
+                end.resize_window(choices.size(most) as u32);
+            }
             42 | 43 => {
                 let place = choices.below(self.live.len());
                 let Some((&handle, live)) = self.live.iter().nth(place) else {

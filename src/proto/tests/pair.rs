@@ -347,6 +347,10 @@ impl Api for End {
         self.session.go_away();
     }
 
+    fn resize_window(&mut self, bytes: u32) {
+        self.session.resize_window(bytes, &mut self.log);
+    }
+
     fn wires(&self) -> Wires {
         self.session.wires()
     }

@@ -230,3 +230,17 @@ fn pings_that_are_repeated_do_not_keep_a_dead_peer_from_idling_out() {
     });
     assert_eq!(idle, Err((25, "ERR_MUX_IDLE_TIMEOUT")));
 }
+
+#[test]
+fn pings_that_gathered_while_one_end_read_nothing_are_no_flood() {
+    let mut pair = Pair::new(pinging(1000, 0), pinging(0, 0));
+    pair.settle();
+    let budget = QmuxConfig::default().max_pings;
+    for _ in 0..3 * budget {
+        pair.advance(Duration::from_secs(1));
+        pair.client.send(pair.now, usize::MAX);
+    }
+    let bytes = std::mem::take(&mut pair.client.wire);
+    assert!(bytes.len() > 10 * budget as usize);
+    assert_eq!(pair.server.receive(&bytes), Ok(()));
+}
