@@ -19,7 +19,6 @@ mod connect;
 mod connection;
 pub mod engine;
 mod environment;
-mod errno;
 pub mod inbox;
 mod io;
 mod last_events;
@@ -38,9 +37,9 @@ mod sync;
 mod testing;
 mod thread;
 
+pub use crate::sys::errno;
 pub use connection::{Connection, Totals};
 pub use engine::Engine;
-pub use errno::errno;
 pub use inbox::collector::Collector;
 pub use inbox::delivery::Delivery;
 pub use inbox::queue::Inbox;
