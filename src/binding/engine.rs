@@ -2,17 +2,13 @@
 //!
 //! May not decide, and may not keep a reference into shared memory beyond a call.
 
-#[cfg(target_os = "linux")]
 use super::poller;
 use super::signal::Signal;
 use super::slab::{Gate, Slab};
-#[cfg(unix)]
 use super::uv::Uv;
-#[cfg(target_os = "linux")]
-use crate::driver::ReadSet;
 use crate::driver::boundary::{Summary, peer_number};
 use crate::driver::inbox::buffers::Lent;
-use crate::driver::{Collector, Connection, Delivery, Engine as Driver, Inbox, Stop};
+use crate::driver::{Collector, Connection, Delivery, Engine as Driver, Inbox, ReadSet, Stop};
 use crate::proto::Handle;
 use napi::bindgen_prelude::{Function, Uint8Array, Uint8ArraySlice, Uint32Array};
 use napi::{Env, Error, Result, Status};
@@ -82,26 +78,15 @@ impl Engine {
         wake: Function<'_, (), ()>,
         libuv: bool,
     ) -> Result<Self> {
-        #[cfg(unix)]
         let uv = Uv::find().filter(|_| libuv);
-        #[cfg(unix)]
         let signal = Arc::new(Signal::new(&env, &wake, uv)?);
-        #[cfg(not(unix))]
-        let signal = Arc::new(Signal::new(&env, &wake)?);
         let signalled = signal.clone();
         let inbox = Arc::new(Inbox::new(move || signalled.call()));
-        // Without a set tasks alone read.
-        #[cfg(target_os = "linux")]
-        let driver = {
-            let read_set = uv.and_then(|_| ReadSet::new().ok());
-            let driver = Driver::new(inbox, read_set.map(Arc::new));
-            if let Some(uv) = uv {
-                poller::start(&env, &wake, uv, &driver)?;
-            }
-            driver
-        };
-        #[cfg(not(target_os = "linux"))]
-        let driver = Driver::new(inbox, None);
+        let read_set = uv.and_then(|_| ReadSet::new().ok());
+        let driver = Driver::new(inbox, read_set.map(Arc::new));
+        if let Some(uv) = uv {
+            poller::start(&env, &wake, uv, &driver)?;
+        }
         // Registered after the handles, hence run before they close.
         let gate = Gate::default();
         let ending = (signal.clone(), driver.clone(), gate.clone());

@@ -2,9 +2,7 @@
 
 pub mod engine;
 mod exception;
-#[cfg(target_os = "linux")]
 mod poller;
 mod signal;
 mod slab;
-#[cfg(unix)]
 mod uv;

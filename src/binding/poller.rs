@@ -12,7 +12,6 @@ use crate::driver::Collector;
 use crate::driver::Engine as Driver;
 use napi::{Env, Result, bindgen_prelude::Function};
 use std::ffi::c_int;
-use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -37,7 +36,7 @@ pub fn start(
     };
     let handle = open(env, wake, uv, UV_POLL, reader, |uv_loop, handle| {
         // SAFETY: memory for such a handle, and a descriptor that the reader behind it keeps open.
-        unsafe { (uv.poll_init)(uv_loop, handle, set.as_raw_fd()) }
+        unsafe { (uv.poll_init)(uv_loop, handle, set.descriptor()) }
     })?;
     // SAFETY: initialised just now.
     match unsafe { (uv.poll_start)(handle, UV_READABLE, on_readable) } {

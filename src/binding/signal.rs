@@ -8,7 +8,6 @@
 //! May not carry data.
 
 use super::exception::report_exception;
-#[cfg(unix)]
 use super::uv::{UV_ASYNC, Uv, UvHandle, behind, open};
 use napi::{Env, JsValue, Result, bindgen_prelude::Function, check_status, sys};
 use std::ffi::c_void;
@@ -17,7 +16,6 @@ use std::sync::{Mutex, MutexGuard};
 
 #[derive(Clone, Copy)]
 enum Handle {
-    #[cfg(unix)]
     Async(&'static Uv, UvHandle),
     Threadsafe(sys::napi_threadsafe_function),
     Closed,
@@ -32,7 +30,6 @@ pub struct Signal(Mutex<Handle>);
 
 impl Signal {
     /// A signal that calls `wake` on its JS thread, by libuv if that is given.
-    #[cfg(unix)]
     pub fn new(env: &Env, wake: &Function<'_, (), ()>, uv: Option<&'static Uv>) -> Result<Self> {
         let handle = match uv {
             Some(uv) => {
@@ -45,12 +42,6 @@ impl Signal {
             None => threadsafe(env, wake)?,
         };
         Ok(Self(Mutex::new(handle)))
-    }
-
-    /// A signal that calls `wake` on its JS thread.
-    #[cfg(not(unix))]
-    pub fn new(env: &Env, wake: &Function<'_, (), ()>) -> Result<Self> {
-        Ok(Self(Mutex::new(threadsafe(env, wake)?)))
     }
 
     fn handle(&self) -> MutexGuard<'_, Handle> {
@@ -66,7 +57,6 @@ impl Signal {
         // nobody is left to tell.
         unsafe {
             match *handle {
-                #[cfg(unix)]
                 Handle::Async(uv, handle) => {
                     (uv.async_send)(handle);
                 }
@@ -87,9 +77,7 @@ impl Signal {
         // SAFETY: not closed, and called on its own thread.
         unsafe {
             match (*self.handle(), keep) {
-                #[cfg(unix)]
                 (Handle::Async(uv, handle), true) => (uv.reference)(handle),
-                #[cfg(unix)]
                 (Handle::Async(uv, handle), false) => (uv.unreference)(handle),
                 (Handle::Threadsafe(function), true) => {
                     check_status!(sys::napi_ref_threadsafe_function(env.raw(), function))?;
@@ -119,7 +107,6 @@ impl Signal {
     }
 }
 
-#[cfg(unix)]
 unsafe extern "C" fn on_async(handle: UvHandle) {
     // SAFETY: this is the callback of a handle made in `Signal::new`.
     unsafe { behind::<()>(handle).call() }

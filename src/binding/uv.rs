@@ -10,7 +10,7 @@
 //! May not know what a handle is for.
 
 use super::exception::report_exception;
-use libloading::os::unix::Library;
+use crate::sys::symbol;
 use napi::{Env, JsValue, Result, bindgen_prelude::Function, check_status, sys};
 use std::ffi::{c_int, c_void};
 use std::ptr;
@@ -47,18 +47,17 @@ impl Uv {
         static FOUND: OnceLock<Option<Uv>> = OnceLock::new();
         FOUND
             .get_or_init(|| {
-                let program = Library::this();
                 // SAFETY: each name has had the signature given to it in every version of libuv 1.
                 unsafe {
                     Some(Self {
-                        handle_size: *program.get(b"uv_handle_size\0").ok()?,
-                        close: *program.get(b"uv_close\0").ok()?,
-                        reference: *program.get(b"uv_ref\0").ok()?,
-                        unreference: *program.get(b"uv_unref\0").ok()?,
-                        async_init: *program.get(b"uv_async_init\0").ok()?,
-                        async_send: *program.get(b"uv_async_send\0").ok()?,
-                        poll_init: *program.get(b"uv_poll_init\0").ok()?,
-                        poll_start: *program.get(b"uv_poll_start\0").ok()?,
+                        handle_size: symbol(c"uv_handle_size")?,
+                        close: symbol(c"uv_close")?,
+                        reference: symbol(c"uv_ref")?,
+                        unreference: symbol(c"uv_unref")?,
+                        async_init: symbol(c"uv_async_init")?,
+                        async_send: symbol(c"uv_async_send")?,
+                        poll_init: symbol(c"uv_poll_init")?,
+                        poll_start: symbol(c"uv_poll_start")?,
                     })
                 }
             })

@@ -4,7 +4,6 @@
 
 use super::boundary::kind;
 use super::connection::Connection;
-use super::errno::{errno, timed_out};
 use super::inbox::collector::Collector;
 use super::last_events;
 use super::link::life::Stop;
@@ -12,7 +11,9 @@ use super::options::{Address, ConnectOptions};
 use super::pump::task;
 use super::socket::Socket;
 use super::thread;
+use crate::sys::{self, errno};
 use serde_json::{Value, json};
+use socket2::SockRef;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -61,7 +62,7 @@ async fn stopped(connection: &Connection) {
 
 async fn connect(options: &ConnectOptions) -> Result<Socket, Vec<Value>> {
     if let Some(path) = &options.path {
-        return connect_path(path).map_err(|error| {
+        return sys::connect_path(path).map_err(|error| {
             vec![json!({ "errno": errno(&error), "address": path, "syscall": "connect" })]
         });
     }
@@ -73,7 +74,7 @@ async fn connect(options: &ConnectOptions) -> Result<Socket, Vec<Value>> {
             attempt.await
         } else {
             let limit = tokio::time::timeout(options.attempt_timeout, attempt).await;
-            limit.unwrap_or_else(|_| Err(failed(&timed_out(), "connect", address)))
+            limit.unwrap_or_else(|_| Err(failed(&sys::timed_out(), "connect", address)))
         };
         match result {
             Ok(socket) => return Ok(socket),
@@ -100,9 +101,7 @@ async fn attempt(to: &Address, options: &ConnectOptions) -> Result<Socket, Value
     let socket = socket.map_err(connect_failed)?;
     if let Some(from) = &options.local {
         let local = from.socket;
-        // As libuv: the port of a connection that has just closed may be used again.
-        #[cfg(unix)]
-        socket.set_reuseaddr(true).map_err(connect_failed)?;
+        sys::reuse_address(SockRef::from(&socket)).map_err(connect_failed)?;
         // A port alone was asked for: any address of the family at hand.
         let any_or_local = match (local.ip().is_unspecified(), address.is_ipv4()) {
             (true, true) => SocketAddr::new(IpAddr::from([0; 4]), local.port()),
@@ -114,22 +113,6 @@ async fn attempt(to: &Address, options: &ConnectOptions) -> Result<Socket, Value
             .map_err(|error| failed(&error, "bind", from))?;
     }
     let connected = socket.connect(address).await.map_err(connect_failed)?;
-    // Out of Tokio's reactor: whether the task will wait for this socket is not known yet.
     let socket = connected.into_std().map_err(connect_failed)?;
     Socket::new(socket.into()).map_err(connect_failed)
-}
-
-#[cfg(unix)]
-fn connect_path(path: &str) -> io::Result<Socket> {
-    use socket2::{Domain, SockAddr, Type};
-    // A Unix domain socket connects at once or not at all; by socket2, which knows abstract names.
-    let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.set_nonblocking(true)?;
-    socket.connect(&SockAddr::unix(path)?)?;
-    Socket::new(socket)
-}
-
-#[cfg(not(unix))]
-fn connect_path(_path: &str) -> io::Result<Socket> {
-    Err(io::ErrorKind::Unsupported.into())
 }

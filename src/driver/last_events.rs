@@ -4,11 +4,11 @@
 
 use super::boundary::kind;
 use super::connection::Connection;
-use super::errno::errno;
 use super::inbox::collector::Collector;
 use super::link::life::Failure;
 use super::thread::with_collector;
 use crate::proto::ProtocolError;
+use crate::sys::errno;
 use serde_json::{Value, json};
 
 /// Tells JavaScript why and how a connection ended: its last events.

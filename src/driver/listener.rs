@@ -1,27 +1,22 @@
-//! Listening sockets, as `net.Server` makes them.
+//! Servers: they listen, as `net.Server` does, and each socket that they accept becomes a connection.
 //!
 //! May not read from or write to a connection.
 
 use super::boundary::kind;
 use super::environment::Environment;
-use super::errno::errno;
 use super::inbox::flow::{Charge, Flow, MAX_UNDELIVERED};
 use super::lock::{Lock, Rank};
-use super::options::{ConnectionOptions, ListenOptions};
+use super::options::{Address, ConnectionOptions, ListenOptions};
 use super::pump::task;
 use super::quota::Quotas;
 use super::socket::{Socket, describe};
 use crate::proto::Side;
+use crate::sys::{Listener, errno};
 use serde_json::json;
-use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 use std::io;
-use std::net::{Shutdown, SocketAddr};
-use std::path::PathBuf;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
-#[cfg(unix)]
-use tokio::net::UnixListener;
 use tokio::sync::Notify;
 
 /// How long accepting rests when the process or the system has no descriptor left: long enough not to spin, short
@@ -51,35 +46,10 @@ impl ServerAddress {
     }
 }
 
-enum Listening {
-    Tcp(TcpListener),
-    #[cfg(unix)]
-    Unix(UnixListener),
-}
-
-impl Listening {
-    /// Accepts a connection. Its errors are those of the call; `None` is a connection that was gone before it could be used,
-    /// which concerns nobody.
-    async fn accept(&self) -> io::Result<Option<Socket>> {
-        // Out of Tokio's reactor: whether the task will wait for this socket is not known yet.
-        Ok(match self {
-            Self::Tcp(listener) => usable(listener.accept().await?.0.into_std()),
-            #[cfg(unix)]
-            Self::Unix(listener) => usable(listener.accept().await?.0.into_std()),
-        })
-    }
-}
-
-/// An accepted socket, if it is still of use.
-fn usable(socket: io::Result<impl Into<socket2::Socket>>) -> Option<Socket> {
-    Socket::new(socket.ok()?.into()).ok()
-}
-
 /// A listening server.
 pub struct Server {
     pub address: ServerAddress,
-    listening: Option<Arc<Listening>>,
-    unlink: Option<PathBuf>,
+    listener: Option<Arc<Listener>>,
     /// Tells the task that the server closes.
     closing: Arc<Notify>,
 }
@@ -88,32 +58,23 @@ impl Server {
     /// Stops listening, at once where the system can; `SERVER_CLOSED` follows. As for `net`, nobody can connect, and
     /// another can listen, when this returns.
     pub fn close(&mut self) {
-        let Some(listening) = self.listening.take() else {
+        let Some(listener) = self.listener.take() else {
             return;
         };
-        // Before the shutdown, which the task would take for an error.
+        // Before the listener stops, which the task would take for an error.
         self.closing.notify_one();
-        if let Some(path) = self.unlink.take() {
-            let _ = std::fs::remove_file(path);
-        }
-        // Where a listening socket cannot be shut down, it stops listening when the task has dropped it.
-        let _ = match &*listening {
-            Listening::Tcp(listener) => SockRef::from(listener).shutdown(Shutdown::Both),
-            #[cfg(unix)]
-            Listening::Unix(listener) => SockRef::from(listener).shutdown(Shutdown::Both),
-        };
+        listener.stop();
     }
 }
 
 /// Starts listening. Must be called within the runtime's context.
 pub fn listen(env: &Arc<Environment>, id: u32, options: ListenOptions) -> io::Result<Server> {
-    let (listening, address, unlink) = bind(&options)?;
-    let listening = Arc::new(listening);
+    let (listener, address) = bind(&options)?;
+    let listener = Arc::new(listener);
     let closing = Arc::new(Notify::new());
     let server = Server {
         address,
-        listening: Some(listening.clone()),
-        unlink,
+        listener: Some(listener.clone()),
         closing: closing.clone(),
     };
     let env = env.clone();
@@ -121,103 +82,31 @@ pub fn listen(env: &Arc<Environment>, id: u32, options: ListenOptions) -> io::Re
         tokio::select! {
             biased;
             () = closing.notified() => {}
-            () = accept(&env, id, &listening, &options.connection) => {}
+            () = accept(&env, id, &listener, &options.connection) => {}
         }
-        drop(listening);
+        drop(listener);
         env.tell_of_server(kind::SERVER_CLOSED, id, "");
     });
     Ok(server)
 }
 
-fn bind(options: &ListenOptions) -> io::Result<(Listening, ServerAddress, Option<PathBuf>)> {
-    if let Some(address) = &options.address {
-        let address = address.socket;
-        let socket = socket2::Socket::new(
-            Domain::for_address(address),
-            Type::STREAM,
-            Some(Protocol::TCP),
-        )?;
-        #[cfg(unix)]
-        socket.set_reuse_address(true)?;
-        if options.reuse_port {
-            share_port(&socket)?;
-        }
-        if address.is_ipv6() {
-            socket.set_only_v6(options.ipv6_only)?;
-        }
-        socket.bind(&address.into())?;
-        socket.listen(options.backlog)?;
-        socket.set_nonblocking(true)?;
-        let listener = TcpListener::from_std(socket.into())?;
-        let address = listener.local_addr()?;
-        return Ok((Listening::Tcp(listener), ServerAddress::Tcp(address), None));
+fn bind(options: &ListenOptions) -> io::Result<(Listener, ServerAddress)> {
+    let backlog = options.backlog;
+    if let Some(Address { socket, .. }) = options.address {
+        let (ipv6_only, reuse_port) = (options.ipv6_only, options.reuse_port);
+        let (listener, address) = Listener::tcp(socket, backlog, ipv6_only, reuse_port)?;
+        return Ok((listener, ServerAddress::Tcp(address)));
     }
     let path = options.path.clone().unwrap_or_default();
-    bind_path(&path, options)
-}
-
-#[cfg(target_os = "linux")]
-fn share_port(socket: &socket2::Socket) -> io::Result<()> {
-    socket.set_reuse_port(true)
-}
-
-/// Where the last to listen would get all connections, or nobody knows who, it is not offered.
-#[cfg(not(target_os = "linux"))]
-fn share_port(_socket: &socket2::Socket) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
-#[cfg(unix)]
-fn bind_path(
-    path: &str,
-    options: &ListenOptions,
-) -> io::Result<(Listening, ServerAddress, Option<PathBuf>)> {
-    use std::os::unix::fs::PermissionsExt;
-    let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.bind(&SockAddr::unix(path)?).map_err(as_libuv_says)?;
-    socket.listen(options.backlog)?;
-    socket.set_nonblocking(true)?;
-    let unlink = (!path.starts_with('\0')).then(|| PathBuf::from(path));
-    if let Some(path) = unlink
-        .as_ref()
-        .filter(|_| options.readable_all || options.writable_all)
-    {
-        let mut mode = std::fs::metadata(path)?.permissions().mode();
-        mode |= if options.readable_all { 0o444 } else { 0 };
-        mode |= if options.writable_all { 0o222 } else { 0 };
-        std::fs::set_permissions(path, PermissionsExt::from_mode(mode))?;
-    }
-    let listener = UnixListener::from_std(socket.into())?;
-    Ok((
-        Listening::Unix(listener),
-        ServerAddress::Path(path.to_owned()),
-        unlink,
-    ))
-}
-
-/// A path whose folder does not exist counts as one that may not be written, as for `net`.
-#[cfg(unix)]
-fn as_libuv_says(error: io::Error) -> io::Error {
-    match error.kind() {
-        io::ErrorKind::NotFound => {
-            io::Error::from_raw_os_error(rustix::io::Errno::ACCESS.raw_os_error())
-        }
-        _ => error,
-    }
-}
-
-#[cfg(not(unix))]
-fn bind_path(
-    _path: &str,
-    _options: &ListenOptions,
-) -> io::Result<(Listening, ServerAddress, Option<PathBuf>)> {
-    Err(io::ErrorKind::Unsupported.into())
+    let (readable, writable) = (options.readable_all, options.writable_all);
+    let listener = Listener::path(&path, backlog, readable, writable)?;
+    Ok((listener, ServerAddress::Path(path)))
 }
 
 async fn accept(
     env: &Arc<Environment>,
     server: u32,
-    listening: &Listening,
+    listener: &Listener,
     options: &ConnectionOptions,
 ) {
     let announced = Arc::new(Flow::of_server());
@@ -228,7 +117,7 @@ async fn accept(
         while !announced.can_read() {
             announced.wake.notified().await;
         }
-        match listening.accept().await {
+        match listener.accept().await {
             Ok(socket) => {
                 failing = false;
                 if let Some(socket) = socket {
@@ -277,17 +166,4 @@ fn start(
         })
         .await;
     });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_connection_that_is_gone_when_it_was_accepted_is_no_error_of_the_server() {
-        let gone: io::Result<socket2::Socket> = Err(io::ErrorKind::NotConnected.into());
-        assert!(usable(gone).is_none());
-        let socket = socket2::Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        assert!(usable(Ok(socket)).is_some());
-    }
 }

@@ -19,7 +19,6 @@ mod connect;
 mod connection;
 pub mod engine;
 mod environment;
-mod errno;
 pub mod inbox;
 mod io;
 mod last_events;
@@ -40,9 +39,9 @@ mod testing;
 mod tests;
 mod thread;
 
+pub use crate::sys::errno;
 pub use connection::{Connection, Totals};
 pub use engine::Engine;
-pub use errno::errno;
 pub use inbox::collector::Collector;
 pub use inbox::delivery::Delivery;
 pub use inbox::queue::Inbox;

@@ -5,6 +5,7 @@
 
 use crate::proto::Config;
 use crate::proto::config::milliseconds;
+use crate::sys;
 use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
@@ -131,19 +132,5 @@ impl TryFrom<Written> for Address {
 
 /// The number of a scope, which names an interface or is a number itself.
 fn scope_id(scope: &str) -> Option<u32> {
-    scope.parse().ok().or_else(|| interface(scope))
-}
-
-/// The number of a network interface.
-#[cfg(target_os = "linux")]
-fn interface(name: &str) -> Option<u32> {
-    use rustix::net::{AddressFamily, SocketType, netdevice::name_to_index, socket};
-    let any = socket(AddressFamily::INET6, SocketType::DGRAM, None).ok()?;
-    name_to_index(any, name).ok()
-}
-
-/// The number of a network interface: only given as a number on this system.
-#[cfg(not(target_os = "linux"))]
-fn interface(_name: &str) -> Option<u32> {
-    None
+    scope.parse().ok().or_else(|| sys::interface(scope))
 }

@@ -1,28 +1,43 @@
-//! What no crate wraps safely: how much a socket's send queue holds, a timer finer than a millisecond, and a place in
-//! the reactor that can be left and taken again.
+//! The operating system: what one does unlike another, and what no crate wraps safely. Every system has all of it here,
+//! with one signature; where a system lacks something, the function or the type itself says so.
+//!
+//! ```text
+//!   socket, listener, error      what the systems have alike
+//!      ├── unix │ windows        Unix domain sockets, a place in Tokio's reactor, error numbers, the program's symbols
+//!      └── linux │ elsewhere     sets of sockets, send queues, a fine timer, shared ports, names of interfaces
+//! ```
 //!
 //! Apart from `binding`, the only place with `unsafe` code: `proto` and `driver` forbid it.
 //!
-//! May not keep state.
+//! May not know what the driver does with a socket, nor Node's API.
 
-pub mod readiness;
-pub mod timer;
-
-use std::io;
-
-/// Bytes that a socket's send queue holds: not sent, or sent and not acknowledged.
-#[cfg(target_os = "linux")]
-pub fn send_queue(socket: impl rustix::fd::AsFd) -> io::Result<usize> {
-    use rustix::ioctl::{Getter, ioctl};
-    /// SIOCOUTQ, which has the number of TIOCOUTQ (linux/sockios.h).
-    const SIOCOUTQ: rustix::ioctl::Opcode = 0x5411;
-    // SAFETY: the kernel writes one int for this opcode, whatever the kind of socket, or fails.
-    let queued = unsafe { ioctl(socket, Getter::<SIOCOUTQ, i32>::new()) }?;
-    Ok(usize::try_from(queued).unwrap_or(0))
-}
-
-/// Bytes that a socket's send queue holds: not known on this system, so time alone paces.
 #[cfg(not(target_os = "linux"))]
-pub fn send_queue<T>(_socket: T) -> io::Result<usize> {
-    Ok(0)
-}
+mod elsewhere;
+mod error;
+#[cfg(target_os = "linux")]
+mod linux;
+mod listener;
+mod socket;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+#[cfg(any(windows, test))]
+mod winsock;
+
+#[cfg(not(target_os = "linux"))]
+use elsewhere as kernel;
+#[cfg(target_os = "linux")]
+use linux as kernel;
+#[cfg(unix)]
+use unix as family;
+#[cfg(windows)]
+use windows as family;
+
+pub use error::{errno, timed_out};
+#[cfg(feature = "binding")]
+pub use family::symbol;
+pub use family::{Readiness, connect_path, reuse_address};
+pub use kernel::{PollSet, interface, sleep_until};
+pub use listener::Listener;
+pub use socket::Socket;

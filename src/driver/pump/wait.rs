@@ -9,7 +9,7 @@
 //! May not touch the socket.
 
 use crate::driver::connection::Connection;
-use crate::sys::timer;
+use crate::sys;
 use std::time::{Duration, Instant};
 
 /// A connection gives its spare memory back after so much time without traffic.
@@ -18,7 +18,7 @@ const QUIET: Duration = Duration::from_secs(1);
 /// Waits for a deadline, if there is one.
 pub async fn until(connection: &Connection, deadline: Option<Instant>, is_fine: bool) {
     if let (Some(deadline), true) = (deadline, is_fine) {
-        return timer::sleep_until(deadline).await;
+        return sys::sleep_until(deadline).await;
     }
     rest(connection, deadline, QUIET, || {
         connection.lock().link.shrink()
