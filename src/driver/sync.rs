@@ -1,3 +1,3 @@
-//! The atomics that `shared.rs` is made of, named in one place so that a checker's can take theirs.
+//! The atomics of `shared.rs`, named in one place so that a checker can substitute its own.
 
 pub use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
