@@ -78,7 +78,7 @@ pub struct Link {
     /// The application has paused the connection.
     is_paused: bool,
     /// The deadline that the task waits for, or waited for last.
-    armed: Option<Instant>,
+    task_deadline: Option<Instant>,
     /// Makes the next input panic.
     #[cfg(test)]
     pub panics: bool,
@@ -96,7 +96,7 @@ impl Link {
             backlog: Backlog::default(),
             joining: Joining::default(),
             is_paused: false,
-            armed: None,
+            task_deadline: None,
             #[cfg(test)]
             panics: false,
         }

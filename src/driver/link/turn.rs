@@ -194,8 +194,8 @@ impl Link {
     /// Whether the session has a deadline that the task does not know of. If a deadline has moved back, the task need
     /// not be told: it comes early, and finds the new one.
     fn is_due_earlier(&self) -> bool {
-        match (self.session.deadline(), self.armed) {
-            (Some(deadline), Some(armed)) => deadline < armed,
+        match (self.session.deadline(), self.task_deadline) {
+            (Some(deadline), Some(task_deadline)) => deadline < task_deadline,
             (deadline, _) => deadline.is_some(),
         }
     }
@@ -301,7 +301,7 @@ impl Link {
     /// is the time at which the session last acted on its deadline.
     pub fn wait(&mut self, has_room: bool, acted: Option<Instant>) -> Wait {
         let deadline = self.session.deadline();
-        self.armed = deadline;
+        self.task_deadline = deadline;
         let is_reader = self.life.reads() && self.reader == Reader::Task;
         let to_read = is_reader && self.wants_read() && has_room;
         Wait {

@@ -14,14 +14,14 @@ use crate::sys::timer;
 use std::time::{Duration, Instant};
 
 /// The time without traffic after which a connection gives its spare memory back.
-const QUIET: Duration = Duration::from_secs(1);
+const IDLE: Duration = Duration::from_secs(1);
 
 /// Waits for a deadline, if there is one.
 pub async fn until(connection: &Connection, deadline: Option<Instant>, is_fine: bool) {
     if let (Some(deadline), true) = (deadline, is_fine) {
         return timer::sleep_until(deadline).await;
     }
-    rest(connection, deadline, QUIET, || {
+    rest(connection, deadline, IDLE, || {
         connection.lock().link.shrink()
     })
     .await;
@@ -32,15 +32,15 @@ pub async fn until(connection: &Connection, deadline: Option<Instant>, is_fine: 
     }
 }
 
-/// Calls `shrink` once there was no traffic for the time `quiet`, unless the deadline is nearer.
+/// Calls `shrink` once there was no traffic for the time `idle`, unless the deadline is nearer.
 async fn rest(
     connection: &Connection,
     deadline: Option<Instant>,
-    quiet: Duration,
+    idle: Duration,
     shrink: impl FnOnce(),
 ) {
     loop {
-        let next = Instant::now() + quiet;
+        let next = Instant::now() + idle;
         connection.counters.watch_use();
         if deadline.is_some_and(|deadline| deadline <= next) {
             return;
