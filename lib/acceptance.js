@@ -13,7 +13,8 @@ const { BOTH } = require('./stream-state')
 
 const WAITING = 0
 
-// How long an asynchronous listener may think about refusing a stream before its opener learns that the stream is open.
+// The time for which an asynchronous listener may still refuse a stream, before the opener learns that the stream is
+// open.
 const DECISION = 1000 // ms
 
 /** Sends the acknowledgement, unless this end of the connection has ended. */
@@ -24,7 +25,7 @@ function accept (stream) {
   if (link.canSend()) link.command(op.ACCEPT, stream._nativeHandle, 0)
 }
 
-/** Answers with a code. @returns {boolean} whether there was an answer to give */
+/** Refuses the stream with a code. @returns {boolean} whether there was an answer to give */
 function refuse (stream, code) {
   if (stream._acceptance === null) return false
   settle(stream)

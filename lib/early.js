@@ -7,9 +7,9 @@
 
 const { markAsUntransferable } = require('node:worker_threads')
 
-// What a waiting chunk costs beside its bytes: the Buffer object, and its places in our lists and in Node's (115 to 120
-// bytes measured on Node 20). Without this charge, a flood of tiny messages would take many times the memory that it is
-// charged for.
+// The cost of a waiting chunk beside its bytes: the Buffer object, and its places in our lists and in Node's (115 to
+// 120 bytes measured on Node 20). Without this charge, a flood of tiny messages would take many times the memory that
+// it is charged for.
 const PER_CHUNK = 128
 
 // A chunk keeps the whole slab that it was cut from alive, 64 KiB, and the peer chooses how many chunks of one slab are

@@ -28,8 +28,8 @@ const STAYS_OPEN = 2 // allowHalfOpen was true when the peer's end came
 const UNREAD = 4 // the opener reads no answer
 const SERVED = 8 // the unit of a count in the higher bits: of promises of listeners that serve the stream
 
-// How long a half or data is kept for a program that may be looking something up: a half that nobody has used while
-// nobody ever listened (whoever threw the data away has most likely nothing to say); and, after the end of the
+// The time for which a half or data is kept for a program that may be looking something up: a half that nobody has used
+// while nobody ever listened (whoever threw the data away has most likely nothing to say); and, after the end of the
 // connection, data that nobody has asked for.
 const PATIENCE = 2000 // ms
 

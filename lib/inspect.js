@@ -9,7 +9,7 @@ const { SHORT, UNPARSED } = require('./meta')
 const { READS, WRITES } = require('./stream-state')
 
 /**
- * Gives a class its short form. `describe` returns a plain object of what is shown.
+ * Adds the short form to a class. `describe` returns a plain object of what is shown.
  * @param {string} name for objects whose constructor has none
  */
 function inspectable (Class, name, describe) {

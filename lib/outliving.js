@@ -3,9 +3,9 @@
 // Streams that native code has closed while the program is not done with them: they have something to be read, or their
 // last events are due. If the connection ends, they must be told of it as all others are.
 //
-// Most of them close within a turn. Of the others, streams whose end somebody waits for are kept here. A stream that
-// nobody waits for is known through a WeakRef, if the program has asked for its data, and otherwise not at all: such a
-// stream comes back with its first listener.
+// Most such streams close within a turn. Of the others, streams whose end somebody waits for are kept here. A stream
+// that nobody waits for is known through a WeakRef, if the program has asked for its data, and otherwise not at all:
+// such a stream comes back with its first listener.
 //
 // This file may not: know what a connection is, or end a stream.
 

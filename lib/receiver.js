@@ -1,7 +1,6 @@
 'use strict'
 
-// The records of a connection, one by one. Data of a stream does not pass here: engine.js passes it straight to the
-// stream.
+// The records of a connection, one by one. DATA does not pass here: engine.js passes it straight to the stream.
 //
 // This file may not: keep state, or send what a record does not ask for.
 

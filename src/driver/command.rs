@@ -16,7 +16,7 @@ pub struct Found<'a> {
     pub target: u32,
     /// The command itself.
     pub command: Command<'a>,
-    /// Its length in the buffer.
+    /// The length of the command in the buffer.
     pub length: usize,
 }
 

@@ -16,7 +16,7 @@ pub enum Side {
     Listening,
 }
 
-/// What an end speaks.
+/// The protocol that an end speaks.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub enum Protocol {

@@ -34,7 +34,7 @@ struct Chunk {
     /// longer ones, because nothing is ever split off a chunk or shared.
     bytes: Vec<u8>,
     ends_send: bool,
-    /// What the chunk's frames count for in pacing.
+    /// The charge of the chunk's frames in pacing.
     charge: usize,
 }
 

@@ -137,7 +137,7 @@ impl Session {
         });
     }
 
-    /// What is known of the peer.
+    /// The kind of the peer, as far as it is known.
     pub fn peer(&self) -> PeerKind {
         self.negotiation.peer()
     }

@@ -32,7 +32,7 @@ pub enum Step {
     Wait,
 }
 
-/// How to read.
+/// The bounds of a read.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadPlan {
     /// The room in front of the bytes to read, for the part of a message that was kept.

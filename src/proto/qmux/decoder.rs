@@ -41,7 +41,7 @@ fn encoding(what: &'static str) -> ProtocolError {
     Violation::FrameEncoding.error(what)
 }
 
-/// What a reader of the front of some bytes finds: a value and its length, or `None` if it is cut short.
+/// The result of reading at the front of some bytes: a value and its length, or `None` if it is cut short.
 type Found<T> = Result<Option<(T, usize)>, ProtocolError>;
 
 impl Decoder {

@@ -26,7 +26,7 @@ impl Legacy {
         self.waiting.push_back((slot, meta.to_vec()));
     }
 
-    /// Gives a stream the highest id that is free in both tables. The original takes the lowest id of its one table, so
+    /// Assigns a stream the highest id that is free in both tables. The original takes the lowest id of its one table, so
     /// the two choices meet only if all 256 streams live.
     fn start<S: Sink>(&mut self, slot: u32, meta: &[u8], cx: &mut Context<'_, S>) -> bool {
         let free = (0..=255u8)

@@ -15,7 +15,7 @@ pub enum SendState {
     Done,
 }
 
-/// What the bytes of a half wait for.
+/// The reason for which the bytes of a half wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitsFor {
     /// A place for the stream.
