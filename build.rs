@@ -1,5 +1,5 @@
-//! Makes Rust of `lib/boundary.json` for `src/driver/boundary.rs`, and sets the linker up for an addon. `proto` alone
-//! needs neither.
+//! Turns `lib/boundary.json` into Rust for `src/driver/boundary.rs`, and sets the linker's options for an addon.
+//! `proto` alone needs neither.
 
 fn main() {
     #[cfg(feature = "driver")]
@@ -7,14 +7,15 @@ fn main() {
     #[cfg(feature = "binding")]
     {
         napi_build::setup();
-        // The runtime's thread outlives every JS thread: a library unmapped under it would crash the process.
+        // The runtime's thread outlives every thread of JavaScript. If the library were unmapped under it, the process
+        // would crash.
         if std::env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux") {
             println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
         }
     }
 }
 
-/// The table of what crosses the boundary, and the Rust that is made of it.
+/// The table of what crosses the boundary, and the Rust that build.rs makes of it.
 #[cfg(feature = "driver")]
 mod boundary {
     use serde::Deserialize;
@@ -64,7 +65,7 @@ mod boundary {
         doc: String,
     }
 
-    /// Records are put together by hand: of the table only their numbers become Rust.
+    /// A record. Only the numbers of records become Rust: the driver puts records together by hand.
     #[derive(Deserialize)]
     struct Record {
         number: u8,
@@ -93,7 +94,7 @@ mod boundary {
     }
 
     impl Command {
-        /// `END_VALUE` as the name of a variant: `EndValue`.
+        /// The name of the command's variant: `EndValue` for `END_VALUE`.
         fn variant(&self) -> String {
             let words = self.name.split('_');
             words
@@ -101,7 +102,7 @@ mod boundary {
                 .collect()
         }
 
-        /// What the variant holds: each value's type, and how it is found.
+        /// The fields of the variant: for each, its type and the expression that decodes it.
         fn fields(&self) -> Vec<(&str, &str)> {
             assert!(
                 self.argument.is_none() || self.payload.is_none(),
@@ -126,7 +127,7 @@ mod boundary {
             fields
         }
 
-        /// A variant, or an expression that makes one.
+        /// The variant with `values` for its fields: a declaration, a pattern or an expression.
         fn with(&self, values: impl Fn(&(&str, &str)) -> String) -> String {
             let values: Vec<_> = self.fields().iter().map(values).collect();
             match values.is_empty() {
@@ -156,7 +157,7 @@ mod boundary {
         std::fs::write(file, parts.join("\n")).expect("the folder is ours");
     }
 
-    /// Text of one line for each of `rows`, or several.
+    /// The lines for all of `rows`, one after the other.
     fn each<T>(rows: &[T], line: impl Fn(&T) -> String) -> String {
         rows.iter().map(line).collect()
     }
@@ -167,7 +168,7 @@ mod boundary {
         })
     }
 
-    /// The modules of numbers that have a name each.
+    /// The modules of constants: commands, records, wires and peers.
     fn numbers(table: &Table) -> String {
         let module = |doc: &str, name: &str, rows: Vec<(&str, u32, &str)>| {
             let rows = each(&rows, |(name, value, doc)| {
@@ -202,7 +203,7 @@ mod boundary {
                     .collect(),
             ),
             module(
-                "What the peer is.",
+                "The kinds of peers.",
                 "peers",
                 peers
                     .map(|(number, it)| (&*it.name, number as u32, &*it.doc))
@@ -226,7 +227,7 @@ pub struct Summary {{
 {fields}}}
 
 impl Summary {{
-    /// How many words they are.
+    /// The number of words.
     pub const WORDS: usize = {count};
 
     /// The words in their order.
@@ -258,7 +259,7 @@ pub enum Command<'a> {{
 {variants}}}
 
 impl Command<'_> {{
-    /// Whether it answers an open of the peer's.
+    /// Whether the command answers an open of the peer's.
     pub fn is_acknowledgement(&self) -> bool {{
         matches!(
             self,
@@ -266,8 +267,8 @@ impl Command<'_> {{
         )
     }}
 
-    /// Whether it must keep its place among what is sent. The others concern reading, or go ahead of what is queued, and
-    /// must not wait for a peer that does not read: both would wait for ever.
+    /// Whether the command must keep its place among what is sent. Other commands concern reading, or go ahead of what is
+    /// queued. They must not wait for a peer that does not read, because both ends would then wait for ever.
     pub fn is_ordered(&self) -> bool {{
         !matches!(
             self,
@@ -295,7 +296,8 @@ pub fn has_payload(number: u32) -> bool {{
     matches!(number, {with_payload})
 }}
 
-/// What a command says that does not send data. By itself, since nearly all do, and are found the faster.
+/// Decodes a command that does not send data. The function is not inlined, because nearly all commands send data, and
+/// are then decoded faster.
 #[inline(never)]
 pub fn not_data(number: u32, stream: Handle, argument: u32, payload: &[u8]) -> Option<Command<'_>> {{
     Some(match number {{

@@ -1,6 +1,6 @@
 'use strict'
 
-// Assembles what the package is. May not hold any logic.
+// The exports of the package. This file may not hold any logic.
 
 const { MuxClient } = require('./lib/client')
 const { Connection } = require('./lib/connection')

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Runs workloads over contestants, two processes each, interleaved run by run, and tells medians as Markdown.
-// Core only: contestants live in contestants/, workloads in workloads/, one file each (README.md has both interfaces).
+// Runs workloads over contestants, in two processes each, interleaved run by run, and prints medians as Markdown. This
+// file is the core only: contestants/ and workloads/ have one file each (README.md has both interfaces).
 
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -36,7 +36,7 @@ function write (file, text) {
 }
 
 async function report (record, folder) {
-  // Only here: what is named on the command line runs without what draws the plots.
+  // The import is here because what the command line names can run without the packages that draw the plots.
   const { writeReport } = await import('./lib/document.mjs')
   for (const file of writeReport(record, (name, text) => write(path.join(folder, name), text))) {
     process.stderr.write(`wrote ${path.relative('', path.join(folder, file))}\n`)
@@ -47,7 +47,8 @@ function commandOf (argv) {
   return ['npm run bench', ...(argv.length > 0 ? ['--', ...argv] : [])].join(' ')
 }
 
-// A contestant from npm, or one that is known to lose data, fails by itself; what is Node's or ours must not.
+// Whether a failure is a defect: a contestant from npm, or one that is known to lose data, may fail; Node and this
+// package may not.
 function isDefect (workload, entrant) {
   const { module } = entrant
   return !workload.mayFail && !module.packageName && !entrant.features.lossy &&

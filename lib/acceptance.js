@@ -1,10 +1,10 @@
 'use strict'
 
 // The answer to the opener of a stream of the peer's: the stream is accepted, or refused. These functions own the field
-// `_acceptance` of a stream. The field is null behind the answer, and on streams of ours; before, it is WAITING, or the
-// timer of a listener that thinks about the stream.
+// `_acceptance` of a stream. The field is null once the answer was sent, and always null on streams of ours. Before the
+// answer, the field is WAITING, or the timer of a stream whose asynchronous listener has not decided yet.
 //
-// This file may not: end a stream, or know what comes on it.
+// This file may not: end a stream, or know what data comes on it.
 
 const { op } = require('./boundary')
 const context = require('./context')
@@ -13,10 +13,11 @@ const { BOTH } = require('./stream-state')
 
 const WAITING = 0
 
-// How long an asynchronous listener may think about refusing a stream before its opener learns that the stream is open.
+// The time for which an asynchronous listener may still refuse a stream, before the opener learns that the stream is
+// open.
 const DECISION = 1000 // ms
 
-/** The acknowledgement. Behind our own end there is none. */
+/** Sends the acknowledgement, unless this end of the connection has ended. */
 function accept (stream) {
   if (stream._acceptance === null) return
   settle(stream)
@@ -24,7 +25,7 @@ function accept (stream) {
   if (link.canSend()) link.command(op.ACCEPT, stream._nativeHandle, 0)
 }
 
-/** Answers with a code. @returns {boolean} whether there was an answer to give */
+/** Refuses the stream with a code. @returns {boolean} whether there was an answer to give */
 function refuse (stream, code) {
   if (stream._acceptance === null) return false
   settle(stream)
@@ -43,11 +44,12 @@ function announced (stream) {
   if (stream._acceptance === null) return
   const mayRefuse = isServed(stream) && stream._halves === BOTH && !awaitsOpener(stream)
   if (!mayRefuse) accept(stream)
-  // Whatever else the listener waits for may be up to the opener, too.
+  // The listener may wait for something that depends on the opener, which learns only by the timer that the stream is
+  // open.
   else stream._acceptance = context.later(DECISION, accept, stream)
 }
 
-// Whether somebody waits for what the opener does only behind the acknowledgement.
+// Whether a listener waits for an event that the opener brings about only after it got the acknowledgement.
 function awaitsOpener (stream) { return stream.listenerCount('end') + stream.listenerCount('finish') > 0 }
 
 module.exports = { WAITING, accept, announced, refuse }

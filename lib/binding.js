@@ -16,7 +16,7 @@ function noBinary (message, cause) {
   return error
 }
 
-// What was built in this folder goes first: whoever ran a build wants to use it.
+// A binary that was built in this folder takes precedence: whoever ran a build wants to use it.
 function findBinary (tag) {
   const local = path.join(root, binaryName(tag))
   if (existsSync(local)) return local

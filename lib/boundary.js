@@ -1,9 +1,9 @@
 'use strict'
 
-// Names of what crosses the boundary to native code. They stand in boundary.json, of which build.rs makes
-// Rust, and which docs/BOUNDARY.md shows.
+// The names of commands, records and words that cross the boundary to native code. The table of them is boundary.json.
+// build.rs turns the same table into Rust, and docs/BOUNDARY.md shows it.
 //
-// This file may not: have a number of its own, or load anything else.
+// This file may not: have a number of its own, or load another file.
 
 const table = require('./boundary.json')
 
@@ -12,8 +12,8 @@ const named = (rows, value) =>
 const number = (row) => row.number
 const place = (_, place) => place
 
-// V8 makes a double of every number that stands in a column with one of more than 31 bits (WHOLE). A double costs each
-// write() some 3 ns, so whatever is a small integer becomes one again.
+// If one number of a column needs more than 31 bits (WHOLE does), V8 stores every number of that column as a double. A
+// double costs each write() some 3 ns, so every small integer is converted back.
 const small = (value) => value === (value | 0) ? value | 0 : value
 
 const layout = named([...table.sizes, ...table.words], (row) => small(row.value))
@@ -30,6 +30,6 @@ module.exports = {
   SUMMARY_WORDS: table.summary.length,
   /** The bits that say which wires are in use. */
   wires: named(table.wires, (_, place) => 1 << place),
-  /** What the peer is. */
+  /** The kinds of peers. */
   peers: named(table.peers, place)
 }

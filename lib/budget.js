@@ -1,13 +1,13 @@
 'use strict'
 
-// What the streams of one connection make it keep beside chunks: large end values, and metas that programs have looked
-// at.
+// The budget of one connection for what its streams keep beside chunks: large end values, and metas that programs have
+// looked at.
 //
 // This file may not: know a stream.
 
 class Budget {
   constructor ({ maxHeld, maxMetaTotal }) {
-    this._mostOfValues = maxHeld / 2 // the other half is left to what somebody has asked for
+    this._mostOfValues = maxHeld / 2 // the other half is for values that somebody has asked for
     this.maxMetaTotal = maxMetaTotal
     this._values = 0 // bytes of end values that nobody has read
     this._metas = 0

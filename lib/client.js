@@ -1,6 +1,6 @@
 'use strict'
 
-// MuxClient: resolves the name, connects, and hands on what its one connection reports.
+// MuxClient: resolves the name, connects, and passes on what its one connection reports.
 //
 // This file may not: know streams, or choose between addresses (native code tries them in the order given here).
 
@@ -17,7 +17,7 @@ const { callback, clientOptions, nativeSettings } = require('./options')
 const { installOn } = require('./unheard')
 const { capture, onRejection } = require('./rejections')
 
-/** @constructor Connects at once. A plain function, as MuxServer is. */
+/** @constructor The client connects at once. MuxClient is a plain function, as MuxServer is. */
 function MuxClient (port, host, done) {
   if (!(this instanceof MuxClient)) return new MuxClient(port, host, done)
   if (typeof host === 'function') {
@@ -31,9 +31,9 @@ function MuxClient (port, host, done) {
   engine.start()
   this._connection = new Connection(this, options.connection, context.capture())
   this._unwatch = undefined
-  /** undefined before the connect. */
+  /** The connection; undefined before the connect. */
   this.connection = undefined
-  /** There from the start: what is opened before the connect is sent after it. */
+  /** The pool exists from the start. Streams that are opened before the connect are sent after it. */
   this.StreamPool = this._connection.StreamPool
   if (done) context.once(this, 'connect', done)
   if (options.signal !== undefined) watch(this, options.signal)
@@ -54,29 +54,31 @@ MuxClient.prototype.destroy = function destroy (error) {
   return this
 }
 
-/** Closes at once, and tells the server why. Before the connect it gives that up. */
+/** Closes at once, and tells the server why. Before the connect, close() gives the connect up. */
 MuxClient.prototype.close = function close (code, reason) {
   this._connection.close(code, reason)
   return this
 }
 
-/** Serves no more streams of the server's; before the connect, from then on. */
+/** Refuses all further streams of the server's. If called before the connect, goaway() takes effect with it. */
 MuxClient.prototype.goaway = function goaway () {
   this._connection.goaway()
   return this
 }
 
-/** A round trip to the server; before the connect it waits for that. @returns {Promise<number>} ms */
+/**
+ * Measures a round trip to the server. Before the connect, ping() waits for the connect. @returns {Promise<number>} ms
+ */
 MuxClient.prototype.ping = function ping () {
   return this._connection.ping()
 }
 
-/** The counts of its connection; before the connect they are 0. */
+/** The counts of the connection. Before the connect, all of them are 0. */
 MuxClient.prototype.stats = function stats () {
   return this._connection.stats()
 }
 
-/** As con.setTimeout(); the time that the connect takes counts too, as in net. */
+/** As con.setTimeout(). The time that the connect takes counts too, as in net. */
 MuxClient.prototype.setTimeout = function setTimeout (ms, listener) {
   callback('callback', listener)
   this._connection.setTimeout(ms)
@@ -125,7 +127,7 @@ function resolve (connection, options) {
   if (net.isIP(host) !== 0) return connect(connection, options, { addresses: [{ address: host, port }] })
   const request = { family: options.family, hints: options.hints }
   const any = request.family === 0
-  // Addresses of a family this machine has no route for are of no use.
+  // Addresses of a family that this machine has no route for are of no use.
   if (any && request.hints === 0 && process.platform !== 'win32') request.hints = dns.ADDRCONFIG
   const all = any && options.localAddress === undefined && options.autoSelectFamily
   if (all) request.all = true
@@ -140,7 +142,7 @@ function resolve (connection, options) {
   })
 }
 
-// Each address once, the families in turn, that of the first found first.
+// Returns each address once, with the families in turn, and the family of the first address found first.
 function usable (found) {
   const first = []
   const second = []
@@ -159,7 +161,7 @@ function usable (found) {
   return turns
 }
 
-// A lookup of the program's own gave no address: Node's error for it.
+// Node's error for a program's own lookup that returned no usable address.
 function badAddress (entry = {}) {
   const ip = net.isIP(entry.address) === 0
   const error = ip
@@ -173,7 +175,7 @@ function connect (connection, options, where) {
   const { localAddress, localPort } = options
   const number = engine.native.connect(JSON.stringify({
     ...where,
-    // A port alone is one of any address.
+    // If only a port is given, the client binds that port on any address.
     local: localAddress || localPort ? { address: localAddress ?? '::', port: localPort ?? 0 } : undefined,
     attemptTimeout: options.autoSelectFamilyAttemptTimeout,
     connection: nativeSettings(connection._settings)
@@ -190,7 +192,7 @@ function fail (connection, error) {
   connection.destroy(error)
 }
 
-// ---- what its connection calls ----
+// ---- called by the connection ----
 
 MuxClient.prototype._connected = function (connection) {
   this.connection = connection
@@ -213,7 +215,9 @@ MuxClient.prototype._connectionTells = function (connection, args) {
   context.emit(connection._context, this, ...args)
 }
 
-// Reported where somebody listens. Where nobody does it is thrown, as an EventEmitter does.
+// An error is emitted on the connection if somebody listens there. Otherwise the client emits it, and an EventEmitter
+// The error is emitted wherever somebody listens: on the connection, on the client, or on both. If nobody listens, the
+// client's emit() throws, as that of any EventEmitter.
 MuxClient.prototype._connectionError = function (connection, error) {
   const heard = connection.listenerCount('error') > 0
   try {

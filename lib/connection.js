@@ -1,7 +1,7 @@
 'use strict'
 
-// A connection as programs see it (what they knew as a net.Socket, less its bytes), and its life from connecting to
-// 'close'. Its parts (link, queue, wires, streams and others) own what they know; this file joins them.
+// A connection as programs see it (the face of a net.Socket, without its bytes), and its life from connecting to
+// 'close'. The parts (link, queue, wires, streams and others) own their state; this file joins them.
 //
 // This file may not: resolve names, accept or connect (server.js and client.js do), handle records (receiver.js does),
 // or touch stream data.
@@ -27,10 +27,10 @@ const { Streams } = require('./streams')
 const { installOn } = require('./unheard')
 const { Wires } = require('./wires')
 
-// A reason goes into one frame, and into somebody's log.
+// A reason goes into one frame of the wire, and into somebody's log.
 const MAX_REASON = 1024
 
-/** What a MuxServer or a MuxClient made; programs do not construct it. */
+/** A connection that a MuxServer or a MuxClient made. Programs do not construct one. */
 class Connection extends EventEmitter {
   /** @param owner the MuxServer or MuxClient that made it */
   constructor (owner, settings, asyncContext) {
@@ -44,7 +44,7 @@ class Connection extends EventEmitter {
     this.localAddress = undefined
     this.localPort = undefined
     this.localFamily = undefined
-    this.closeCode = undefined // what the peer gave close(), once it did
+    this.closeCode = undefined // the code that the peer gave close(), once it did
     this.closeReason = undefined
     this._owner = owner
     this._settings = settings
@@ -61,17 +61,17 @@ class Connection extends EventEmitter {
     this._isPaused = false
     this._goesAway = false // goaway() was called
     this._peerGoesAway = false
-    this._windowSize = 0 // what setLocalWindowSize() was given last
+    this._windowSize = 0 // the last argument of setLocalWindowSize()
     this._hasPeerEnded = false
-    this._isReleased = false // native code is done with it
+    this._isReleased = false // native code has closed the connection
     this._isClosed = false // 'close' was emitted
     this._failure = null // the error that ends, or ended, this connection
-    this._isReported = false // 'error' was emitted for it
+    this._isReported = false // 'error' was emitted for that failure
     this.StreamPool = new StreamPool(this)
     if (settings.captureRejections) capture(this)
   }
 
-  /** The wire in use: 'qmux' once both directions have switched, else 'legacy'. */
+  /** The wire in use: 'qmux' if both directions have switched, else 'legacy'. */
   get protocol () { return this._wires.isSwitched ? 'qmux' : 'legacy' }
 
   /** Bytes received on the connection itself, framing included. */
@@ -111,7 +111,7 @@ class Connection extends EventEmitter {
     }
   }
 
-  /** A round trip to the peer, ahead of all that is queued. @returns {Promise<number>} ms */
+  /** Measures a round trip to the peer, ahead of all that is queued. @returns {Promise<number>} ms */
   ping () {
     if (this.destroyed || this._link.hasEnded) return Promise.reject(this._reason())
     if (!this._wires.mayPing) return Promise.reject(callerError('ERR_MUX_NOT_SUPPORTED', 'ping()'))
@@ -119,7 +119,7 @@ class Connection extends EventEmitter {
     return this._pings.add(this._wires.isSwitched && this._link.isOpen ? this._sendPing() : undefined)
   }
 
-  /** Serves no more streams of the peer's than those that it has opened; what is open goes on. */
+  /** Refuses all further streams of the peer's. Streams that are open go on. */
   goaway () {
     if (!this._goesAway) {
       this._goesAway = true
@@ -128,7 +128,7 @@ class Connection extends EventEmitter {
     return this
   }
 
-  /** Lets the peer send so many bytes ahead of what is consumed, on all streams together. The legacy wire has no credit. */
+  /** Sets how many bytes the peer may send ahead of what is consumed, on all streams. The legacy wire has no credit. */
   setLocalWindowSize (bytes) {
     if (!Number.isInteger(bytes) || bytes < 1 || bytes > MAX_UINT31) {
       throw invalid('windowSize', `an integer from 1 to ${MAX_UINT31}`, bytes)
@@ -147,7 +147,7 @@ class Connection extends EventEmitter {
     if (this.destroyed) return this
     if (this._link.isOpen && this._wires.maySendQmux) {
       this._link.coded(op.CLOSE, WHOLE, code, reason)
-      // Native code ends it when the peer has been told, and says CONN_CLOSE then.
+      // Native code closes the connection when the peer has been told, and then queues CONN_CLOSE.
       this._hasPeerEnded = false
       this._shut(null)
       engine.flush()
@@ -161,7 +161,7 @@ class Connection extends EventEmitter {
     throw callerError('ERR_MUX_RAW_WRITE')
   }
 
-  /** Half-closes: what is queued is sent, then the peer sees the end. The callback is called at 'finish'. */
+  /** Half-closes: sends what is queued, and then the FIN. The callback is called at 'finish'. */
   end (done, ...rest) {
     if (typeof done !== 'function') {
       if (done !== undefined && done !== null) throw callerError('ERR_MUX_RAW_WRITE')
@@ -175,7 +175,7 @@ class Connection extends EventEmitter {
     return this
   }
 
-  /** Closes at once. What write() took is sent if the kernel has room for it; nothing waits. */
+  /** Closes at once. The kernel gets what write() took, as far as it has room; nothing waits. */
   destroy (error) {
     return this._destroy(error, false)
   }
@@ -190,7 +190,7 @@ class Connection extends EventEmitter {
     if (!this._isPaused) {
       this._isPaused = true
       this._link.command(op.CONN_PAUSE, 0, 0)
-      engine.flush() // what is sent from here on is not read
+      engine.flush() // what the peer sends from here on is not read
     }
     return this
   }
@@ -224,7 +224,7 @@ class Connection extends EventEmitter {
     return this
   }
 
-  /** Emits 'timeout' after so many ms without traffic; 0 switches it off. Closes nothing. */
+  /** Emits 'timeout' after so many ms without traffic; 0 disables it. A timeout closes nothing. */
   setTimeout (ms, listener) {
     if (typeof ms !== 'number' || !(ms >= 0)) throw invalid('msecs', 'a number of milliseconds', ms)
     callback('callback', listener)
@@ -247,7 +247,7 @@ class Connection extends EventEmitter {
 
   unref () {
     this._reference.want(false)
-    // Queued bytes keep the process until they are sent.
+    // Queued bytes keep the process alive until they are sent.
     if (this._link.canSend()) this._reference.keepUntilSent()
     this._reference.update()
     return this
@@ -255,14 +255,14 @@ class Connection extends EventEmitter {
 
   // ---- life, called by server.js and client.js ----
 
-  /** A native connection was started. */
+  /** A native connection was started under this number. */
   _start (number) {
     this._link.number = number
     engine.register(number, this)
     this._reference.update()
   }
 
-  /** The connection is connected; `text` tells the addresses. */
+  /** The connection is connected; `text` has the addresses. */
   _establish (text) {
     const { local, remote } = JSON.parse(text)
     if (local) {
@@ -289,9 +289,9 @@ class Connection extends EventEmitter {
 
   // ---- life, as native code tells it ----
 
-  /** Nothing more comes. */
+  /** The peer has ended the connection: nothing more comes. */
   _onPeerEnd () {
-    // Streams emit their 'end' in the ticks that follow; the connection's comes after them.
+    // Streams emit their 'end' in the ticks that follow, and the connection emits its own after them.
     this._hasPeerEnded = true
     setImmediate(emitEnd, this)
   }
@@ -301,7 +301,7 @@ class Connection extends EventEmitter {
     try {
       context.emit(this._context, this, 'end')
     } finally {
-      // Streams that the peer left open, and opens that it did not answer, are cut off now.
+      // Streams that the peer left open are cut off now, and so are opens that it did not answer.
       if (!this.destroyed) {
         const reason = callerError('ERR_MUX_CONNECTION_CLOSED')
         for (const stream of this._streams.all()) stream._onConnectionEnd(reason, false)
@@ -316,14 +316,14 @@ class Connection extends EventEmitter {
     this._report()
   }
 
-  /** The peer told why it ends the connection: `told` is the error of that, or stands in its place for code 0. */
+  /** The peer said why it ends the connection. `told` is the error of that close, or for code 0 the bare code. */
   _noteClose (told) {
     this.closeCode = told.closeCode
     this.closeReason = told.closeReason
     return told
   }
 
-  /** Native code is done with the connection, and says how much moved. */
+  /** Native code has closed the connection, and reports how many bytes moved. */
   _onReleased (bytes) {
     if (!this.destroyed) this._shut(null)
     this._counts.onClosed(bytes)
@@ -332,14 +332,14 @@ class Connection extends EventEmitter {
     this._link.number = -1
     engine.forget(number)
     this._reference.update()
-    // Behind an 'end' that is due, and behind the 'close' of its streams.
+    // The 'close' of the connection comes after an 'end' that is due, and after the 'close' of its streams.
     if (this._hasPeerEnded) setImmediate(finish, this)
     else process.nextTick(finish, this)
   }
 
-  // ---- the end of it ----
+  // ---- the end of the connection ----
 
-  // Also of one that failed before there was a native connection, or for a reason native code does not know.
+  // Also ends a connection that failed before there was a native one, or for a reason that native code does not know.
   _destroy (error, hasReset) {
     if (this.destroyed) return this
     const failure = error || null
@@ -354,7 +354,7 @@ class Connection extends EventEmitter {
     return this
   }
 
-  // From here on the connection carries nothing. Its streams learn it now, their events come later.
+  // From here on the connection carries nothing. Its streams are told now, and emit their events later.
   _shut (failure) {
     const link = this._link
     if (link.isOpen) this._counts.remember()
@@ -370,7 +370,7 @@ class Connection extends EventEmitter {
     this._reference.release()
   }
 
-  // Why nothing can be done with this connection any more.
+  // The error of whatever is asked of the connection after its end.
   _reason () { return this._failure || callerError('ERR_MUX_CONNECTION_CLOSED') }
 
   _report () {
@@ -402,9 +402,9 @@ class Connection extends EventEmitter {
     }
   }
 
-  // ---- what it sends of itself ----
+  // ---- what the connection itself sends ----
 
-  /** Calls back when the kernel took all that was queued before on a stream, or on all, or with an error instead. */
+  /** Calls back when the kernel has taken all that was queued before on a stream, or on all, or with an error. */
   _mark (handle, done) {
     if (this._link.isOpen) this._link.mark(handle, done)
     else process.nextTick(done, this._reason())
@@ -420,14 +420,14 @@ class Connection extends EventEmitter {
     return (number) => this._link.command(op.PING, WHOLE, number)
   }
 
-  // Pings that waited for the wire to be known go now.
+  // Pings that waited until the wire was known are sent now.
   _sendPings () {
     if (this._pings !== null && this._wires.isSwitched && this._link.isOpen) this._pings.go(this._sendPing())
   }
 
-  // ---- its streams ----
+  // ---- the connection's streams ----
 
-  /** A 'stream' event. */
+  /** Emits the 'stream' event of a stream. */
   _announce (stream) {
     try {
       this._owner._emitStream(this, stream)
@@ -437,7 +437,7 @@ class Connection extends EventEmitter {
     }
   }
 
-  // Native code has checked the text. Should its idea of JSON ever be wider than JSON.parse's, the peer is at fault.
+  // Native code has checked the text already. If it ever accepts more than JSON.parse, the peer is at fault.
   _parse (text) {
     try {
       return JSON.parse(text)
@@ -448,7 +448,7 @@ class Connection extends EventEmitter {
 
   // ---- called by the engine, and by timers ----
 
-  /** The stream, or what stands in its place, behind a handle. */
+  /** The stream behind a handle, or the entry that stands in the table for it. */
   _stream (handle) { return this._streams.table.at(handle) }
 
   _record (kind, handle, offset, length, aux) { receive(this, kind, handle, offset, length, aux) }
@@ -461,7 +461,7 @@ class Connection extends EventEmitter {
 
   _drained () { this._queue.tellDrained() }
 
-  /** Bytes that really moved, either way. */
+  /** The number of bytes that really moved, in both directions. */
   _moved () { return this._counts.moved() }
 
   _onIdle () { this._tell('timeout') }
@@ -483,7 +483,7 @@ function finish (connection) {
 }
 
 function afterDestroy (connection) {
-  // Without a native connection nobody else will tell that it is over.
+  // Without a native connection, no CONN_CLOSE will come.
   if (connection._link.number < 0 && !connection._isReleased) finish(connection)
   else connection._report()
 }

@@ -1,20 +1,21 @@
 'use strict'
 
-// Async contexts (AsyncLocalStorage), at no cost where none is active: the common case is null.
+// Async contexts (AsyncLocalStorage). If no storage is active, a context is null and costs nothing; most contexts are
+// null.
 //
 // This file may not: know what a stream or a connection is.
 
 const { AsyncLocalStorage, AsyncResource } = require('node:async_hooks')
 
-// Node has no public call that tells whether any storage is active, but an AsyncResource carries what is:
-// up to Node 22 one property per storage, with AsyncContextFrame (the default from 24) one for all.
+// Node has no public call that tells whether a storage is active. An AsyncResource carries the active storages: up to
+// Node 22 in one property per storage, with AsyncContextFrame (the default from 24) in one property for all.
 const STORES = new Set(['kResourceStore', 'context_frame'])
 
-// What Node keeps in every resource.
+// The properties that Node keeps in every resource.
 const IDS = new Set(['async_id_symbol', 'trigger_async_id_symbol'])
 
-// How many properties a resource has that holds no storage. 0: that cannot be told by their number, since a hook or a
-// storage may add and take some away.
+// The number of properties of a resource that holds no storage. If bare is 0, the number of properties proves nothing,
+// because a hook or a storage may add and remove some.
 let bare = 0
 
 function capturedNothing (resource) {
@@ -27,15 +28,15 @@ function capturedNothing (resource) {
   return true
 }
 
-// A frame stays when the storages in it were left, with undefined for each.
+// An AsyncContextFrame outlives the storages that were left: the frame then has undefined for each of them.
 function isEmptyFrame (stored) {
-  // Node's own class, and no Map to instanceof.
+  // The class is internal to Node, and no Map that `instanceof` would recognize.
   if (stored === null || typeof stored !== 'object' || stored.constructor?.name !== 'AsyncContextFrame') return false
   for (const value of stored.values()) if (value !== undefined) return false
   return true
 }
 
-// These names are Node's own affair. Where a later Node hides them every context is kept: slower, still right.
+// These names are internal to Node. If a later Node hides them, every context is kept, which is slower and still right.
 const canTell = probe()
 
 function probe () {
@@ -65,29 +66,37 @@ function emit (context, emitter, ...args) {
   return context === null ? emitter.emit(...args) : context.runInAsyncScope(emitter.emit, emitter, ...args)
 }
 
-/** A callback bound to its caller's context; the function itself where there is none to keep. */
+/**
+ * A callback bound to its caller's context. If the caller has no context to keep, bind() returns the function itself.
+ */
 function bind (fn) {
   const context = capture()
   return context === null ? fn : (...args) => context.runInAsyncScope(fn, undefined, ...args)
 }
 
-/** As emitter.once(), in its caller's context. The emitter's own events are in that of its creation. */
+/**
+ * As emitter.once(), but the listener runs in its caller's context. The emitter's own events run in the context of its
+ * creation.
+ */
 function once (emitter, event, fn) {
-  // Also where the caller has none: that of the emitter must not take its place.
+  // The resource is made even if the caller has no storage: the emitter's context must not take the place of the
+  // caller's.
   const context = new AsyncResource('MUX')
   const listener = (...args) => {
     emitter.removeListener(event, listener)
     return context.runInAsyncScope(fn, emitter, ...args)
   }
-  listener.listener = fn // by which removeListener() finds it, as what once() makes
+  listener.listener = fn // lets removeListener() find the wrapper, as with once()
   emitter.on(event, listener)
 }
 
-// Requiring this file is the earliest moment we have: what runs on behalf of nobody runs in the context of that.
+// This file is required before any program can act, so root is the earliest context there is. Code that runs on
+// nobody's behalf runs in root.
 const root = new AsyncResource('MUX')
 
 /**
- * A timer that keeps no process alive and belongs to nobody: the context of whoever comes by would leak into the events.
+ * Starts a timer that does not keep the process alive, and that runs in root: the context of whoever starts the timer
+ * would leak into the events that it causes.
  */
 function later (ms, fn, argument) {
   return root.runInAsyncScope(setTimeout, undefined, fn, ms, argument).unref()

@@ -1,15 +1,15 @@
 'use strict'
 
-// What stats() counts of a connection.
+// The numbers that stats() reports of a connection.
 //
-// This file may not: flush while a flush is under way (moved() is asked then).
+// This file may not: flush in moved(), which is called while a flush is under way.
 
 const engine = require('./engine')
 
 class Counts {
   constructor (connection) {
     this._connection = connection
-    this._read = 0 // bytes, once native code counts no more
+    this._read = 0 // bytes, as native code counted them last
     this._written = 0
     this.opened = 0
     this.accepted = 0
@@ -22,7 +22,7 @@ class Counts {
     this.discardedBytes += bytes
   }
 
-  /** @returns {{ read: number, written: number, queued: number }} bytes: received, sent or queued, queued */
+  /** @returns {{ read: number, written: number, queued: number }} bytes received; bytes sent or queued; bytes queued */
   bytes () {
     if (this._connection._link.isOpen) engine.flush()
     const counts = this._ofNative()
@@ -36,20 +36,20 @@ class Counts {
     return counts ?? { read: this._read, written: this._written, queued: 0, peer: undefined }
   }
 
-  /** Keeps the bytes for when native code counts no more. */
+  /** Keeps the numbers of bytes, because native code is about to stop counting. */
   remember () {
     const { read, written } = this.bytes()
     this._read = read
     this._written = written
   }
 
-  /** What native code counted in the end. */
+  /** Native code has closed the connection, and reports its final counts. */
   onClosed ({ bytesRead = this._read, bytesWritten = this._written }) {
     this._read = bytesRead
     this._written = bytesWritten
   }
 
-  /** Bytes that really moved, either way. */
+  /** The number of bytes that really moved, in both directions. */
   moved () {
     const { read, written, queued } = this._ofNative()
     return read + written - queued

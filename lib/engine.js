@@ -1,9 +1,10 @@
 'use strict'
 
-// The pump between this JS thread and the native engine: commands out, once per turn; records in, in batches.
+// The pump between this JavaScript thread and the native engine: commands go out once per turn, and records come in, in
+// batches.
 //
-// This file may not: know what a stream, a client or a server is (it calls what was registered under a number),
-// emit an event, or write into bytes of a slab that were handed out.
+// This file may not: know what a stream, a client or a server is (it calls what was registered under a number), emit an
+// event, or write into bytes of a slab that were handed out.
 
 const { markAsUntransferable } = require('node:worker_threads')
 const { Engine } = require('./binding')
@@ -18,38 +19,39 @@ const FastBuffer = Buffer[Symbol.species]
 const DATA_WORD = op.DATA << NUMBER_BITS // of connection 0
 
 const MAX_DATA = 65536 // payload of one DATA command: the boundary's limit
-const LONG = 8192 // a copy of so many bytes costs more than a native call
-// A flush from inside write() comes after this much: what is written and read again soon after is still in the
-// processor's second cache, and the native side starts sending while JS goes on.
+const LONG = 8192 // a copy of this many bytes costs more than a native call
+// A flush within write() comes after this many bytes. Bytes that are written and read again soon after are still in the
+// processor's second-level cache, and the native side starts sending while JavaScript goes on.
 const FLUSH_AT = 256 * 1024
-// One JSON text goes in one piece. Pages that were never touched cost nothing.
+// The buffer takes the longest JSON text in one piece. Pages that were never touched cost nothing.
 const CAPACITY = MAX_JSON + FLUSH_AT
 
 const MAX_RECORDS = 4096
-const SUMMARY = RECORD_WORDS * MAX_RECORDS // behind the records: the words that sum up a drain
+const SUMMARY = RECORD_WORDS * MAX_RECORDS // the place of the words that sum up a drain, behind the records
 
-// The longest piece of data there is. A program may hold one small message of each MiB it receives: 1,000 of them then
-// pin 1,000 slabs of this size. Larger ones (up to 1 MiB) were no faster, with messages of 64 bytes or of 64 KiB.
+// The length of a slab, and so of the longest piece of data. A program may keep one small message of each MiB that it
+// receives: 1,000 such messages then pin 1,000 slabs of this length. Longer slabs (up to 1 MiB) were no faster, with
+// messages of 64 bytes or of 64 KiB.
 const SLAB = 64 * 1024
 
-// Slabs lent to the native side once long reads are seen: half as many again as one connection may have undelivered, for
-// those that are being read into or cut. Their length is that of a read, which is the longest message and 64 bytes of the
-// next, and of the longest message that the session puts together.
+// The number of slabs lent to the native side after the first long read: half as many again as one connection may have
+// undelivered, because some are being read into or cut. A lent slab takes one read (the longest message and 64 bytes of
+// the next one) and the longest message that the session puts together.
 const LENT = 24
 const LENT_SLAB = 80 * 1024 + 64
 
-const MIN_ROOM = 1024 // with less left a slab is not worth another drain
+const MIN_ROOM = 1024 // a slab with less room left is not worth another drain
 
-// Work between two looks at other I/O: half a millisecond. Native code counts what comes in (src/driver/collector.rs);
-// what goes out counts for its bytes and, for each connection, a call of the system.
+// The work between two turns of other I/O: half a millisecond of it. Native code counts the work of what comes in
+// (src/driver/inbox/record.rs). What goes out counts for its bytes, and for a system call per connection.
 const WORK_LIMIT = 1024 * 1024
 const SEND_WORK = 16 * 1024
 
-// Answers to the first so many records of a batch leave at once, and again after four times as many: waking the other
-// end takes as long as hundreds of messages, and it can be at work meanwhile.
+// The answers to the first EARLY records of a batch leave at once, and again after four times as many records. Waking
+// the other end takes as long as hundreds of messages, and the other end can work meanwhile.
 const EARLY = 8
 
-// Whether this program's event loop is libuv's own: others have only some of its functions.
+// Whether this program's event loop is libuv. The loops of Bun and Deno have only some of libuv's functions.
 const LIBUV = process.versions.bun === undefined && process.versions.deno === undefined
 
 let native = null
@@ -58,32 +60,32 @@ let words = null
 let records = null
 let results = null
 
-let at = 0 // bytes of commands encoded
-let scheduled = false // a flush is on its way, or the pump does it
+let at = 0 // bytes of encoded commands
+let scheduled = false // a flush is scheduled, or the pump is about to flush
 
 let slab = null
-let room = 0 // bytes of the slab not handed out
-let needed = 0 // bytes the next record takes, when it did not fit
-const lent = [] // slabs that long reads go into, by number
-let source = null // where the batch is: the slab, or a lent one
-let memory = null // its ArrayBuffer
+let room = 0 // bytes of the slab that were not handed out
+let needed = 0 // bytes that the next record takes, if it did not fit
+const lent = [] // slabs that long reads go into, by their number
+let source = null // the memory of the batch: the slab, or a lent one
+let memory = null // the ArrayBuffer of `source`
 let cursor = 0
 let count = 0
-let emptied = false // the batch emptied the queue, and nothing was signalled since
+let emptied = false // the last batch emptied the queue, and no wake-up came since
 let lastWord = 0 // kind and connection of the last DATA record
 let lastHandle = 0
 let lastStream = null
 
 let pumping = false
-let resting = false // an immediate will go on with the work
+let resting = false // an immediate will go on with the pump
 let work = 0
-let sends = 0 // of this pump
+let sends = 0 // connections that this pump has sent to
 let references = 0
 
 const connections = [] // by number
 const servers = []
-const draining = new Set() // connections that fell below their low mark
-const late = new Map() // connection: bytes queued, not told yet
+const draining = new Set() // connections whose queue fell below its low-water mark
+const late = new Map() // connection: bytes queued, which the connection has not been told yet
 
 function untransferable (array) {
   // Transferring one Buffer would empty its neighbours, and the engine's own arrays.
@@ -91,15 +93,15 @@ function untransferable (array) {
   return array
 }
 
-/** Starts the engine of this thread. Called before anything else here; all but the first call do nothing. */
+/** Starts the engine of this thread, before anything else here is called. All calls but the first do nothing. */
 function start () {
   if (native !== null) return
   commands = untransferable(Buffer.allocUnsafeSlow(CAPACITY))
   words = new Uint32Array(commands.buffer)
   records = untransferable(new Uint32Array(SUMMARY + SUMMARY_WORDS))
-  // A pair for each command of the shortest kind that fits before a flush.
+  // The results have a pair of words for each connection: at most as many as commands of the shortest kind fit.
   results = untransferable(new Uint32Array(2 * (Math.ceil(FLUSH_AT / HEAD) + 2)))
-  // Outside the caller's async context: the first caller's storage would leak into everybody's events.
+  // The engine starts outside the caller's async context: the first caller's storage would leak into all events.
   native = root.runInAsyncScope(() => new Engine(commands, records, results, wake, LIBUV))
   newSlab(SLAB)
   process.on('exit', onExit)
@@ -112,7 +114,7 @@ function onExit () {
 
 // ---- out ----
 
-/** Whether a batch is being delivered: what is written now, a listener writes. */
+/** Whether a batch is being delivered. If so, a write comes from a listener. */
 function isDelivering () { return pumping }
 
 function schedule () {
@@ -121,7 +123,7 @@ function schedule () {
   process.nextTick(flush)
 }
 
-/** Hands all encoded commands to the native side. Emits nothing. */
+/** Passes all encoded commands to the native side. flush() emits nothing. */
 function flush () {
   scheduled = false
   if (late.size > 0) {
@@ -140,14 +142,14 @@ function submit () {
   const length = at
   at = 0
   const touched = native.flush(length)
-  // Writers that are woken by one drain after the other keep other I/O waiting as readers do.
+  // Writers that are woken by one drain after the other keep other I/O waiting, as readers do.
   work += length
   sends += touched
   return touched
 }
 
-// The buffer is full in the middle of a turn. What is queued is told only when the turn is over: `while (write());`
-// would never end where the native side sends as fast as it is given.
+// Flushes because the buffer is full in the middle of a turn. Connections are told only at the end of the turn what
+// they have queued: if the native side sends as fast as it is given, `while (write());` would never end.
 function flushFull () {
   const touched = submit()
   for (let i = 0; i < touched; i++) {
@@ -156,7 +158,7 @@ function flushFull () {
   }
 }
 
-// Room for `length` more bytes; where they go.
+// Makes room for `length` more bytes. @returns {number} where they go
 function reserve (length) {
   if (at + length > FLUSH_AT) flushFull()
   const start = at
@@ -172,7 +174,7 @@ function put (op, connection, handle, argument) {
   words[w + 2] = argument
 }
 
-/** Sends bytes on a stream, copied before this returns. */
+/** Sends bytes on a stream. The bytes are copied before data() returns. */
 function data (connection, handle, bytes) {
   const length = bytes.length
   if (length < LONG) return piece(connection, handle, bytes, length)
@@ -181,7 +183,7 @@ function data (connection, handle, bytes) {
   }
 }
 
-// Copied once instead of twice, at the price of a native call of its own.
+// Sends a long piece by a native call of its own, which copies it once instead of twice.
 function long (connection, handle, bytes) {
   if (at > 0) flushFull()
   const queued = native.write(connection, handle, bytes)
@@ -197,7 +199,7 @@ function piece (connection, handle, bytes, length) {
   words[w] = DATA_WORD | connection
   words[w + 1] = handle
   words[w + 2] = length
-  // A call into the runtime costs more than a few bytes do.
+  // A call into the runtime costs more than copying a few bytes here.
   if (length < 32) {
     for (let i = 0, p = start + HEAD; i < length; i++) commands[p + i] = bytes[i]
   } else {
@@ -205,9 +207,9 @@ function piece (connection, handle, bytes, length) {
   }
 }
 
-/** Sends a string on a stream, encoded straight into the commands. @returns {number} its length in bytes. */
+/** Sends a string on a stream, encoded straight into the commands. @returns {number} its length in bytes */
 function string (connection, handle, value, encoding) {
-  const most = value.length * 3 // no encoding makes more of a character
+  const most = value.length * 3 // no encoding takes more bytes for a UTF-16 unit
   if (most > MAX_DATA) {
     const bytes = Buffer.from(value, encoding)
     data(connection, handle, bytes)
@@ -223,7 +225,7 @@ function string (connection, handle, value, encoding) {
   return length
 }
 
-/** A command whose payload is JSON text of at most MAX_JSON bytes. @returns {number} its length in bytes. */
+/** Sends a command whose payload is a JSON text of at most MAX_JSON bytes. @returns {number} its length in bytes */
 function text (op, connection, handle, json) {
   const length = Buffer.byteLength(json)
   const start = reserve(HEAD + (length + 3 & ~3))
@@ -235,7 +237,7 @@ function text (op, connection, handle, json) {
   return length
 }
 
-/** A command whose payload is a code of 64 bits and perhaps a text behind it. */
+/** Sends a command whose payload is a code of 64 bits, and perhaps a text behind it. */
 function coded (op, connection, handle, code, reason = '') {
   const length = 8 + Buffer.byteLength(reason)
   const start = reserve(HEAD + (length + 3 & ~3))
@@ -248,7 +250,7 @@ function coded (op, connection, handle, code, reason = '') {
   commands.write(reason, start + HEAD + 8, 'utf8')
 }
 
-/** Emits 'drain' in a later turn: a writer whose flush completes at once must not keep I/O from its turn. */
+/** Emits 'drain' in a later turn: a writer whose flushes complete at once must not keep other I/O from its turn. */
 function drainSoon (connection) {
   if (draining.size === 0) setImmediate(emitDrains)
   draining.add(connection)
@@ -261,7 +263,7 @@ function emitDrains () {
   try {
     while (i < list.length) list[i++]._drained()
   } finally {
-    // A listener threw: the others get their event in the next turn.
+    // If a listener threw, the other connections get their event in the next turn.
     for (; i < list.length; i++) drainSoon(list[i])
   }
 }
@@ -273,19 +275,19 @@ function newSlab (size) {
   room = size
 }
 
-// For the native side to read into, until a drain says what is in it.
+// Lends a slab to the native side to read into, until a drain returns it.
 function lend (number) {
   const fresh = untransferable(Buffer.allocUnsafeSlow(LENT_SLAB))
   lent[number] = fresh
   native.lend(number, fresh)
 }
 
-/** Bytes of the current batch as a Buffer that belongs to the application from now on. */
+/** Bytes of the current batch, as a Buffer that belongs to the application from now on. */
 function cut (offset, length) {
   return new FastBuffer(memory, offset, length)
 }
 
-/** Bytes of the current batch as text. Invalid UTF-8 becomes U+FFFD. */
+/** Bytes of the current batch, as text. Invalid UTF-8 becomes U+FFFD. */
 function textAt (offset, length) {
   return source.utf8Slice(offset, offset + length)
 }
@@ -295,7 +297,7 @@ function wake () {
   if (!pumping && !resting) pump()
 }
 
-// Lets other I/O run, then goes on.
+// Lets other I/O run before the pump goes on.
 function rest () {
   if (resting) return
   resting = true
@@ -321,7 +323,8 @@ function pump () {
           flush()
         }
       }
-      // What paused streams hold has to stop the socket before the next batch is taken; answers leave early, too.
+      // The native side must learn what paused streams hold before the next batch is taken. The flush also sends
+      // answers early.
       flush()
       if (work + sends * SEND_WORK >= WORK_LIMIT) {
         rest()
@@ -330,17 +333,17 @@ function pump () {
     }
   } finally {
     pumping = false
-    // A listener threw: what it did not see is delivered in the next turn, and nothing twice.
+    // If a listener threw, the next turn delivers what it left, and nothing twice.
     if (cursor < count || !emptied) rest()
     flush()
   }
 }
 
-// The next batch. @returns {boolean} whether there is one.
+// Takes the next batch. @returns {boolean} whether there is one
 function fetch () {
-  if (emptied) return false // what comes from now on wakes us
+  if (emptied) return false // what comes from now on brings a wake-up
   for (;;) {
-    // A length of 0: a program detached it, together with a Buffer of its own that was cut from it.
+    // The length is 0 if a program transferred a Buffer that was cut from the slab, which detached the slab as well.
     if (room < needed || room < MIN_ROOM || slab.length === 0) newSlab(Math.max(SLAB, needed))
     cursor = 0
     count = native.drain(slab, slab.length - room)
@@ -353,8 +356,8 @@ function fetch () {
     source = number < 0 ? slab : lent[number]
     memory = source.buffer
     lastWord = 0
-    lastStream = null // nothing here keeps a stream alive
-    // What is in a lent slab belongs to the application from now on.
+    lastStream = null // the engine must not keep a stream alive
+    // The bytes in a lent slab belong to the application from now on.
     if (records[SUMMARY + summary.LAST] === 1) lend(number)
     if (records[SUMMARY + summary.SHORT] === 1) {
       while (lent.length < LENT) lend(lent.length)
@@ -391,12 +394,12 @@ function deliver (i) {
     stream._data(records[i + 2], records[i + 3])
     return
   }
-  // Any other record may end the stream or give its number to another one.
+  // Any other record may end the stream, or reassign its handle.
   lastWord = 0
   if (connection !== undefined) {
     connection._record(kind, handle, records[i + 2], records[i + 3], records[i + 4])
   } else if (kind === kinds.CONNECTION) {
-    // A new connection: its server makes it.
+    // The server makes a connection of a new number.
     const server = servers[handle]
     if (server !== undefined) server._connection(number, records[i + 2], records[i + 3])
     else native.destroy(number, false)
@@ -413,7 +416,7 @@ function register (number, connection) {
 
 /** Forgets a closed connection, so that its number may be used again. */
 function forget (number) {
-  // Commands that still name it must not meet the next connection of this number.
+  // Commands that still name this connection must not reach the next one of this number.
   flush()
   connections[number] = undefined
   native.release(number)
@@ -428,7 +431,7 @@ function forgetServer (number) {
   native.releaseServer(number)
 }
 
-/** One more reason for the process to live. */
+/** Adds one more reason for the process to stay alive. */
 function ref () {
   if (references++ === 0) native.setRef(true)
 }

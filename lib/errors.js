@@ -1,12 +1,13 @@
 'use strict'
 
-// Every error this package makes, in one place, by its origin: the caller, the peer, the environment.
+// Every error that this package makes, in one place, and by its origin: the caller, the peer, the environment.
 //
 // This file may not: decide when an error happens, emit anything, or import another file of this package.
 
 const { getSystemErrorMap } = require('node:util')
 
-// What a caller does wrong or asks for too late. The class is the one Node uses for the same kind of mistake.
+// Mistakes of the caller, and requests that come too late. The class is the one that Node uses for that kind of
+// mistake.
 const CALLER = {
   ERR_MUX_STREAM_LIMIT: [Error, streamLimit],
   ERR_MUX_INVALID_VALUE: [TypeError, (what) => `${what} has no JSON form and cannot be sent`],
@@ -23,21 +24,22 @@ const CALLER = {
   ERR_MUX_ALREADY_ACCEPTED: [Error,
     () => 'A stream of the peer\'s can be refused only before it is used'],
   ERR_MUX_ANSWER_LOST: [Error,
-    () => 'This half ended by itself behind the peer\'s end: nobody gets what is written now'],
-  // lib/binding.js words this one: it knows what is missing.
+    () => 'The writing half of this stream ended by itself after the peer\'s end: what is written now is lost'],
+  // lib/binding.js words this message, because it knows what is missing.
   ERR_MUX_NO_BINARY: [Error, (detail) => detail]
 }
 
-// How one stream ends before its time. Nothing is wrong: either end may do so, and the connection goes on.
+// The ways in which one stream ends before its time. Either end may do so; nothing is wrong, and the connection goes
+// on.
 const STREAM = {
   ERR_MUX_STREAM_RESET: [(code) => `The stream was reset with code ${code}`, 'resetCode'],
   ERR_MUX_STREAM_STOPPED: [(code) => `The peer wants no more of this stream: code ${code}`, 'stopCode'],
   ERR_MUX_STREAM_REFUSED: [(code) => `The peer refused the stream with code ${code}`, 'refuseCode'],
-  ERR_MUX_GOAWAY: [() => 'The peer serves no new streams; it never saw this one', undefined]
+  ERR_MUX_GOAWAY: [() => 'The peer accepts no new streams, and has not seen this one', undefined]
 }
 
-// What a peer does wrong. The native side writes the message, with the numbers that were read; these stand in
-// where it gives none, and are what the test compares with the table in Rust and in docs/PROTOCOL.md.
+// Errors of the peer. The native side writes the message, with the numbers that were read. A text of this table is used
+// if the native side gives none, and a test compares the table with the one in Rust and with docs/PROTOCOL.md.
 const PEER = {
   ERR_MUX_FRAME_LENGTH: 'The peer sent a frame shorter than its header',
   ERR_MUX_FRAME_TRUNCATED: 'The peer ended the connection inside a frame',
@@ -65,8 +67,8 @@ const PEER = {
   ERR_MUX_WRONG_PROTOCOL: 'The peer speaks another protocol'
 }
 
-// For the limit of version 0.1.0 the text is that of version 0.1.0, word for word, because programs may compare it. It
-// names the highest id. A limit of the program's own is named as the program set it.
+// For the limit of version 0.1.0, the text is that of version 0.1.0, word for word, because programs may compare it.
+// That text names the highest id. A limit that the program set is named as the program set it.
 function streamLimit (limit) {
   const text = 'Maximum of Streams per Connection is reached'
   return limit === 256
@@ -74,7 +76,10 @@ function streamLimit (limit) {
     : `${text}: maxStreams is ${limit}. End or destroy streams that are done, or raise it`
 }
 
-/** An error the peer caused, by breaking the protocol or by telling of one. It ended the connection, and nothing else. */
+/**
+ * An error that the peer caused, by breaking the protocol or by reporting an error. It ended the connection, and
+ * nothing else.
+ */
 class MuxProtocolError extends Error {
   constructor (code, message) {
     super(message || PEER[code] || 'The peer broke the protocol')
@@ -87,7 +92,7 @@ class MuxProtocolError extends Error {
   }
 }
 
-// Values come from callers: their text is cut so that a mistake with a large one does not fill a log.
+// Values come from callers. Their text is cut, so that a mistake with a large value does not fill a log.
 function describe (value) {
   if (value === null || value === undefined) return String(value)
   if (typeof value === 'function') return `function ${value.name}`
@@ -99,7 +104,7 @@ function describe (value) {
   return `type ${typeof value} (${text.length > 28 ? `${text.slice(0, 25)}...` : text})`
 }
 
-/** @returns {Error} the error of the caller's table with this code; the message is made of the arguments. */
+/** @returns {Error} the error with this code of the caller's table; its message is made of the details */
 function callerError (code, ...details) {
   const [Class, message] = CALLER[code]
   const error = new Class(message(...details))
@@ -107,11 +112,11 @@ function callerError (code, ...details) {
   return error
 }
 
-// Not with --frozen-intrinsics.
+// With --frozen-intrinsics the limit is read-only.
 const canLimitStacks = Object.getOwnPropertyDescriptor(Error, 'stackTraceLimit')?.writable === true
 
-// What a peer does has no caller whose stack would tell anything, and Node formats the stack of what it destroys a stream
-// with: for a peer that resets thousands of streams a second that was most of the work.
+// An error that the peer causes has no caller whose stack would say anything, and Node formats the stack of an error
+// that destroys a stream. For a peer that resets thousands of streams a second, that was most of the work.
 function withoutStack (message) {
   if (!canLimitStacks) return new Error(message)
   const limit = Error.stackTraceLimit
@@ -123,7 +128,7 @@ function withoutStack (message) {
   }
 }
 
-/** @returns {Error} the error of a stream that ended before its time; `code` is what was sent with it. */
+/** @returns {Error} the error of a stream that ended before its time; `code` is the code that came with it */
 function streamError (name, code) {
   const [message, property] = STREAM[name]
   const error = withoutStack(message(code))
@@ -132,7 +137,7 @@ function streamError (name, code) {
   return error
 }
 
-// A defect of ours.
+// The code of a defect of this package's own.
 const INTERNAL = 'ERR_MUX_INTERNAL'
 
 const UNKNOWN = ['UNKNOWN', 'unknown error']
@@ -141,7 +146,7 @@ function systemName (errno) {
   return getSystemErrorMap().get(errno) || UNKNOWN
 }
 
-// The properties stand in the order in which Node sets them: console.log of both looks alike.
+// The properties are set in the order in which Node sets them, so that console.log shows both alike.
 function asSystemError (error, errno, code, syscall, address, port) {
   error.errno = errno
   error.code = code
@@ -190,14 +195,17 @@ function peerError ({ code, message, closeCode, closeReason, application }) {
   return error
 }
 
-/** A defect of this package's own ended the connection: native code panicked at work on it. Its text is on stderr. */
+/**
+ * A defect of this package ended the connection: native code panicked at work on it. The text of the panic is on
+ * stderr.
+ */
 function internalError () {
   const error = new Error('The connection was given up because of a defect in tcp-stream-muxer; please report it')
   error.code = INTERNAL
   return error
 }
 
-/** The text of a CONN_ERROR record as an error object. */
+/** Makes an error object of the text of a CONN_ERROR record. */
 function connectionError (text) {
   const report = JSON.parse(text)
   if (report.origin === 'peer') return peerError(report)
@@ -206,14 +214,14 @@ function connectionError (text) {
   return systemError(report.errno, report.syscall)
 }
 
-/** As net: the callback of a second close() gets it. */
+/** The error that the callback of a second close() gets, as in net. */
 function notRunning () {
   const error = new Error('Server is not running.')
   error.code = 'ERR_SERVER_NOT_RUNNING'
   return error
 }
 
-/** What an AbortSignal makes of a wait: Node's own shape of it. */
+/** The error of a wait that an AbortSignal ended, in Node's shape. */
 function abortError (signal) {
   const error = new Error('The operation was aborted', { cause: signal.reason })
   error.name = 'AbortError'

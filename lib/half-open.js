@@ -1,17 +1,18 @@
 'use strict'
 
-// When a half that its program has not ended ends by itself, and what becomes of an answer that comes too late.
+// The rule by which a half that its program has not ended ends by itself, and what becomes of an answer that comes too
+// late.
 //
 //   the peer's half ended, the program saw it ──▶ is it due? ──yes──▶ it ends, behind the ticks of the listeners
 //                                                   │ no
-//                                                   └──▶ looked at again when the opener says that it reads no answer
+//                                                   └──▶ considered again when the opener says that it reads no answer
 //                                                        (UNREAD), when a listener's promise settles, when
 //                                                        the program cannot reach the stream (unreachable.js)
 //
-// An opener of ours says UNREAD when its half has finished and nobody has begun to read the other one by then.
+// An opener on this end says UNREAD if nobody has begun to read the other half when its own half has finished.
 // docs/API.md, "Half-open streams", has the rule in words.
 //
-// This file may not: end a half that the program can still be known to use.
+// This file may not: end a half that the program may still use, as far as can be known.
 
 const { types } = require('node:util')
 const { op } = require('./boundary')
@@ -21,70 +22,70 @@ const { isWatched } = require('./node-buffer')
 const { BOTH, MUTED, UNCLAIMED } = require('./stream-state')
 const { warnOnce } = require('./warnings')
 
-// Bits of the field `_halfOpen` of a stream, which this file owns: what is known of the stream.
+// Bits of the field `_halfOpen` of a stream, which this file owns.
 const END_SEEN = 1 // the program has seen the peer's end, or did not ask for it
 const STAYS_OPEN = 2 // allowHalfOpen was true when the peer's end came
 const UNREAD = 4 // the opener reads no answer
-const SERVED = 8 // times the promises of listeners that serve the stream
+const SERVED = 8 // the unit of a count in the higher bits: of promises of listeners that serve the stream
 
-// How long something is kept for a program that may be looking something up. One such thing is a half that nobody has
-// used while nobody ever listened: who only threw the data away has most likely nothing to say. The other is, behind
-// the end of the connection, data that nobody has asked for.
+// The time for which a half or data is kept for a program that may be looking something up: a half that nobody has used
+// while nobody ever listened (whoever threw the data away has most likely nothing to say); and, after the end of the
+// connection, data that nobody has asked for.
 const PATIENCE = 2000 // ms
 
 function isEndSeen (stream) { return (stream._halfOpen & END_SEEN) !== 0 }
 
 function isOpen (stream) { return stream._writer.isOpen && !stream.destroyed }
 
-// Whether something that can react to the stream is attached to it.
+// Whether a listener is attached that can react to what comes on the stream.
 function isListenedTo (stream) {
   return stream.listenerCount('end') > 0 || stream.listenerCount('data') > 0 || stream.listenerCount('readable') > 0
 }
 
 function isAsync (listener) { return types.isAsyncFunction(listener) }
 
-// Whether a listener may still be at work behind the last event it was called for.
+// Whether a listener may still be at work after the event that it was called for.
 function mayBeServed (stream) {
   return isServed(stream) || stream.listeners('data').some(isAsync) || stream.listeners('end').some(isAsync)
 }
 
-// Whether the program answers in its 'data' listeners and nowhere else: then nothing follows the last of them.
+// Whether the program answers in its 'data' listeners and nowhere else. If so, nothing follows the last of them.
 function isEcho (stream) {
   return stream._writer.isEcho && stream.listenerCount('data') > 0 && stream.listenerCount('readable') === 0 &&
     !mayBeServed(stream)
 }
 
 function isDue (stream) {
-  // Nobody is left to answer.
+  // The connection carries no answer any more.
   if (!stream._connection._link.canSend()) return true
-  // Whoever pipes into the stream ends it.
+  // A source that is piped into the stream ends the stream itself.
   return (stream._halfOpen & STAYS_OPEN) === 0 && isUnneeded(stream) && stream.listenerCount('unpipe') === 0
 }
 
 function isUnneeded (stream) {
   if (stream._isOurs() || stream._writer.state === MUTED) return true
   if (stream._writer.isUsed) return isEcho(stream)
-  // A peer that cannot say whether it reads an answer gets an end at once, unless one is seen to be under way.
+  // A peer that cannot say whether it reads an answer gets an end at once, unless an answer is seen to be under way.
   return (stream._halfOpen & UNREAD) !== 0 || (!stream._connection._wires.hearsUnread && !mayBeServed(stream))
 }
 
-/** The peer's half is over, as far as the program will ever know: our own may be, too. */
+/** The program has seen the peer's end, or will never ask for it: our half may end, too. */
 function peerEndSeen (stream) {
   if (!isEndSeen(stream)) {
     stream._halfOpen |= stream.allowHalfOpen ? END_SEEN | STAYS_OPEN : END_SEEN
-    // Node would end it without a look at who uses it.
+    // Node would end our half without regard to who uses it.
     stream.allowHalfOpen = true
   }
   consider(stream)
 }
 
-/** Whether the stream's half is open only because its program may yet use it. */
+/** Whether our half is open only because its program may still use it. */
 function awaitsProgram (stream) {
   return isEndSeen(stream) && isOpen(stream) && !stream._writer.isUsed && !isServed(stream) &&
     (stream._halfOpen & STAYS_OPEN) === 0 && stream._unheard === null
 }
 
-/** Something has changed that the end of our half may have waited for. */
+/** Something has changed that the end of our half may depend on. */
 function consider (stream) {
   if (!isEndSeen(stream) || !isOpen(stream)) return
   if (isDue(stream)) return void process.nextTick(endIfDue, stream)
@@ -104,11 +105,12 @@ function endIfDue (stream) {
 
 function endByItself (stream) {
   stream._writer.noteCutOff()
-  // What was written for the peer's reader is lost: that is no finish.
+  // The peer destroyed its stream, so what was written for its reader is lost. A stream that somebody watches closes
+  // without a 'finish'.
   if (stream._writer.state === MUTED && isWatched(stream)) return void stream._retire()
   const isHeard = stream.listenerCount('finish') + stream.listenerCount('prefinish') > 0
   const isPlain = stream.end === Object.getPrototypeOf(stream).end
-  // Node's way to the end of a half that was never used takes it several ticks, which nobody sees.
+  // Node takes several ticks to end a half that was never used. If nobody sees them, they are saved.
   if (!stream._writer.isUsed && stream.readableEnded && !isHeard && isPlain) stream._writer.closeUnused()
   else stream.end()
 }
@@ -120,8 +122,8 @@ function onUnread (stream) {
 }
 
 /**
- * The program answers although its half has ended by itself, or was given up by the peer: nothing of that is its fault,
- * so it is no uncaught error, but it is told. @returns {boolean} false
+ * The program answers although its half has ended by itself, or the peer has given the stream up. Neither is the
+ * program's fault, so the error is not uncaught, but the program is told. @returns {boolean} false
  */
 function tooLate (stream, done) {
   const isConnected = stream._connection._link.canSend()
@@ -140,7 +142,10 @@ function tooLate (stream, done) {
 /** Whether the promise of a listener serves the stream. */
 function isServed (stream) { return stream._halfOpen >= SERVED }
 
-/** Follows a promise that serves a stream: until it settles, the stream is in use. @returns a promise for it */
+/**
+ * Counts a promise that serves a stream: the stream is in use until the promise settles. @returns a promise in its
+ * place
+ */
 function serve (stream, promise) {
   stream._halfOpen += SERVED
   const settled = () => {
@@ -158,29 +163,29 @@ function serve (stream, promise) {
 
 // ---- the opener ----
 
-// The streams whose half has finished in this turn, while nobody reads what the peer might say.
+// The streams of this end whose half has finished in this turn while nobody read the other half.
 let finished = []
 
-/** Our half of a stream of ours has finished. */
+/** The half of a stream that this end opened has finished. */
 function openerFinished (stream) {
   if (isAwaitingAnswer(stream) || !stream._connection._wires.hearsUnread) return
-  // Who reads next, behind 'finish' and the promises that wait for it, has begun by then.
+  // A program that begins to read after 'finish', or after promises that wait for it, has begun by then.
   if (finished.length === 0) setImmediate(tellUnread)
   finished.push(stream)
 }
 
-// Whether somebody reads, or has something to read, or nothing is to come.
+// Whether an answer may still be read: somebody reads, or will, or nothing more is to come.
 function isAwaitingAnswer (stream) {
   const reader = stream._reader
   if (stream._halves !== BOTH || !stream._isOurs() || reader.hasEnded) return true
   if (reader.state === UNCLAIMED) {
     return reader.early !== null || (stream.listenerCount('end') > 0 && stream.listeners('end').some(takesValue))
   }
-  // resume() without a listener throws away what comes.
+  // resume() without a listener drops what comes.
   return stream.readableFlowing !== true || isListenedTo(stream)
 }
 
-// A listener of 'end' that has a parameter waits for an end value, which is an answer.
+// A listener of 'end' with a parameter waits for an end value, which is an answer.
 function takesValue (listener) { return listener.length > 0 }
 
 function tellUnread () {

@@ -1,9 +1,9 @@
 'use strict'
 
-// What native code is told that a stream holds: chunks that nobody has read yet, and a large end value. Held bytes give
-// the peer no credit; on the legacy wire they stop the socket.
+// The bytes that a stream holds, as native code is told: chunks that nobody has read yet, and a large end value. Held
+// bytes give the peer no credit. On the legacy wire, held bytes stop the reading of the socket.
 //
-// This file may not: know who reads, or when something is read.
+// This file may not: know who reads a stream, or when.
 
 const { op } = require('./boundary')
 const { Charges, Pages } = require('./early')
@@ -12,22 +12,22 @@ class Held {
   constructor (stream) {
     this._stream = stream
     this._chunkBytes = 0
-    this._endBytes = 0 // of a large end value
-    this._charges = null // of the chunks in Node's buffer
-    this._pages = null // where small chunks in Node's buffer are kept
+    this._endBytes = 0 // the length of a large end value
+    this._charges = null // the charges of the chunks in Node's buffer
+    this._pages = null // memory for small chunks in Node's buffer
   }
 
   get bytes () { return this._chunkBytes + this._endBytes }
 
   get endBytes () { return this._endBytes }
 
-  /** A chunk is not consumed. */
+  /** A chunk waits for its reader. */
   hold (charge) {
     this._chunkBytes += charge
     this._tell(op.HOLD, charge)
   }
 
-  /** What was charged with so much is consumed. */
+  /** Chunks with this charge are consumed. */
   release (charge) {
     if (charge === 0) return
     this._chunkBytes -= charge
@@ -68,7 +68,7 @@ class Held {
     return ArrayBuffer.isView(chunk) ? this._pages.keep(chunk, chunk.byteLength) : chunk
   }
 
-  /** Chunks left Node's buffer at its front: what they were charged with is consumed. */
+  /** Chunks left Node's buffer at its front: they are consumed. */
   releaseRead (state) {
     const charges = this._charges
     if (charges === null) return
@@ -77,10 +77,10 @@ class Held {
     else if (state.decoder === null) this.release(charges.dropToBytes(state.length))
   }
 
-  /** The chunks at these places, in ascending order, left Node's buffer, which had so many. */
+  /** The chunks at these places, in ascending order, left Node's buffer, which had `length` chunks. */
   releaseAt (places, length) {
     if (this._charges === null) return
-    const ahead = length - this._charges.length // put there by unshift()
+    const ahead = length - this._charges.length // chunks that unshift() put there
     let consumed = 0
     for (const place of places.reverse()) {
       if (place >= ahead) consumed += this._charges.take(place - ahead)

@@ -1,28 +1,30 @@
 'use strict'
 
-// setTimeout() of a connection or a stream: tells it when nothing moved for so many milliseconds. Costs nothing where
-// unused.
+// The timer behind setTimeout() of a connection or a stream: calls `_onIdle()` if nothing moved for a number of
+// milliseconds. An unused timer costs nothing.
 //
 // This file may not: close anything, emit anything, or keep the process alive.
 
 const context = require('./context')
 
-// What no record and no flush tells of, a queue that drains slowly or a frame that comes in pieces, is only found by
-// looking: this often within the time, so that 'timeout' is late by no more than that part of it.
+// No record and no flush reports a queue that drains slowly, or a frame that comes in pieces. Such a movement is only
+// found by looking, this many times within the period. So 'timeout' is late by at most that part of the period.
 const LOOKS = 4
 
 class IdleTimer {
-  /** @param subject its `_moved()` returns a number that changes with each movement; `_onIdle()` is told */
+  /**
+   * @param subject `subject._moved()` returns a number that changes with each movement; `subject._onIdle()` is called
+   */
   constructor (subject, ms) {
     this._subject = subject
     this._ms = ms
     this._moved = subject._moved()
-    this._last = performance.now() // of the last movement, as far as known
+    this._last = performance.now() // the time of the last known movement
     this._timer = null
     this._arm(ms)
   }
 
-  /** There was traffic: a batch or a flush. */
+  /** There was traffic: a record or a flush. */
   refresh () {
     this._moved = this._subject._moved()
     this._last = performance.now()
@@ -36,7 +38,7 @@ class IdleTimer {
 
   _arm (left) {
     const ms = Math.ceil(Math.min(left, this._ms / LOOKS))
-    // Outside any context: that of whoever caused the traffic would leak into the event.
+    // The timer runs outside any context: that of whoever caused the traffic would leak into the event.
     this._timer = context.later(ms, onIdle, this)
   }
 }

@@ -1,15 +1,15 @@
 'use strict'
 
-// What console.log() and util.inspect() show of this package's objects: what one wants to know, in a line where it fits.
+// The short forms of this package's objects for console.log() and util.inspect(), on one line if they fit.
 //
-// This file may not: throw, or change what it looks at.
+// This file may not: throw, or change what it shows.
 
 const { inspect } = require('node:util')
 const { SHORT, UNPARSED } = require('./meta')
 const { READS, WRITES } = require('./stream-state')
 
 /**
- * Gives a class its short form. `describe` returns a plain object of what is shown.
+ * Adds the short form to a class. `describe` returns a plain object of what is shown.
  * @param {string} name for objects whose constructor has none
  */
 function inspectable (Class, name, describe) {
@@ -22,7 +22,7 @@ function inspectable (Class, name, describe) {
       try {
         return `${title} ${inspect(describe(this), { ...options, depth })}`
       } catch {
-        // A prototype has none of the fields; a value of the program's own may refuse to be looked at.
+        // A prototype has none of the fields, and a value of the program's may refuse to be inspected.
         return options.stylize(`[${title}]`, 'special')
       }
     }
@@ -74,13 +74,13 @@ function describeStream (stream) {
   return shown
 }
 
-// A long text that the program has not looked at is not parsed for this: it may be too costly.
+// A long text that the program has not looked at is not parsed here, because the parsing may be too costly.
 function metaOf (stream) {
   if (stream._metaCost !== UNPARSED) return stream._meta
   return stream._meta.length < SHORT ? JSON.parse(stream._meta) : `${stream._meta.length} characters of JSON`
 }
 
-// The halves of a stream, by what Node knows of them. On the legacy wire it has one.
+// The states of a stream's halves, as Node knows them. On the legacy wire a stream has one half.
 function readingOf (stream) {
   if (stream._halves === WRITES) return 'none'
   if (stream.readableEnded) return 'ended'

@@ -1,33 +1,33 @@
 'use strict'
 
-// Callbacks that wait for the kernel to take what was queued before them. Those of different streams may come back in
-// any order.
+// Callbacks that wait until the kernel has taken what was queued before them. Callbacks of different streams may be
+// called in any order.
 //
-// This file may not: send commands or know why somebody waits.
+// This file may not: send commands, or know why somebody waits.
 
-// Below this a shift of the array costs less than keeping count of its dead head.
+// The array is shifted when its dead head has this many entries: shifting it for each entry would cost more.
 const COMPACT_AT = 256
 
 class Marks {
   constructor () {
-    this._entries = [] // callbacks by number; undefined once called
-    this._head = 0 // before it none waits
+    this._entries = [] // callbacks in the order of their numbers; undefined once called
+    this._head = 0 // no entry before this place waits
     this._first = 0 // the number of the first entry
     this._next = 0
-    // Those that others overtook by far, by number: one stream that stands still must not keep the places of all that
-    // were called after it.
+    // Callbacks by number that many others have overtaken. One stream that stands still must not keep the places of all
+    // callbacks that were added after its own.
     this._late = null
   }
 
   /** @returns {number} the number by which `done` will be called. */
   add (done) {
     const number = this._next
-    this._next = number + 1 >>> 0 // 32 bits on the boundary
+    this._next = number + 1 >>> 0 // the boundary has 32 bits for the number
     this._entries.push(done)
     return number
   }
 
-  /** Calls the one with this number, once. */
+  /** Calls the callback with this number, once. */
   reach (number) {
     const entries = this._entries
     const at = number - this._first >>> 0
@@ -61,7 +61,7 @@ class Marks {
     }
   }
 
-  // The oldest places, most of them of callbacks that were called, make room.
+  // Moves the callbacks that still wait at the oldest places, most of which are empty, out of the array.
   _leaveBehind () {
     if (this._late === null) this._late = new Map()
     const old = this._entries.splice(0, COMPACT_AT)
@@ -72,7 +72,7 @@ class Marks {
     this._head = 0
   }
 
-  /** Calls all that wait, in the next tick, with the error. */
+  /** Calls all callbacks that wait, in the next tick, with the error. */
   fail (error) {
     const waiting = this._late === null ? [] : [...this._late.values()]
     for (const done of waiting.concat(this._entries)) {

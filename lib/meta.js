@@ -1,23 +1,23 @@
 'use strict'
 
-// The meta of a stream of the peer's: its text, until the program looks at it. Most programs look once, some never, and
-// a hostile text takes many times its length when it is parsed. These functions own `_meta` and `_metaCost`, but for what
-// the program sets.
+// The meta of a stream of the peer's: a JSON text until the program looks at it. Most programs look once, some never,
+// and a hostile text takes many times its length when it is parsed. These functions own `_meta` and `_metaCost`, except
+// for a meta that the program sets.
 //
-// This file may not: end a connection but for a meta that is too costly.
+// This file may not: end a connection, except for a meta that is too costly.
 
 const { MuxProtocolError } = require('./errors')
 
-// A text shorter than this counts for its length only: what it can become is bounded by how many streams may live.
+// A text shorter than this counts for its length only: the number of streams that may live bounds what it can become.
 const SHORT = 1024
 
-// What values cost beside their text, in bytes and, as measured on Node 20, in some nanoseconds too: an object or an
-// array, a name in an object (most of it time, where no name comes twice), any other value.
+// The costs of values beside their text, in bytes and, as measured on Node 20, about as many nanoseconds: of an object
+// or an array; of a name in an object (most of it time, if no name comes twice); of any other value.
 const BRACKET = 64
 const COLON = 128
 const COMMA = 16
 
-// In place of what a meta costs: the stream has its text.
+// The cost of a meta that is still a text.
 const UNPARSED = -1
 
 /**
@@ -36,7 +36,7 @@ function parseMeta (stream) {
       `${text.length} characters that takes about ${cost} bytes; ${budget.maxMetaTotal} are allowed in sum`))
     return
   }
-  // Native code may be done with the stream already, and so with the meta's place.
+  // Native code may have closed the stream already, and then the meta has no place to count for.
   if (!stream._isDone()) {
     stream._metaCost = cost
     budget.keepMeta(cost)
@@ -44,7 +44,7 @@ function parseMeta (stream) {
   stream._meta = connection._parse(text)
 }
 
-/** What the meta of a stream counts for. */
+/** The cost of a stream's meta, as the budget counts it. */
 function costOf (stream) { return Math.max(0, stream._metaCost) }
 
 /** The stream has closed. */
@@ -54,7 +54,7 @@ function forgetMeta (stream) {
   stream._metaCost = 0
 }
 
-/** About how many bytes a JSON text takes when it is parsed. */
+/** The number of bytes that a JSON text takes when it is parsed, about. */
 function weigh (text) {
   let cost = text.length
   for (let i = 0; i < text.length; i++) {

@@ -1,6 +1,6 @@
 'use strict'
 
-// What this package asks of a Node stream that no call of Node's answers.
+// Facts about a Node stream, and changes to its buffer, for which Node has no public call.
 //
 // This file may not: know a connection, or what a chunk is charged with.
 
@@ -8,9 +8,9 @@ const { StringDecoder } = require('node:string_decoder')
 const { areLeftovers } = require('./pipelines')
 
 /**
- * Decodes what is buffered in object mode, chunk by chunk, and what comes from now on. A chunk that is no more than
- * part of a character leaves the buffer: its text comes with the next one.
- * @returns {number[]} the places of those, in ascending order
+ * Decodes what is buffered in object mode, chunk by chunk, and sets the decoder for what comes from now on. A chunk
+ * that is no more than part of a character leaves the buffer: its text comes with the next chunk.
+ * @returns {number[]} the places of the chunks that left, in ascending order
  */
 function decodeBuffered (state, encoding) {
   const decoder = new StringDecoder(encoding)
@@ -24,7 +24,7 @@ function decodeBuffered (state, encoding) {
     at++
   }
   if (state.ended) {
-    // Nothing completes a character any more.
+    // After the end nothing completes a character any more.
     const rest = decoder.end()
     if (rest !== '') {
       kept.push(rest)
@@ -63,22 +63,25 @@ function clearBuffered (state) {
   state.length = 0
 }
 
-/** Goes on with a flow that a listener broke off, as Node itself flows. */
+/** Resumes a flow that an exception of a listener broke off, in the way in which Node itself flows. */
 function flowOn (stream) {
   const state = stream._readableState
   while (state.flowing && !stream.destroyed && stream.read() !== null);
 }
 
-/** Whether somebody waits for the end of what is written: beside a pipe, which listens to each of these events once. */
+/**
+ * Whether somebody waits for the end of what is written. A pipe, which listens to each of these events once, does not
+ * count.
+ */
 function isWatched (stream) {
   const waiting = stream.listenerCount('finish') + stream.listenerCount('error') + stream.listenerCount('close')
   return waiting > 0 && waiting > 3 * pipesInto(stream) + ownListeners(stream)
 }
 
-// Listeners to 'close' of this package's own.
+// This package's own listeners to 'close'.
 const own = new WeakSet()
 
-/** Marks a listener as one that no program waits with. */
+/** Marks a listener as this package's own, which no program waits with. */
 function asOwn (listener) {
   own.add(listener)
   return listener
@@ -98,12 +101,15 @@ function isAwaited (stream) {
   })
 }
 
-// How many sources are piped into the stream.
+// The number of sources that are piped into the stream.
 function pipesInto (stream) {
   return stream.listeners('unpipe').filter(({ name }) => name === 'onunpipe').length
 }
 
-/** Whether the program listens to 'error'. A source that is piped into the stream does, too, only to throw it again. */
+/**
+ * Whether the program listens to 'error'. A source that is piped into the stream also listens, only to throw the error
+ * again.
+ */
 function isHeard (stream) {
   return stream.listenerCount('error') > pipesInto(stream)
 }

@@ -1,6 +1,7 @@
 'use strict'
 
-// What callers may ask for: the defaults, each with its reason, and the checks. Native code gets checked, plain data.
+// The options that callers give: the defaults, each with its reason, and the checks. Native code gets checked, plain
+// data.
 //
 // This file may not: open, resolve or listen to anything.
 
@@ -14,73 +15,78 @@ const MIB = 1024 * KIB
 const MAX_UINT31 = 2 ** 31 - 1
 const MAX_SAFE = Number.MAX_SAFE_INTEGER
 
-// The commands buffer of the engine holds the longest JSON text in one piece; see engine.js.
+// The commands buffer of the engine (engine.js) takes a JSON text of this length in one piece.
 const MAX_JSON = 4 * MIB
 
 const CONNECTION_DEFAULTS = {
-  // Frames are gathered per turn before they are sent, so Nagle's wait would only add latency.
+  // Frames are gathered per turn before they are sent, so Nagle's algorithm would only add latency.
   noDelay: true,
   keepAlive: false, // as net
-  keepAliveInitialDelay: 0, // ms; 0 leaves the system's own, as net
+  keepAliveInitialDelay: 0, // ms; 0 leaves the system's default, as net
   allowHalfOpen: false, // as net
-  captureRejections: false, // as every EventEmitter; events.captureRejections switches it on for all of them
+  captureRejections: false, // as every EventEmitter; events.captureRejections enables it for all of them
   protocol: 'auto',
   peer: 'auto',
-  // 256 KiB: four of the largest frames we send; enough to keep a loopback or a LAN link busy over one turn of the
-  // event loop, small enough that a thousand slow connections cost 256 MiB and no more.
+  // 256 KiB: four of the largest frames that we send. That is enough to keep a loopback or a LAN link busy over one
+  // turn of the event loop, and little enough that a thousand slow connections cost at most 256 MiB.
   readableHighWaterMark: 256 * KIB,
   writableHighWaterMark: 256 * KIB,
-  // Time for a listener to come late by more than one turn; then dropped, as version 0.1.0 drops at once.
+  // Enough for a listener that comes more than one turn late. What exceeds the limit is dropped, as version 0.1.0 drops
+  // all of it at once.
   unclaimedLimit: 256 * KIB,
-  // Version 0.1.0 has no limit: a peer may then fill all our memory. 4 MiB is 13 times the largest meta tested with it.
+  // Version 0.1.0 has no limit, so a peer may fill all its memory. 4 MiB is 13 times the largest meta tested with it.
   maxMetaSize: 4 * MIB,
-  // 64 KiB for each of 256 streams. Parsed, a hostile text takes 22 times its length in memory.
+  // 64 KiB for each of 256 streams. A hostile text takes 22 times its length in memory when it is parsed.
   maxMetaTotal: 16 * MIB,
   maxEndValueSize: 4 * MIB,
   // JSON.parse has no limit of its own; 512 is deeper than any data made by hand, shallower than any stack.
   maxJsonDepth: 512,
-  // The limit of version 0.1.0, and its error: a program that forgets to end its streams learns it at the same place.
+  // The limit and the error of version 0.1.0: a program that forgets to end its streams fails at the same place.
   maxStreams: 256,
-  // On every wire. What a peer says first is one packet: 10 s are three retransmissions of it, and a slow start of a process.
+  // On every wire. The first message of the peer fits one packet: 10 s allow three retransmissions of it, and a process
+  // that starts slowly.
   handshakeTimeout: 10_000,
-  idleTimeout: 0, // ms; 0: none, as net
-  // Native code knows the processors. With up to two, the application's thread sends all that it can: a hop to the thread of
-  // the engine costs more than that thread could do meanwhile. With more, that thread takes over what is more than 16 KiB.
+  idleTimeout: 0, // ms; 0 means none, as net
+  // By default native code decides by the number of processors. With at most two, JavaScript's thread sends all that it
+  // can, because a hop to the mux-io thread costs more than that thread could do meanwhile. With more, the mux-io
+  // thread takes over if more than 16 KiB are ready.
   directSendLimit: undefined,
-  // What follows is of QMux alone.
-  // As many as the other side may have by its own default; 100 is what HTTP/2 servers allow. A peer of version 0.1.0 cannot
-  // be told, and has a limit of 256 of its own.
+  // The options below have no effect on the legacy wire, except for maxPendingStreams.
+  // As many streams as the other end may open by its own default; HTTP/2 servers allow 100. A peer of version 0.1.0
+  // cannot be told, and has a limit of 256 of its own.
   maxIncomingStreams: 256,
-  // Opens that 'stream' listeners have not seen yet: 256 metas are little, and a round trip brings no more of use.
+  // Streams that 'stream' listeners have not seen yet: 256 metas take little memory, and a higher limit would not pay.
   maxPendingStreams: 256,
-  // 256 KiB fills 25 MB/s at 10 ms, what yamux and its kin start with; it grows where that is too little, up to 16 MiB,
-  // 320 MB/s at 50 ms.
+  // 256 KiB, with which yamux and its kin start as well, allows 25 MB/s at 10 ms. A window that is too small grows, up
+  // to 16 MiB, which allows 320 MB/s at 50 ms.
   streamWindow: 256 * KIB,
   maxStreamWindow: 16 * MIB,
-  // Four streams' worth before it grows; 64 MiB is the most that one connection can have under way to us.
+  // The first window is that of four streams; 64 MiB is the most that one connection can have under way to us.
   connectionWindow: 1 * MIB,
   maxConnectionWindow: 64 * MIB,
   // 256 streams with 256 KiB each may stand unread before they slow the others.
   maxHeld: 64 * MIB,
-  // 64 KiB of data and the header of its frame.
+  // 64 KiB of data, and the header of its frame.
   maxRecordSize: 64 * KIB + 16,
-  // A ping after 30 s of silence, as yamux sends it, holds the table of a NAT or a balancer, which drop after a minute or
-  // more. Another 30 s are several retransmissions of a lost packet: who is silent then is frozen, or gone.
+  // A ping after 30 s of silence, as yamux sends it, keeps the entry in the table of a NAT or a load balancer, which
+  // expires after a minute or more. Another 30 s allow several retransmissions of a lost packet: a peer that is silent
+  // for so long is frozen, or gone.
   pingInterval: 30_000,
   pingTimeout: 30_000,
-  // Each budget is so many at once and so many a second: far above what programs do, far below what costs anything.
+  // Each budget allows this many at once and this many a second: far above what programs do, far below what costs
+  // anything.
   maxResets: 1000,
   maxPings: 100,
-  // Of empty frames a program may well send many: each empty write is one.
+  // A program may well send many empty frames: each empty write is one.
   maxEmptyFrames: 100_000,
   maxUselessFrames: 1000
 }
 
-// A declared value below this is an error of the draft's.
+// A declared value below this is an error by the draft.
 const MIN_RECORD = 16382
 
 const BACKLOG = 511 // as net
-// As net: a shorter wait would make every slow first address cost a second connection.
+// As net: a shorter wait would make each slow first address cost a second connection.
 const MIN_ATTEMPT_TIMEOUT = 10
 
 function invalid (name, expected, actual) {
@@ -129,7 +135,7 @@ function callback (name, value) {
   return value
 }
 
-// Numeric strings are ports, as in net: programs take them from the environment.
+// Numeric strings are ports, as in net, because programs take ports from the environment.
 function port (options, fallback) {
   const value = options.port
   if (value === undefined || value === null) return fallback
@@ -141,13 +147,13 @@ function port (options, fallback) {
 function filePath (options) {
   const value = string(options, 'path')
   if (value === '') throw invalid('options.path', 'a path', value)
-  // The kernel would cut the name there, and bind or reach another file than was meant.
+  // The kernel would cut the name at the null byte, and bind or reach another file than was meant.
   if (value !== undefined && value.indexOf('\0', 1) > 0) throw invalid('options.path', 'free of null bytes', value)
-  // As the kernel gets it from net: half of a surrogate pair is no text.
+  // The path that the kernel gets from net, too: half of a surrogate pair becomes U+FFFD.
   return value?.toWellFormed()
 }
 
-/** (port | path | options, host?) as one object. A string that is no number is a path, as in net. */
+/** The arguments (port | path | options, host?) as one object. A string that is not a number is a path, as in net. */
 function positional (first, host) {
   if (typeof first === 'object' && first !== null) return first
   if (typeof first === 'string' && !(Number(first) >= 0)) return { path: first }
@@ -156,7 +162,8 @@ function positional (first, host) {
   return options
 }
 
-// The first window of a stream or connection, and what it may grow to. Given one of them the other follows.
+// The first window of a stream or a connection, and the limit of its growth. If only one is given, the other is
+// adjusted.
 function windows (options, first, most) {
   const d = CONNECTION_DEFAULTS
   const limit = integer(options, most, 1, MAX_UINT31, Math.max(d[most], integer(options, first, 1, MAX_UINT31, 1)))
@@ -202,17 +209,17 @@ function connectionOptions (options) {
   }
 }
 
-// The workers of a cluster share a port, as those of net do. A port that the system chooses is each one's own; and
-// only Linux gives every listener its part of the connections.
+// The workers of a cluster share a port, as in net. If the system chooses the port, each worker has a port of its own.
+// Only Linux gives every listener its part of the connections.
 function sharesPort (number) {
   return cluster.isWorker && number > 0 && process.platform === 'linux'
 }
 
-/** What `new MuxServer(...)` was given, checked and complete. */
+/** The arguments of `new MuxServer(...)`, checked and complete. */
 function serverOptions (first, host) {
   const options = positional(first, host)
   const path = filePath(options)
-  // Without a port the system chooses one, as net.Server.listen() does.
+  // If no port is given, the system chooses one, as for net.Server.listen().
   const number = path === undefined ? port(options, 0) : undefined
   const maxConnections = options.maxConnections
   if (maxConnections !== undefined && (typeof maxConnections !== 'number' || !(maxConnections >= 0))) {
@@ -242,7 +249,7 @@ function family (options) {
   throw invalid('options.family', "one of 0, 4, 6, 'IPv4', 'IPv6'", value)
 }
 
-/** What `new MuxClient(...)` was given, checked and complete. */
+/** The arguments of `new MuxClient(...)`, checked and complete. */
 function clientOptions (first, host) {
   const options = positional(first, host)
   const path = filePath(options)
@@ -271,10 +278,10 @@ function clientOptions (first, host) {
   }
 }
 
-/** How urgent a stream is, in the words of RFC 9218. @returns {number} as native code takes it */
+/** The urgency of a stream, in the words of RFC 9218. @returns {number} the argument of the command PRIORITY */
 function priority (value) {
   if (typeof value !== 'object' || value === null) throw invalid('priority', 'an object', value)
-  // In the middle of 0 (first) to 7, and in turns with its equals: that is fair, and what was always done.
+  // The default is the middle of 0 (first) to 7, with turns among equals: that is fair, and was always so.
   const urgency = integer(value, 'urgency', 0, URGENCY, 3)
   return boolean(value, 'incremental', true) ? urgency | INCREMENTAL : urgency
 }
@@ -289,19 +296,21 @@ function streamOptions (options) {
   }
 }
 
-/** A code that goes over the wire: what both a QUIC integer and a number can carry. */
+/** A code for the wire: an integer that both QUIC and a JavaScript number can represent. */
 function wireCode (value) {
   if (Number.isInteger(value) && value >= 0 && value <= MAX_SAFE) return value
   throw invalid('code', `an integer from 0 to ${MAX_SAFE}`, value)
 }
 
-/** The part of a connection's settings that native code acts on, by the names and in the groups of its own. */
+/**
+ * The part of a connection's settings that native code uses, with the names and the groups that native code has for it.
+ */
 function nativeSettings (settings) {
   return {
     noDelay: settings.noDelay,
     keepAlive: settings.keepAlive,
     keepAliveDelay: settings.keepAliveInitialDelay,
-    // Half: a writer woken there has the other half to fill while the kernel takes the rest.
+    // Half of it: a writer that is woken there can fill the other half while the kernel takes the rest.
     lowWater: Math.floor(settings.writableHighWaterMark / 2),
     directSendLimit: settings.directSendLimit ?? null,
     protocol: {

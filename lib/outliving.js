@@ -1,11 +1,11 @@
 'use strict'
 
-// Streams that native code is done with while the program is not: they have something to be read, or their last events
-// are due. When the connection ends they must learn of it as all others do.
+// Streams that native code has closed while the program is not done with them: they have something to be read, or their
+// last events are due. If the connection ends, they must be told of it as all others are.
 //
-// Most of them close within a turn. The others are reachable through here if somebody waits for their end. If nobody
-// does, a WeakRef stands for a stream that the program has asked for, and nothing for one that it never asked for: a
-// stream comes back with its first listener.
+// Most such streams close within a turn. Of the others, streams whose end somebody waits for are kept here. A stream
+// that nobody waits for is known through a WeakRef, if the program has asked for its data, and otherwise not at all:
+// such a stream comes back with its first listener.
 //
 // This file may not: know what a connection is, or end a stream.
 
@@ -13,10 +13,10 @@ const SWEEP_AT = 64
 
 class Outliving {
   constructor () {
-    this._fresh = new Set() // of this turn
+    this._fresh = new Set() // streams that native code closed in this turn
     this._kept = new Set() // streams that somebody waits for
-    this._others = [] // WeakRefs of those that the program has asked for
-    this._isAmong = new WeakSet() // whether there is one
+    this._others = [] // WeakRefs of streams that the program has asked for
+    this._isAmong = new WeakSet() // the streams that have a WeakRef in `_others`
     this._sweepAt = SWEEP_AT
   }
 

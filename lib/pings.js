@@ -1,6 +1,6 @@
 'use strict'
 
-// The pings of one connection: those that were sent, and those that wait until it is known whether they can be.
+// The pings of one connection: pings that were sent, and pings that wait until it is known whether the wire has pings.
 //
 // This file may not: send anything, or decide when a ping may go.
 
@@ -11,7 +11,7 @@ class Pings {
     this._waiting = [] // [resolve, reject], before the wire is known
   }
 
-  /** @returns {Promise<number>} the round trip in ms. `send` is given the number, if the ping may go now. */
+  /** @returns {Promise<number>} the round trip in ms. If the ping may go now, `send` is called with its number. */
   add (send) {
     return new Promise((resolve, reject) => {
       if (send === undefined) this._waiting.push([resolve, reject])
@@ -21,17 +21,17 @@ class Pings {
 
   _send (send, waiter) {
     const number = this._next
-    this._next = number + 1 >>> 0 // 32 bits on the boundary
+    this._next = number + 1 >>> 0 // the boundary has 32 bits for the number
     this._sent.set(number, waiter)
     send(number)
   }
 
-  /** The pings that waited go now. */
+  /** Sends the pings that waited. */
   go (send) {
     for (const waiter of this._waiting.splice(0)) this._send(send, waiter)
   }
 
-  /** The pings that waited will never go. */
+  /** Fails the pings that waited, because they can never be sent. */
   refuse (error) {
     for (const [, reject] of this._waiting.splice(0)) reject(error)
   }

@@ -1,16 +1,16 @@
 'use strict'
 
-// What Node's pipeline() leaves behind on its source: listeners of finished(), which wait for nothing any more once the
-// source has ended. They are known by their code, which a pipeline of our own shows.
+// The listeners of finished() that Node's pipeline() leaves on its source. Once the source has ended, they wait for
+// nothing. They are recognized by their code, which a sample pipeline shows.
 //
-// This file may not: take for a leftover what may still wait.
+// This file may not: take a listener that may still wait for a leftover.
 
 const { PassThrough, pipeline } = require('node:stream')
 
 const EVENTS = ['error', 'finish', 'close']
 
-// How often each code is there, by event, and `mark`, the 'error' listener that is there once for a pipeline, and never
-// otherwise. Taken when it is first asked for.
+// The number of leftovers with each code, by event; and `mark`, the code of an 'error' listener of which each pipeline
+// leaves exactly one. The sample is made when it is first needed.
 let sample = null
 
 function leftovers () {
@@ -33,15 +33,15 @@ function byCode (listeners) {
   return counts
 }
 
-// How often a stream was piped into another one, by stream: most never are.
+// How often a stream was piped into another one, by stream. Most streams never are.
 const pipes = new WeakMap()
 
-/** The stream is piped into another one. */
+/** Notes that the stream is piped into another one. */
 function notePipe (stream) { pipes.set(stream, (pipes.get(stream) ?? 0) + 1) }
 
 /**
  * Whether all these listeners of an event of the stream are such leftovers. A pipeline into a stream, which notePipe()
- * tells, leaves one finished() more than one into a function.
+ * counts, leaves one finished() more than a pipeline into a function.
  */
 function areLeftovers (stream, event, listeners) {
   sample ??= leftovers()

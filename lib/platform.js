@@ -1,9 +1,10 @@
 'use strict'
 
-// Names the platform this process runs on as the binaries are named. May not load one: the build scripts ask here too.
+// The name of the platform that this process runs on, as the binaries are named. This file may not load a binary: the
+// build scripts require it, too.
 
-// The report is the one place where Node says which C library it runs on. Its section on the network would look every
-// open socket's peer up in the DNS.
+// The report is the one place where Node says which C library it runs on. Its section on the network is left out,
+// because that section looks the peer of every open socket up in the DNS.
 function isGlibc () {
   const { report } = process
   if (report === undefined) return true
@@ -16,7 +17,7 @@ function isGlibc () {
   }
 }
 
-// 'linux-x64-gnu', 'linux-arm64-musl', 'darwin-arm64', 'win32-x64-msvc'
+// Returns a tag such as 'linux-x64-gnu', 'linux-arm64-musl', 'darwin-arm64' or 'win32-x64-msvc'.
 function platformTag () {
   const tag = `${process.platform}-${process.arch}`
   switch (process.platform) {

@@ -1,6 +1,6 @@
 'use strict'
 
-// What native code tells of a connection, record by record; data goes straight to its stream (engine.js).
+// The records of a connection, one by one. DATA does not pass here: engine.js passes it straight to the stream.
 //
 // This file may not: keep state, or send what a record does not ask for.
 
@@ -23,7 +23,7 @@ function receive (connection, kind, handle, offset, length, aux) {
   switch (kind) {
     case STREAM: return onStream(connection, handle, engine.textAt(offset, length), aux)
     case CLOSED: return onStreamClosed(connection, handle)
-    // In its place among what tells of held bytes: what came before and is not held is consumed.
+    // The echo goes out behind the HOLDs for earlier data, so data that came before and is not held is consumed.
     case CREDIT: return connection._link.command(op.CREDIT, handle, 0)
     case MARK: return connection._link.reach(aux)
     case DRAIN: return connection._queue.onDrain()
@@ -52,7 +52,7 @@ function receive (connection, kind, handle, offset, length, aux) {
   }
 }
 
-// `entry` is what stands in the table: a stream, an open that waits, or an Unreachable.
+// `entry` is an entry of the table: a stream, an open that waits, or an Unreachable.
 function receiveOnStream (connection, kind, entry, offset, length, aux) {
   switch (kind) {
     case OPENED: return entry._onOpened(aux)

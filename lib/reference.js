@@ -1,6 +1,7 @@
 'use strict'
 
-// Whether a connection keeps the process alive: while it is wanted, and after unref() until what is queued is sent.
+// Whether a connection keeps the process alive: if the program wants that, and after unref() until what is queued is
+// sent.
 //
 // This file may not: close a connection, or send anything but a mark.
 
@@ -15,7 +16,7 @@ class Reference {
     this._isHeld = false
   }
 
-  /** The program calls ref() or unref(). */
+  /** The program called ref() or unref(). */
   want (isWanted) {
     this.isWanted = isWanted
     this._connection._queue.watch(isWanted ? null : this)
@@ -39,7 +40,7 @@ class Reference {
     this.update()
     link.mark(WHOLE, (error) => {
       this._isBusy = false
-      // More was written meanwhile.
+      // If more was written meanwhile, the wait goes on.
       if (!error && !this.isWanted && this._connection._queue.bytes > 0) this.keepUntilSent()
       this.update()
     })

@@ -1,8 +1,8 @@
 'use strict'
 
-// Rejections of async listeners, where captureRejections is on: each ends what it concerns, as net does, and no more.
+// Rejections of async listeners with the option captureRejections: each ends what it concerns, as in net, and no more.
 //
-// This file may not: decide whether rejections are captured, or know what ends an emitter.
+// This file may not: decide whether rejections are captured, or know how an emitter ends.
 
 const { EventEmitter } = require('node:events')
 
@@ -14,8 +14,8 @@ function capture (emitter) {
 }
 
 /**
- * Says what a class does with a rejection. `own` names the event whose first argument, a connection or a stream, is
- * destroyed in place of the emitter; of all other events `otherwise` is called with the error.
+ * Sets what a class does with a rejection. For the event `own`, the first argument (a connection or a stream) is
+ * destroyed with the error. For all other events, `otherwise` is called with the emitter and the error.
  */
 function onRejection (Class, own, otherwise) {
   Object.defineProperty(Class.prototype, REJECTED, {

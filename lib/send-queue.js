@@ -1,6 +1,7 @@
 'use strict'
 
-// How many bytes of a connection the kernel has not taken yet, and the writing halves that wait until they are few.
+// The number of bytes of a connection that the kernel has not taken yet, and the writing halves that wait until they
+// are few.
 //
 // This file may not: hold bytes, send commands, or emit anything itself.
 
@@ -9,45 +10,45 @@ const engine = require('./engine')
 class SendQueue {
   constructor (connection, highWater) {
     this._connection = connection
-    this.bytes = 0 // as far as known
+    this.bytes = 0 // as of the last flush or record, and what was added since
     this.highWater = highWater
     this.lowWater = Math.floor(highWater / 2)
     this._watcher = null
     this._waiting = [] // writing halves that owe a 'drain'
-    this._blocks = 0 // how often a stream was told that it is blocked
+    this._blocks = 0 // how many BLOCKED records were received
   }
 
   get isFull () { return this.bytes >= this.highWater }
 
   get isLow () { return this.bytes <= this.lowWater }
 
-  /** So many bytes are about to be queued. @returns {boolean} false tells a writer to wait for 'drain' */
+  /** Counts bytes that are about to be queued. @returns {boolean} false if the writer is to wait for 'drain' */
   add (bytes) {
     this.bytes += bytes
     if (this._watcher !== null) this._watcher.keepUntilSent()
     return this.bytes < this.highWater
   }
 
-  /** A Reference that is told of everything that is queued; null: none. */
+  /** Sets the Reference that is called for everything that is queued; null for none. */
   watch (watcher) { this._watcher = watcher }
 
-  /** A writing half is told when the queue has drained. */
+  /** Adds a writing half that is called when the queue has drained. */
   enlist (writer) { this._waiting.push(writer) }
 
-  /** A flush returned how much is queued. */
+  /** A flush returned how many bytes are queued. */
   onFlushed (bytes) {
     this.bytes = bytes
     if (this._waiting.length > 0 && this.isLow) engine.drainSoon(this._connection)
   }
 
-  /** Native code says that little is queued. More may have been written, and sent, since. */
+  /** Native code reported that little was queued. More may have been written, and sent, since then. */
   onDrain () {
     engine.flush()
     this.bytes = engine.native.queuedBytes(this._connection._link.number)
     this.tellDrained()
   }
 
-  /** Tells the writers, unless others that were told first have filled the queue again. */
+  /** Calls the writers that wait, unless others that were called first have filled the queue again. */
   tellDrained () {
     if (this._waiting.length > 0 && this.isLow && !this.isAboutToBlock()) this._tellAll()
   }
@@ -66,19 +67,19 @@ class SendQueue {
     }
   }
 
-  /** Whether a stream that waits for its reader is yet to be told so: what has left the queue then waits there. */
+  /** Whether a BLOCKED record is still under way: bytes that left the queue then wait on that stream for its reader. */
   isAboutToBlock () {
     const { _link: link, _wires: wires } = this._connection
     return link.isOpen && wires.sendsQmux && engine.native.blockedEvents(link.number) !== this._blocks
   }
 
-  /** A stream was told that it is blocked. */
+  /** A BLOCKED record has come. */
   onBlocked () {
     this._blocks = this._blocks + 1 >>> 0
     if (this._waiting.length > 0) engine.drainSoon(this._connection)
   }
 
-  /** Bytes that wait on a stream for the peer's reader. */
+  /** The number of bytes that wait on a stream for the peer's reader. */
   bytesOf (handle) {
     const link = this._connection._link
     return link.isOpen ? engine.native.waitingBytes(link.number, handle) : 0

@@ -21,13 +21,18 @@ const { capture, onRejection } = require('./rejections')
 
 const { SERVER_CLOSED, SERVER_ERROR } = kinds
 
-// What this worker of a cluster listens on together with the others. The system would let it share that with itself, too.
+// The addresses that this worker of a cluster listens on together with other workers. The system would let this worker
+// share an address with itself, too.
 const shared = new Set()
 
-// Where a machine has no IPv6 the dual-stack address fails with one of these, and net listens on IPv4 alone.
+// If a machine has no IPv6, the dual-stack address fails with one of these codes, and the server listens on IPv4 alone,
+// as net does.
 const NO_IPV6 = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EINVAL'])
 
-/** @constructor Listens at once. A plain function, so that util.inherits and `MuxServer.call(this, port)` work. */
+/**
+ * @constructor The server listens at once. MuxServer is a plain function, so that util.inherits and
+ * `MuxServer.call(this, port)` work.
+ */
 function MuxServer (port, host) {
   if (!(this instanceof MuxServer)) return new MuxServer(port, host)
   const options = serverOptions(port, host)
@@ -38,8 +43,8 @@ function MuxServer (port, host) {
   this.maxConnections = options.maxConnections
   this._options = options
   this._context = context.capture()
-  this._number = -1 // of the native listener, while there is one
-  this._place = undefined // where it listens, if that is one of `shared`
+  this._number = -1 // the number of the native listener, while there is one
+  this._place = undefined // the address that it listens on, if that is one of `shared`
   this._connections = new Set()
   this._closing = false
   this._resolving = false // a host name is being looked up
@@ -54,12 +59,12 @@ function MuxServer (port, host) {
 inherits(MuxServer, EventEmitter)
 Object.setPrototypeOf(MuxServer, EventEmitter)
 
-/** As net.Server: the address object, the path, or null while not listening. */
+/** As net.Server: the address object or the path; null while the server does not listen. */
 MuxServer.prototype.address = function address () {
   return this.listening ? JSON.parse(engine.native.serverAddress(this._number)) : null
 }
 
-/** Stops accepting. 'close', and the callback, come when the last connection has ended. */
+/** Stops accepting. 'close' is emitted, and the callback called, when the last connection has ended. */
 MuxServer.prototype.close = function close (done) {
   callback('callback', done)
   if (this._closing || (this._number < 0 && !this._resolving)) {
@@ -76,7 +81,7 @@ MuxServer.prototype.close = function close (done) {
   return this
 }
 
-/** Destroys the open connections. Does not stop listening. */
+/** Destroys the open connections. The server goes on listening. */
 MuxServer.prototype.closeAllConnections = function closeAllConnections () {
   for (const connection of [...this._connections]) connection.destroy()
   return this
@@ -103,7 +108,7 @@ MuxServer.prototype[Symbol.asyncDispose || Symbol.for('nodejs.asyncDispose')] = 
   return new Promise((resolve) => this.close(() => resolve()))
 }
 
-// A listener of the program's failed, not the server: as net.Server, it loses that connection.
+// A listener of the program's failed, and not the server. As net.Server, the server loses only that connection.
 onRejection(MuxServer, 'connection', (server, error) => server.emit('error', error))
 
 function begin (server, options) {
@@ -158,7 +163,7 @@ function tryListen (server, where) {
   })
 }
 
-// Listening failed: there is nothing to close any more.
+// Listening failed: nothing is left to be closed.
 function fail (server, error) {
   if (server._unwatch) server._unwatch()
   context.emit(server._context, server, 'error', error)
@@ -188,7 +193,7 @@ function closeIfDone (server) {
   context.emit(server._context, server, 'close')
 }
 
-// ---- what the engine calls ----
+// ---- called by the engine ----
 
 MuxServer.prototype._record = function (kind, offset, length) {
   if (kind === SERVER_CLOSED) {
@@ -198,7 +203,8 @@ MuxServer.prototype._record = function (kind, offset, length) {
     closeIfDone(this)
   } else if (kind === SERVER_ERROR) {
     const error = connectionError(engine.textAt(offset, length))
-    // Too many open files, mostly: strangers can bring that about, so it must not end a process that did not ask.
+    // The cause is mostly too many open files. Strangers can bring that about, so an error without a listener must not
+    // end the process.
     if (this.listenerCount('error') > 0) {
       context.emit(this._context, this, 'error', error)
     } else if (!this._warned) {
@@ -223,7 +229,7 @@ MuxServer.prototype._connection = function (number, offset, length) {
   context.emit(this._context, this, 'connection', connection)
 }
 
-// As net tells whom it dropped.
+// The argument of 'drop', as in net.
 function dropped (text) {
   const { local = {}, remote = {} } = JSON.parse(text)
   return {
@@ -236,7 +242,7 @@ function dropped (text) {
   }
 }
 
-// ---- what its connections call ----
+// ---- called by the server's connections ----
 
 MuxServer.prototype._hearsStreams = function (connection) {
   return connection.listenerCount('stream') > 0
@@ -246,10 +252,10 @@ MuxServer.prototype._emitStream = function (connection, stream) {
   context.emit(connection._context, connection, 'stream', stream)
 }
 
-// A server's connections are many: what they tell is theirs.
+// A server has many connections: their events stay with them.
 MuxServer.prototype._connectionTells = function () {}
 
-// A peer's doing never throws here: somebody listens, or it is only told by 'close'.
+// An error of a peer never throws here. If nobody listens, only 'close' tells of it.
 MuxServer.prototype._connectionError = function (connection, error) {
   if (connection.listenerCount('error') > 0) connection.emit('error', error)
   else if (this.listenerCount('connectionError') > 0) this.emit('connectionError', error, connection)

@@ -1,6 +1,6 @@
 'use strict'
 
-// createStream(): checks, the limit, and the wait for the other side's acknowledgement.
+// createStream(): the checks, the limit, and the wait for the acknowledgement of the peer.
 //
 // This file may not: send stream data, or emit events.
 
@@ -18,19 +18,22 @@ const NO_OPTIONS = { messages: true, signal: undefined, priority: undefined }
 
 function noop () {}
 
-/** A stream that was asked for and is not acknowledged. It stands in the table until the MuxStream does. */
+/**
+ * A stream that was asked for and is not acknowledged yet. The PendingOpen stands in the table until the MuxStream
+ * does.
+ */
 class PendingOpen {
   constructor (connection, meta, json, options) {
     this._connection = connection
     this._pending = true
     this._meta = meta
-    this._json = json // until it is sent
+    this._json = json // the text of the meta until it is sent
     this._messages = options.messages
     this._priority = options.priority
     this._signal = options.signal
     this._context = context.capture()
     this._counted = true
-    this._over = false // nobody waits any more
+    this._over = false // nobody waits for the stream any more
     this._resolve = noop
     this._reject = noop
     this._unwatch = undefined
@@ -49,7 +52,7 @@ class PendingOpen {
     connection._queue.add(length)
   }
 
-  /** The wait ends without a stream. */
+  /** Ends the wait without a stream. */
   _fail (error) {
     if (this._over) return
     this._over = true
@@ -75,7 +78,7 @@ class PendingOpen {
   _abort () {
     if (this._over) return
     this._fail(abortError(this._signal))
-    if (this._json === undefined) return // sent: its id is taken until the acknowledgement, and so is its place
+    if (this._json === undefined) return // the open was sent: its id and its place are taken until the acknowledgement
     const streams = this._connection._streams
     streams.unsent = streams.unsent.filter((open) => open !== this)
     this._uncount()
@@ -97,7 +100,7 @@ class PendingOpen {
       this._resolve(stream)
       return
     }
-    // Nobody wants it any more, or nobody could write to it.
+    // Nobody wants the stream any more, or nobody could write to it.
     this._fail(callerError('ERR_MUX_CONNECTION_CLOSED'))
     this._pending = false
     this._uncount()
@@ -112,7 +115,7 @@ class PendingOpen {
     connection._tell('streamRefused', this._meta, code)
   }
 
-  /** @returns {boolean} whether the handle may be used again: at once */
+  /** @returns {boolean} true: the handle may be used again at once */
   _onClosed () {
     this._uncount()
     this._fail(callerError('ERR_MUX_CONNECTION_CLOSED'))
@@ -123,7 +126,7 @@ class PendingOpen {
     if (isOver || this._pending) this._fail(reason)
   }
 
-  // A peer cannot send on a stream it has not acknowledged; native code sees to that.
+  // A peer cannot send on a stream that it has not acknowledged. Native code ensures that.
   _data () {}
   _wantsValue () { return false }
   _onValue () {}
@@ -135,7 +138,7 @@ class PendingOpen {
   _onUnblocked () {}
 }
 
-/** `connection.StreamPool`: where streams come from. */
+/** `connection.StreamPool`: opens streams. */
 class StreamPool {
   #connection
 
@@ -143,7 +146,10 @@ class StreamPool {
     this.#connection = connection
   }
 
-  /** The live streams by their ids: a new object each time. One of this end's goes before one of the peer's. */
+  /**
+   * The live streams by their ids, as a new object each time. If two have the same id, the stream that this end opened
+   * is shown.
+   */
   get streams () {
     const streams = {}
     for (const entry of this.#connection._streams.table.entries().reverse()) {
@@ -154,8 +160,8 @@ class StreamPool {
   }
 
   /**
-   * Opens a stream. With `done` it returns undefined and calls `done.call(stream, stream)` once the other side
-   * acknowledged; without it, it returns a Promise of the stream.
+   * Opens a stream. With `done`, createStream() returns undefined, and calls `done.call(stream, stream)` when the peer
+   * has acknowledged the stream. Without `done`, it returns a Promise of the stream.
    */
   createStream (meta, options, done) {
     if (typeof options === 'function') {
@@ -194,15 +200,16 @@ class StreamPool {
   }
 }
 
-// The callback of version 0.1.0 uses its first argument at once, so it cannot be called without a stream. Whoever wants
-// to know listens.
+// The callback of version 0.1.0 uses its first argument at once, so it cannot be called without a stream. A program
+// that wants to know of failures listens to 'streamFailed'.
 function tellFailed (connection, error, meta) {
   const tell = () => connection._tell('streamFailed', error, meta)
-  // Outside any context: the event is in that of the connection, not in that of whoever opened.
+  // The event runs in the context of the connection, and not in that of whoever opened the stream.
   context.root.runInAsyncScope(process.nextTick, process, tell)
 }
 
-// Who ignores the Promise ignores its failure too; who awaits it gets it.
+// If the program ignores the Promise, its rejection is no unhandled one. If the program awaits it, it gets the
+// rejection.
 function ignorable (promise) {
   promise.catch(noop)
   return promise

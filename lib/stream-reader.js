@@ -1,13 +1,14 @@
 'use strict'
 
-// The reading half of a stream: what the engine delivers, past Node's buffer where it can be, and what programs ask.
+// The reading half of a stream: delivers what the engine passes on, past Node's buffer if possible, and serves what
+// programs call.
 //
-// This file may not: send anything itself, know how a stream ends, or touch what belongs to the writing half.
+// This file may not: send anything itself, know how a stream ends, or touch a field of the writing half.
 
 const { Duplex } = require('node:stream')
 const context = require('./context')
 const { Early, PARSED, PER_CHUNK } = require('./early')
-const { cut } = require('./engine') // Taken out once: a look-up in the module for each message is a tenth of the time.
+const { cut } = require('./engine') // taken out once: a look-up in the module for each message took a tenth of the time
 const halfOpen = require('./half-open')
 const { Held } = require('./held')
 const { clearBuffered, decodeBuffered, flowOn } = require('./node-buffer')
@@ -16,25 +17,25 @@ const { BOTH, UNCLAIMED, CLAIMED, DROPPING, NO_READS } = require('./stream-state
 const { keep } = require('./unreachable')
 const { warnOnce } = require('./warnings')
 
-// An end value from this size on counts as held until it was emitted.
+// An end value of at least this size counts as held until it was emitted.
 const LARGE_VALUE = 4096
 
-// Facts of a reading half.
-const ENDED = 1 // the peer has ended or reset it, or nothing of it is awaited any more
+// Facts about a reading half.
+const ENDED = 1 // the peer has ended or reset the half, or nothing more is awaited of it
 const DATA_EMITTED = 2
-const WITHIN_READ = 4 // read(), which emits 'data', is at work
+const WITHIN_READ = 4 // read(), which emits 'data', is on the stack
 const END_EMITTED = 8
-const HEEDED = 16 // the program has listened for what comes, or for its end, at any time
+const HEEDED = 16 // the program has listened for data, or for the end, at any time
 
 class Reader {
   constructor (stream, state) {
     this._stream = stream
     this.state = state
     this._facts = 0
-    this.early = null // what came while nobody had asked for it
+    this.early = null // what came before somebody asked for it
     this._endValue = undefined
-    this._held = null // made when something is held
-    this._programsEmit = undefined // what the program put in place of emit()
+    this._held = null // made when something is held for the first time
+    this._programsEmit = undefined // the emit() that the program set on the stream
   }
 
   get hasEnded () { return (this._facts & ENDED) !== 0 }
@@ -45,7 +46,7 @@ class Reader {
 
   get heldBytes () { return this._held === null ? 0 : this._held.bytes }
 
-  /** Bytes of an end value among them. */
+  /** The bytes of an end value among them. */
   get heldEndBytes () { return this._held === null ? 0 : this._held.endBytes }
 
   get earlyBytes () { return this.early === null ? 0 : this.early.bytes }
@@ -64,13 +65,13 @@ class Reader {
     }
   }
 
-  /** Whether a value of type 1 is wanted: what nobody will see need not be parsed. */
+  /** Whether a value of type 1 is wanted. A value that nobody will see need not be parsed. */
   wantsValue (length) {
     if (this.state === DROPPING) this._stream._connection._counts.discard(0, length)
     return this.state === CLAIMED || this.state === UNCLAIMED
   }
 
-  /** Data of type 1: a parsed value. No version we know of sends it. */
+  /** Data of type 1: a parsed value. No known version sends one. */
   onValue (value, length) {
     const charge = length * PARSED + PER_CHUNK
     if (this.state === CLAIMED) {
@@ -85,14 +86,14 @@ class Reader {
   _deliver (state, chunk) {
     if (state.decoder !== null) {
       const text = state.decoder.write(chunk)
-      // Part of a character: the next chunk completes it.
+      // The text is empty because the chunk is part of a character, which the next chunk completes.
       if (text === '' && chunk.length > 0) return
       chunk = text
     }
     this._emitData(state, chunk)
   }
 
-  // What Readable does when it flows and nothing is buffered, without the rest of what Readable does.
+  // Does what Readable does if it flows and nothing is buffered, and nothing else.
   _emitData (state, chunk) {
     if (state.awaitDrainWriters !== null) {
       if (state.multiAwaitDrain) state.awaitDrainWriters.clear()
@@ -107,7 +108,7 @@ class Reader {
     else stream._context.runInAsyncScope(stream.emit, stream, 'data', chunk)
   }
 
-  // Nobody takes the chunk now. Node's buffer keeps it, and native code learns that, unless it is held already.
+  // Nobody takes the chunk now. Node's buffer keeps it, and native code is told, unless the chunk is held already.
   _buffer (chunk, charge, isHeld) {
     const stream = this._stream
     const state = stream._readableState
@@ -122,9 +123,9 @@ class Reader {
         }
         chunk = text
       }
-      encoding = state.encoding // already decoded
+      encoding = state.encoding // the chunk is decoded already
     }
-    // A null would be the end of the stream to Node: JSON data `null` waits as its text.
+    // To Node a null would be the end of the stream. So the JSON value `null` waits as its text.
     if (chunk === null) chunk = Buffer.from('null')
     chunk = held.enter(chunk, charge)
     if (!isHeld) held.hold(charge)
@@ -136,7 +137,8 @@ class Reader {
     return this._held
   }
 
-  // Nobody has asked for the chunk yet. With credit the sender is stopped by what is held; without it there is a limit.
+  // Nobody has asked for the chunk yet. On a wire with credit, held bytes stop the sender; on the other, there is a
+  // limit.
   _keep (chunk, length, charge) {
     const hasCredit = this._stream._halves === BOTH
     if (this.early === null) {
@@ -149,21 +151,21 @@ class Reader {
     this.discard(length)
   }
 
-  /** Drops what was kept, so many bytes more, and what follows. */
+  /** Drops what was kept, `bytes` more, and all that follows. */
   discard (bytes) {
     this._stream._connection._counts.discard(1, this._dropEarly() + bytes)
     this.state = DROPPING
     warnOnce('MUX_STREAM_DISCARDED')
   }
 
-  // @returns {number} the bytes dropped
+  // @returns {number} the number of bytes that were dropped
   _dropEarly () {
     const bytes = this.earlyBytes
     this.early = null
     return bytes
   }
 
-  /** Nothing is read any more, and what waited for a reader waits no longer. */
+  /** Ends the reading: what waited for a reader is dropped. */
   shut () {
     this.state = NO_READS
     this.early = null
@@ -171,7 +173,7 @@ class Reader {
     this._held = null
   }
 
-  /** As shut(), while the stream goes on: what the peer still sends is not awaited either, and 'end' follows. */
+  /** Ends the reading while the stream goes on: nothing more of the peer's is awaited, and 'end' follows. */
   cutOff () {
     this.noteEnd()
     clearBuffered(this._stream._readableState)
@@ -179,7 +181,7 @@ class Reader {
     this.pushEnd()
   }
 
-  /** Nothing is held any more. */
+  /** Releases all that is held. */
   releaseAll () {
     if (this._held !== null) this._held.releaseAll()
   }
@@ -201,13 +203,13 @@ class Reader {
     else context.run(stream._context, this.pushEnd, this)
   }
 
-  // A large end value waits for the reader as data does: a peer could pile such values up on streams that are paused,
-  // or that nobody reads. Of those that nobody has asked for the connection keeps some.
+  // A large end value waits for its reader as data does. Otherwise a peer could pile such values up on streams that are
+  // paused, or that nobody reads. Of values that nobody has asked for, the connection keeps a limited sum.
   _holdEnd (value) {
     const bytes = value.length
     const stream = this._stream
     if (this.state === UNCLAIMED && !stream._connection._budget.canKeepValue(bytes)) {
-      if (stream.listenerCount('end') > 0) return value // it is about to be emitted
+      if (stream.listenerCount('end') > 0) return value // the value is about to be emitted
       this.discard(bytes)
       return undefined
     }
@@ -222,25 +224,25 @@ class Reader {
     else if (stream._halves === BOTH) this.endIfSilent()
   }
 
-  /** If the peer said nothing to a stream of ours, nobody asked for it, and our half is done: the stream is over. */
+  /** A stream of ours is over if the peer said nothing on it, nobody asked for its data, and our half has finished. */
   endIfSilent () {
     const stream = this._stream
     if (stream._writer.hasFinished && this.isSilent()) process.nextTick(endSilent, this, stream.writableFinished)
   }
 
-  /** Whether the peer ended a half that nobody reads without having said anything. */
+  /** Whether the peer ended a half that nobody reads without having said anything on it. */
   isSilent () {
     return this.hasEnded && this.state === UNCLAIMED && this.isUnread() && this._stream._halves === BOTH &&
       this._stream._isOurs()
   }
 
-  /** Whether nothing is left to be read, or to be waited for by a reader. */
+  /** Whether nothing is left that a reader could read or wait for. */
   isUnread () {
     if (this.state === UNCLAIMED) return this.early === null && this._endValue === undefined
     return this.state !== CLAIMED || this._stream.readableEnded
   }
 
-  /** Drops what was kept for a reader; 'end' follows. */
+  /** Drops what was kept for a reader. 'end' follows. */
   drop () {
     const dropped = this._dropEarly()
     const stream = this._stream
@@ -252,13 +254,13 @@ class Reader {
 
   pushEnd () {
     const stream = this._stream
-    // What the program, or a library of its, put in place of emit() goes on to be called.
+    // The emit() that the program, or one of its libraries, has set is still called.
     if (stream.emit !== emitEnd) {
       if (Object.hasOwn(stream, 'emit')) this._programsEmit = stream.emit
       stream.emit = emitEnd
     }
     stream.push(null)
-    // Nobody reads what was dropped, yet those who wait for the end are to see it.
+    // Nobody reads what was dropped, but a listener that waits for the end must see it.
     if (this.state === DROPPING && stream.readableFlowing === null) Duplex.prototype.resume.call(stream)
   }
 
@@ -268,7 +270,7 @@ class Reader {
   notice (event, listener) {
     if (this.state === UNCLAIMED) this._interest(event)
     if (event === 'data' || event === 'end' || event === 'readable') this._facts |= HEEDED
-    if (event === 'data' && listener?.name === 'ondata') notePipe(this._stream) // as Node's pipe() names it
+    if (event === 'data' && listener?.name === 'ondata') notePipe(this._stream) // named by Node's pipe()
   }
 
   _interest (event) {
@@ -280,7 +282,7 @@ class Reader {
 
   read (n) {
     const stream = this._stream
-    // read(0) is Node's own look at the buffer.
+    // read(0) is a call of Node's, which only looks at the buffer.
     if (this.state === UNCLAIMED && n !== 0) this.claim()
     if (stream._readableState.length === 0) return Duplex.prototype.read.call(stream, n)
     let thrown = true
@@ -298,7 +300,7 @@ class Reader {
     }
   }
 
-  // Node joins what is buffered into one string; messages stay apart here.
+  // Node would join the buffered chunks to one string; here messages stay apart.
   setEncoding (encoding) {
     const stream = this._stream
     const state = stream._readableState
@@ -311,7 +313,7 @@ class Reader {
     if (this._held !== null) this._held.releaseAt(gone, length)
   }
 
-  /** The program wants what comes, and what came. */
+  /** The program wants what came and what comes. */
   claim () {
     const stream = this._stream
     keep(stream)
@@ -321,15 +323,14 @@ class Reader {
       const { entries } = this.early
       this.early = null
       const hasCredit = stream._halves === BOTH
-      // With credit it is held since it came, until the stream closed.
+      // On a wire with credit, the chunks have been held since they came, unless the stream has closed since.
       const isReleased = hasCredit && stream._isDone()
       for (let i = 0; i < entries.length; i += 3) this._buffer(entries[i], isReleased ? 0 : entries[i + 2], hasCredit)
     }
     if (this.hasEnded) this.pushEnd()
   }
 
-  // The event carries the end value, if there is one. A listener of it that throws must not keep the stream from being
-  // closed.
+  // Emits 'end' with the end value, if there is one. If a listener throws, the stream must be closed all the same.
   _emitEnd () {
     const stream = this._stream
     const emit = this._emit
@@ -337,7 +338,7 @@ class Reader {
     const value = this._endValue
     this._endValue = undefined
     if (this._held !== null) this._held.releaseEnd()
-    // A program may have put one of its own before this one meanwhile.
+    // The program may have set another emit() over this one meanwhile.
     if (stream.emit === emitEnd) {
       if (this._programsEmit === undefined) delete stream.emit
       else stream.emit = this._programsEmit
@@ -355,21 +356,22 @@ class Reader {
 
   get _emit () { return this._programsEmit || Duplex.prototype.emit }
 
-  // What Node does behind push(null) takes a stream that nobody listens to as long as the rest of its life.
+  // Ends a silent half without Node's push(null), whose consequences take as long as all the rest of such a stream's
+  // life.
   _endSilent (hasFinished) {
     const stream = this._stream
     if (!this.isSilent() || stream.destroyed) return
-    // Behind what listeners of 'finish' have ticks do.
+    // The end comes after the ticks of what listeners of 'finish' started.
     if (!hasFinished) return process.nextTick(endSilent, this, true)
     if (stream.listenerCount('end') > 0) return this.drop()
     this.state = DROPPING
     const state = stream._readableState
     state.ended = state.endEmitted = true
-    // Else Node destroys it behind 'finish'.
+    // Otherwise Node destroys the stream after 'finish'.
     if (stream.writableFinished) context.run(stream._context, stream.destroy, stream)
   }
 
-  // The end came to a stream whose data nobody asked for.
+  // The peer has ended a stream whose data nobody asked for.
   _endUnclaimed () {
     const stream = this._stream
     if (this.state !== UNCLAIMED || stream.destroyed) return
@@ -377,9 +379,9 @@ class Reader {
     const isOurs = stream._isOurs()
     if (stream._halves === BOTH) {
       if (isOurs && !isHeard) this.endIfSilent()
-      // What was said on a stream of ours is an answer: it waits for who asked.
+      // Data on a stream of ours is an answer: it waits for whoever asked.
       if (isOurs && this.early !== null) return
-      // Who writes without reading ends the stream when it is done: the peer's end is no reason to cut it off.
+      // A program that writes without reading ends the stream when it is done. The peer's end must not cut it off.
       if (isOurs) stream.allowHalfOpen = true
     }
     if (isHeard) this.drop()
@@ -387,7 +389,7 @@ class Reader {
   }
 }
 
-// Stands in for the stream's `emit` from the peer's end on, until Node emits 'end'.
+// Takes the place of the stream's `emit` after the peer's end, until Node emits 'end'.
 function emitEnd (event, ...rest) {
   const reader = this._reader
   if (event === 'end' && (reader._facts & END_EMITTED) === 0) return reader._emitEnd()

@@ -1,6 +1,6 @@
 'use strict'
 
-// What a stream needs of a net.Socket's face, so that http.Agent, tls and http2 take it for one.
+// The members of net.Socket that a stream has, so that http.Agent, tls and http2 accept it as a socket.
 //
 // This file may not: slow down a stream whose setTimeout() is not used, or change the connection for one stream.
 
@@ -10,10 +10,10 @@ const { IdleTimer } = require('./idle-timer')
 const { asOwn } = require('./node-buffer')
 const { callback, invalid, MAX_UINT31 } = require('./options')
 
-// By stream, where setTimeout() was called: most streams never have one.
+// The timers by stream. Most streams never have one.
 const timeouts = new WeakMap()
 
-// The methods that movement passes through. They are counted on the stream itself while its timer runs.
+// The methods that traffic passes through. While a stream has a timer, counters on the stream itself shadow them.
 const COUNTED = ['write', '_data', '_onValue', '_onEnd', '_onUnblocked']
 
 /** The timer of one stream, and the count of its movements. */
@@ -33,7 +33,7 @@ class Timeout {
     const timeout = this
     const counter = function (...args) {
       timeout._count++
-      // 'timeout' was emitted: from here on the time runs again.
+      // After 'timeout' was emitted, the next movement starts the time again.
       if (timeout._idle._timer === null && !timeout._isOver) timeout._idle.refresh()
       return method.apply(this, args)
     }
@@ -46,14 +46,14 @@ class Timeout {
     this._idle.stop()
     const stream = this._stream
     for (const [name, { counter, method, isOwn }] of this._counters) {
-      // A program that has put a method of its own in front keeps it.
+      // A method that the program has set over the counter stays.
       if (stream[name] !== counter) continue
       if (isOwn) stream[name] = method
       else delete stream[name]
     }
   }
 
-  // While the stream has been told to wait, what leaves the connection may be its own.
+  // While the stream is told to wait, its bytes may be among those that leave the connection.
   _moved () {
     const stream = this._stream
     return this._count + (stream.writableNeedDrain ? stream._connection._moved() : 0)
@@ -75,10 +75,13 @@ function cancelTimeout () {
 }
 
 const face = {
-  /** What setTimeout() was given; 0: none. */
+  /** The time that setTimeout() was given; 0 if there is none. */
   get timeout () { return timeouts.get(this)?.ms ?? 0 },
 
-  /** Emits 'timeout' after so many ms without a write or anything from the peer; 0 switches it off. Closes nothing. */
+  /**
+   * Emits 'timeout' after so many ms without a write or anything from the peer; 0 disables it. A timeout closes
+   * nothing.
+   */
   setTimeout (ms, listener) {
     if (typeof ms !== 'number' || !(ms >= 0)) throw invalid('msecs', 'a number of milliseconds', ms)
     callback('callback', listener)
@@ -96,8 +99,8 @@ const face = {
     return this
   },
 
-  // What follows is for programs that take the stream for a socket of its own. The connection is shared by all its
-  // streams, and has methods of these names.
+  // The members below are for programs that take the stream for a socket of its own. They do nothing, because all
+  // streams share the connection, which has methods of these names.
 
   setNoDelay () { return this },
 
@@ -107,15 +110,15 @@ const face = {
 
   unref () { return this },
 
-  // The readable half keeps chunks apart, which in Node only object mode does, but what it delivers are bytes: Node's
-  // layers over a Duplex (tls, http2) refuse object mode, because they ask for nothing else.
+  // The readable half keeps chunks apart, which in Node only object mode does, but what it delivers is bytes. Node's
+  // layers over a Duplex (tls, http2) refuse object mode, and check nothing else.
   get readableObjectMode () { return false },
 
-  // In bytes, as the mode says. It stops nobody: how much may wait is bounded by the connection, or by credit.
+  // In bytes, as the mode says. The mark stops nobody: the connection, or credit, bounds how much may wait.
   get readableHighWaterMark () { return getDefaultHighWaterMark(false) }
 }
 
-/** Puts that face on a class of streams. */
+/** Puts the members of a socket on a class of streams. */
 function asSocket (Class) {
   for (const [name, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(face))) {
     Object.defineProperty(Class.prototype, name, { ...descriptor, enumerable: false })

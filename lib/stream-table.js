@@ -1,10 +1,10 @@
 'use strict'
 
-// The streams of one connection by handle, and how many of them live.
+// The entries of one connection's streams by handle, and the number of streams that live.
 //
-// A handle is the slot twice, plus one where the peer opened the stream. We choose the slots of our own streams
-// (lowest free, last freed first); the peer's come from native code. A slot of ours is free again when native code
-// says CLOSED, one of the peer's when we answered that with FORGET.
+// A handle is twice the slot, plus one if the peer opened the stream. This end chooses the slots of its own streams:
+// the slot that was freed last, or else a new one. Native code chooses the slots of the peer's streams. A slot of ours
+// is free again when native code says CLOSED; a slot of the peer's, when this end answers CLOSED with FORGET.
 //
 // This file may not: send commands, emit events, or enforce the limit.
 
@@ -15,9 +15,9 @@ class StreamTable {
     this.local = []
     this.remote = []
     this.free = []
-    // Ours, on which the program has not called end or destroy, opens under way included.
+    // Streams that this end opened, until the program ends or destroys them, and opens under way.
     this.localLive = 0
-    // The peer's, given to the program and not ended.
+    // Streams of the peer's that the program has, until they have ended.
     this.remoteLive = 0
   }
 
@@ -27,7 +27,7 @@ class StreamTable {
 
   _side (handle) { return (handle & REMOTE) === 0 ? this.local : this.remote }
 
-  /** @returns {number} the handle of a new stream of ours. */
+  /** @returns {number} the handle of a new stream of ours */
   take (entry) {
     const slot = this.free.length > 0 ? this.free.pop() : this.local.length
     this.local[slot] = entry
@@ -40,12 +40,12 @@ class StreamTable {
     if ((handle & REMOTE) !== 0) this.remoteLive++
   }
 
-  /** Puts another entry in the place of one. */
+  /** Puts another entry in place of the present one. */
   replace (handle, entry) {
     this._side(handle)[handle >>> 1] = entry
   }
 
-  /** Frees the handle. @returns what was behind it. */
+  /** Frees the handle. @returns the entry behind it */
   remove (handle) {
     const slot = handle >>> 1
     const own = (handle & REMOTE) === 0
@@ -56,13 +56,13 @@ class StreamTable {
     return entry
   }
 
-  /** One live stream less. */
+  /** Counts one live stream less. */
   countDown (handle) {
     if ((handle & REMOTE) === 0) this.localLive--
     else this.remoteLive--
   }
 
-  /** All entries; the caller may change the table while it walks them. */
+  /** All entries, as an array of their own: the caller may change the table meanwhile. */
   entries () {
     return [...this.local, ...this.remote].filter((entry) => entry !== undefined)
   }

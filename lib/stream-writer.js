@@ -1,9 +1,9 @@
 'use strict'
 
-// The writing half of a stream: commands for what programs write, and when they may write on.
+// The writing half of a stream: makes commands of what programs write, and says when they may write more.
 //
-// This file may not: keep a reference to a caller's bytes, pass anything through Node's own queue, or touch what the
-// reading half owns.
+// This file may not: keep a reference to a caller's bytes, pass anything through Node's own queue, or touch a field of
+// the reading half.
 
 const { Duplex } = require('node:stream')
 const { op } = require('./boundary')
@@ -19,24 +19,24 @@ const { boundedJson, isBytes, sendable } = require('./values')
 
 const EMPTY = Buffer.alloc(0)
 
-// What the peer of a stream that was destroyed with an error is told, where the error does not say: any code but 0.
+// The code for a stream that was destroyed with an error, if the error has none: any code but 0.
 const FAILED = 1
 
-// Facts of a writing half.
-const DRAIN_OWED = 1 // write() has said false since the last 'drain'
-const LISTED = 2 // the connection has the stream on its list of those to tell
-const FINISHED = 4 // the kernel took our end, or nothing of it is awaited
+// Facts about a writing half.
+const DRAIN_OWED = 1 // write() has returned false since the last 'drain'
+const LISTED = 2 // the connection has the half on its list for onDrained()
+const FINISHED = 4 // the kernel took our end, or nothing more is awaited of the half
 const USED = 8 // of a stream of the peer's: the program has written to it
-const ECHOES = 16 // of a stream of the peer's: none but its own listeners have written to it
-const CUT_OFF = 32 // it is over without the program's doing
+const ECHOES = 16 // of a stream of the peer's: only the stream's own listeners have written to it
+const CUT_OFF = 32 // the half ended without the program's doing
 
 class Writer {
   constructor (stream, state) {
     this._stream = stream
     this.state = state
     this._facts = 0
-    this._encoding = undefined // set by setDefaultEncoding
-    this.lost = undefined // why what was written is not sent: the error of its callbacks
+    this._encoding = undefined // the argument of setDefaultEncoding()
+    this.lost = undefined // the error of writes that will not be sent
   }
 
   get isOpen () { return this.state >= WRITING }
@@ -49,7 +49,9 @@ class Writer {
 
   get needsDrain () { return (this._facts & DRAIN_OWED) !== 0 && this.state >= WRITING }
 
-  /** Bytes that wait: on the whole connection, whose queue its streams share, and of this stream for its reader. */
+  /**
+   * Bytes that wait: in the connection's queue, which all its streams share, and on this stream for the peer's reader.
+   */
   get length () {
     if (this.state < WRITING) return 0
     const { _connection: connection, _nativeHandle: handle } = this._stream
@@ -82,7 +84,7 @@ class Writer {
     const stream = this._stream
     if (this.state === ENDED) {
       if (this._isCutOff()) return halfOpen.tooLate(stream, done)
-      // Node knows what a write after the end is; the bytes do not matter.
+      // Node makes the error of a write after the end; the bytes do not matter.
       return Duplex.prototype.write.call(stream, EMPTY, done && context.bind(done))
     }
     const connection = stream._connection
@@ -104,7 +106,7 @@ class Writer {
     return mayGoOn
   }
 
-  // Only within a listener of the stream's own events a write is an echo.
+  // A write is an echo only within a listener of the stream's own events.
   _noteWriter () {
     if (!engine.isDelivering() && !this._stream._reader.isWithinRead) this._facts &= ~ECHOES
   }
@@ -125,7 +127,7 @@ class Writer {
     stream._connection._mark(stream._nativeHandle, (error) => done(error || this.lost))
   }
 
-  // end() of the connection was called: nothing of ours can be sent any more.
+  // end() of the connection was called: this end can send nothing more.
   _failWrite (done) {
     const error = callerError('ERR_MUX_CONNECTION_CLOSED')
     if (done !== undefined) process.nextTick(context.bind(done), error)
@@ -134,21 +136,21 @@ class Writer {
     return false
   }
 
-  // The connection's queue is full. One 'drain' is owed, however often write() said so.
+  // The connection's queue is full. One 'drain' is owed, however often write() returns false.
   _full () {
     if ((this._facts & LISTED) === 0) this._stream._connection._queue.enlist(this)
     this._facts |= DRAIN_OWED | LISTED
     return false
   }
 
-  // The stream's credit is used up; what waits for it does not count as the connection's queue.
+  // The stream's credit is used up. Bytes that wait for credit do not count as the connection's queue.
   _wait () {
     this._stream._connection._queue.add(0)
     this._facts |= DRAIN_OWED
     return false
   }
 
-  /** The connection's queue has drained, and the stream is off its list. */
+  /** The connection's queue has drained, and the half is off its list. */
   onDrained () {
     this._facts &= ~LISTED
     if (this.state !== BLOCKED) this._emitDrain()
@@ -186,7 +188,7 @@ class Writer {
       halfOpen.tooLate(stream, done)
       return
     } else if (!isPlain) {
-      Duplex.prototype.end.call(stream, EMPTY, done) // as Node: a write after the end
+      Duplex.prototype.end.call(stream, EMPTY, done) // a write after the end, as Node has it
       return
     }
     Duplex.prototype.end.call(stream, done)
@@ -206,7 +208,7 @@ class Writer {
     if (link.canSend()) link.command(op.END, handle, 0)
   }
 
-  /** Ends such a half of a stream whose other half is over, past what Node does for it. */
+  /** Ends an unused half of a stream whose other half is over, without what Node would do for it. */
   closeUnused () {
     this._endUnused()
     const state = this._stream._writableState
@@ -239,7 +241,7 @@ class Writer {
     connection._queue.add(queued)
   }
 
-  /** The end is on its way; 'finish' comes when the kernel has it. */
+  /** The end is on its way. 'finish' is emitted when the kernel has taken it. */
   final (done) {
     const stream = this._stream
     if (this._isLost()) return stream._retire()
@@ -250,12 +252,12 @@ class Writer {
     }
     const connection = stream._connection
     if (!connection._link.canSend()) {
-      stream._isErrorOptional = true // a peer that half-closes brings this about
+      stream._isErrorOptional = true // a peer that half-closes brings this error about
       return done(callerError('ERR_MUX_CONNECTION_CLOSED'))
     }
     connection._mark(stream._nativeHandle, (error) => {
       if (!error && this._isLost()) return stream._retire()
-      if (error) stream._isErrorOptional = true // the connection's failure, not this stream's
+      if (error) stream._isErrorOptional = true // the failure is the connection's, not this stream's
       else this._facts |= FINISHED
       context.run(stream._context, done, undefined, error)
       if (error) return
@@ -264,11 +266,11 @@ class Writer {
     })
   }
 
-  // Whether the peer destroyed its stream and somebody waits for what was written to arrive: that is a close without a
-  // 'finish', as of a socket.
+  // Whether the peer destroyed its stream while somebody waits for what was written to arrive. Such a stream closes
+  // without 'finish', as a socket does.
   _isLost () { return this.lost !== undefined && this.lost.stopCode === 0 && isWatched(this._stream) }
 
-  /** The program gives up what is written and not sent yet, and what would follow. */
+  /** The program gives up what is written and not sent yet, and all that would follow. */
   reset (code) {
     wireCode(code)
     if (this._stream.destroyed || this._isOver()) return
@@ -277,7 +279,7 @@ class Writer {
     this._giveUp()
   }
 
-  // Whether nothing of it can be lost any more.
+  // Whether nothing of the half can be lost any more.
   _isOver () { return this.state === NO_WRITES || (this.state === ENDED && this.hasFinished) }
 
   _sendReset (code) {
@@ -287,20 +289,20 @@ class Writer {
     if (link.canSend() && this.state !== MUTED) link.coded(op.RESET, stream._nativeHandle, code)
   }
 
-  // The half is over, whatever was still under way.
+  // Ends the half, whatever was still under way.
   _giveUp () {
     this.shut()
     this._uncountOurs()
     Duplex.prototype.end.call(this._stream)
   }
 
-  /** The half, if there is one, is over, and nothing of it is awaited any more. */
+  /** Ends the half, if there is one. Nothing more of it is awaited. */
   shut () {
     if (this.state !== NO_WRITES) this.state = ENDED
     this._facts |= FINISHED
   }
 
-  /** The stream is destroyed: the peer sees an end, or a reset if something is lost. The legacy wire has no reset. */
+  /** The stream is destroyed. The peer gets an end, or a reset if something is lost. The legacy wire has no reset. */
   breakOff (error) {
     const stream = this._stream
     const hasReset = stream._halves === BOTH
@@ -324,14 +326,14 @@ class Writer {
     if (this.state !== BLOCKED) return
     const stream = this._stream
     this.state = stream._isOurs() || this.isUsed ? WRITING : ANSWERING
-    // Nobody waits, or it is told with the connection's others.
+    // Either nobody waits, or the half is called with the others on the connection's list.
     if ((this._facts & (DRAIN_OWED | LISTED)) !== DRAIN_OWED) return
     const queue = stream._connection._queue
     if (!queue.isFull && !queue.isAboutToBlock()) this._emitDrain()
     else this._full()
   }
 
-  /** The peer wants no more, and native code has given our half up; on the legacy wire it goes on. */
+  /** The peer wants no more. On QMux, native code has ended our half; on the legacy wire, the half goes on. */
   onStopped (code) {
     const stream = this._stream
     if (stream.destroyed || this._isOver()) return
@@ -350,10 +352,10 @@ class Writer {
     }
   }
 
-  /** The half is over without the program's doing. */
+  /** Notes that the half ended without the program's doing. */
   noteCutOff () { this._facts |= CUT_OFF }
 
-  // The peer destroyed its stream. As on the legacy wire a writer that nobody watches never learns of that.
+  // The peer destroyed its stream. As on the legacy wire, a writer that nobody watches never learns of that.
   _readerGone () {
     const stream = this._stream
     const isHeard = isWatched(stream)
@@ -362,7 +364,7 @@ class Writer {
       this.state = MUTED
       this._emitDrain()
     }
-    // What it has still to read is read first.
+    // If the reading half has something to be read, that comes first.
     if (isHeard && (stream._halves === WRITES || stream._reader.isUnread())) stream._retire()
     else halfOpen.consider(stream)
   }

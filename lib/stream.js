@@ -1,7 +1,7 @@
 'use strict'
 
-// One stream, as a Duplex whose hot paths do not pass through Node's buffers. A stream has a reading half and a writing
-// half, which own what they know; this file joins them, and decides how the stream ends.
+// One stream, as a Duplex whose hot paths bypass Node's buffers. A stream has a reading half and a writing half, which
+// own their state; this file joins them, and decides how the stream ends.
 //
 // This file may not: choose handles, count streams against the limit, or keep a connection open. Bytes that came in
 // belong to the application; bytes that go out are copied before a call returns.
@@ -24,8 +24,8 @@ const {
   READS, WRITES, BOTH, NO_WRITES, WRITING, ANSWERING, UNCLAIMED, CLAIMED, NO_READS, COUNTED, UNCOUNTED, DONE, noStream
 } = require('./stream-state')
 
-// Node's own high water mark stops nobody: how much may wait is bounded by the connection, or by credit. It is not 0,
-// because Node then never looks again at a buffer whose flow was broken off.
+// Node's own high-water mark stops nobody: the connection, or credit, bounds how much may wait. The mark is not 0,
+// because Node would then never look again at a buffer whose flow was interrupted.
 const TWO_WAY = { readableObjectMode: true, emitClose: true }
 const TWO_WAY_BYTES = { ...TWO_WAY, readableObjectMode: false }
 const ACCEPTED = { ...TWO_WAY, writable: false }
@@ -35,14 +35,14 @@ const CREATED_BYTES = { ...CREATED, readableObjectMode: false }
 const { PATIENCE } = halfOpen
 
 class MuxStream extends Duplex {
-  /** @param {boolean} isTwoWay whether the wire has both directions on a stream */
+  /** @param {boolean} isTwoWay whether streams of the wire have both directions */
   constructor (connection, handle, id, meta, asyncContext, remote, messages, isTwoWay) {
     super(isTwoWay ? (messages ? TWO_WAY : TWO_WAY_BYTES) : remote ? ACCEPTED : messages ? CREATED : CREATED_BYTES)
-    // The legacy wire has one half of a stream, and no use for this: there it stays as Node sets it.
+    // A stream of the legacy wire has one half. There allowHalfOpen has no effect, and stays as Node sets it.
     if (isTwoWay) this.allowHalfOpen = connection._settings.allowHalfOpen
     this.id = id
     this._meta = meta
-    this._metaCost = remote && meta !== undefined ? UNPARSED : 0 // owned by meta.js, as is the one above
+    this._metaCost = remote && meta !== undefined ? UNPARSED : 0 // owned by meta.js, as is `_meta`
     this._connection = connection
     this._nativeHandle = handle // not "_handle": Node takes that for the handle of a socket
     this._context = asyncContext
@@ -50,9 +50,9 @@ class MuxStream extends Duplex {
     this._reader = new Reader(this, remote || isTwoWay ? UNCLAIMED : NO_READS)
     this._writer = new Writer(this, !remote ? WRITING : isTwoWay ? ANSWERING : NO_WRITES)
     this._stage = COUNTED
-    this._isErrorOptional = false // it ends by its connection or the peer: no 'error' unless somebody listens
+    this._isErrorOptional = false // if the connection or the peer ends it, 'error' is emitted only if somebody listens
     this._acceptance = remote ? acceptance.WAITING : null // owned by acceptance.js
-    this._unheard = null // while it waits for a 'stream' listener
+    this._unheard = null // a Wait, while the stream waits for a 'stream' listener
     this._halfOpen = 0 // owned by half-open.js
     this._reach = REACHED // owned by unreachable.js
   }
@@ -70,7 +70,8 @@ class MuxStream extends Duplex {
     this._meta = value
   }
 
-  // On the legacy wire both say true while the stream lives, also for the half it does not have: version 0.1.0 did.
+  // On the legacy wire, both are true while the stream lives, even for the half that it does not have, as in version
+  // 0.1.0.
   get readable () {
     return this._halves === WRITES ? !this.destroyed && !this.writableFinished : super.readable
   }
@@ -96,7 +97,7 @@ class MuxStream extends Duplex {
     return super.prependListener(event, listener)
   }
 
-  // Perhaps nobody waited for its end before: from here on it is to be told of it.
+  // If nobody waited for the stream's end before, the connection did not keep it. From now on the stream is to be told.
   _listened () {
     keep(this)
     if (this._stage === DONE && !this.destroyed) this._connection._streams.outlives(this)
@@ -119,7 +120,7 @@ class MuxStream extends Duplex {
     return this
   }
 
-  /** Node would destroy the stream behind its end, and with it an answer that is still to be given. */
+  /** Node's iterator would destroy the stream after its end, and with it an answer that is still to be given. */
   [Symbol.asyncIterator] () {
     if (this._halves !== BOTH) return super[Symbol.asyncIterator]()
     return untilReturn(this, super.iterator({ destroyOnReturn: false }))
@@ -148,26 +149,26 @@ class MuxStream extends Duplex {
     return this
   }
 
-  // Only reached by those who call it themselves: write() does not pass through Node's queue.
+  // Only a program that calls _write() itself gets here: write() bypasses Node's queue.
   _write (chunk, encoding, done) {
     this.write(chunk, encoding === 'buffer' ? undefined : encoding, done)
   }
 
   _final (done) { return this._writer.final(done) }
 
-  /** Drops what is written and not sent yet, and what would follow. The peer of the legacy wire sees an end. */
+  /** Drops what is written and not sent yet, and all that would follow. On the legacy wire the peer gets an end. */
   reset (code = 0) {
     this._writer.reset(code)
     return this
   }
 
-  /** Says how urgent the stream is: 0 to 7, lower ones first, and in turns with its equals or one after the other. */
+  /** Sets the urgency of the stream, from 0 (first) to 7, and whether it takes turns with its equals. */
   setPriority (options) {
     this._connection._link.command(op.PRIORITY, this._nativeHandle, priority(options))
     return this
   }
 
-  // ---- called by the engine, as what stands in its table ----
+  // ---- called by the engine, as every entry of its table ----
 
   _data (offset, length) { this._reader.onData(offset, length) }
   _wantsValue (length) { return this._reader.wantsValue(length) }
@@ -180,7 +181,7 @@ class MuxStream extends Duplex {
   /** The opener reads no answer. */
   _onUnread () { halfOpen.onUnread(this) }
 
-  /** The peer gave the rest of its half up. */
+  /** The peer gave up the rest of its half. */
   _onReset (code) {
     if (this._reader.hasEnded) return
     this._reader.noteEnd()
@@ -190,7 +191,7 @@ class MuxStream extends Duplex {
 
   // ---- the life of a stream of the peer's ----
 
-  /** The stream is not accepted, and its creator learns this code. Until the stream is used in any way. */
+  /** Refuses the stream with a code, which its creator gets. This is possible until the stream is used in any way. */
   refuse (code = 0) {
     wireCode(code)
     const isUsed = this._reader.state !== UNCLAIMED ||
@@ -203,7 +204,7 @@ class MuxStream extends Duplex {
     return this.destroy()
   }
 
-  // The stream was acknowledged meanwhile: its creator sees one that fails.
+  // The stream was acknowledged meanwhile, so its creator gets a stream that fails.
   _takeBack (code) {
     const { _connection: { _link: link }, _nativeHandle: handle } = this
     if (!link.canSend()) return
@@ -215,10 +216,10 @@ class MuxStream extends Duplex {
     }
   }
 
-  /** The stream is used: its creator learns that it is open, unless that is known. */
+  /** The stream is used: its creator gets the acknowledgement, unless that was sent. */
   _accept () { acceptance.accept(this) }
 
-  /** The 'stream' event is over. */
+  /** The 'stream' event has been emitted. */
   _onAnnounced () {
     acceptance.announced(this)
     if (this._halves === READS && this._reader.state === NO_READS && !this._reader.hasEnded) {
@@ -226,13 +227,13 @@ class MuxStream extends Duplex {
     }
   }
 
-  /** The promises that served it have settled. */
+  /** All promises that served the stream have settled. */
   _served () {
     this._accept()
     halfOpen.consider(this)
   }
 
-  /** More streams wait for a 'stream' listener than may: this one is acknowledged, and what comes on it is dropped. */
+  /** Too many streams wait for a 'stream' listener. This one is acknowledged, and what comes on it is dropped. */
   _onUnheard () {
     this._accept()
     this._reader.discard(0)
@@ -240,33 +241,35 @@ class MuxStream extends Duplex {
     if (this._reader.hasEnded) this._retire()
   }
 
-  // ---- the end of it ----
+  // ---- the end of the stream ----
 
-  /** Wants nothing more of what the peer sends; what is buffered is dropped. */
+  /** Asks the peer to send no more, and drops what is buffered. */
   stopSending (code = 0) {
     wireCode(code)
     if (this.destroyed || this._halves === WRITES || this._reader.hasEnded) return this
     this._accept()
     this._connection._link.coded(op.STOP, this._nativeHandle, code)
-    // The program goes on with its own half, if it has one.
+    // The program may go on with its own half, if it has one.
     this.allowHalfOpen = true
     this._reader.cutOff()
     this.resume() // nothing is left to hold back
     return this
   }
 
-  // The peer's doing: 'error' only where somebody listens.
+  // Ends the stream because of the peer or the connection: 'error' is emitted only if somebody listens.
   _fail (error) {
     this._isErrorOptional = true
     context.run(this._context, this.destroy, this, error)
   }
 
-  /** Both halves are over. @returns {boolean} whether the handle may be used again */
+  /**
+   * Native code has closed the stream: both halves are over. @returns {boolean} whether the handle may be used again
+   */
   _onClosed () {
     this._uncount()
     if (!this.destroyed) this._connection._streams.outlives(this)
     const reader = this._reader
-    // Data that nobody has asked for, and whose end nobody waits for, is not held for anybody any more.
+    // If nobody has asked for the data and nobody waits for the end, the data is not held any more.
     if (this._halves === BOTH && reader.state === UNCLAIMED && !this._isWaitedFor()) reader.releaseAll()
     this._stage = DONE
     forgetMeta(this)
@@ -276,36 +279,36 @@ class MuxStream extends Duplex {
     return true
   }
 
-  /** Something that was held is consumed. Native code keeps a closed stream's handle until all of it is. */
+  /** Held bytes are consumed. Native code keeps the handle of a closed stream until all of them are. */
   _onReleased () {
     if (this._stage !== DONE || this._halves !== BOTH || this._reader.heldBytes > 0) return
     this._connection._streams.free(this._nativeHandle)
     this._nativeHandle = noStream(this._nativeHandle)
   }
 
-  /** Native code is done with the stream. */
+  /** Whether native code has closed the stream. */
   _isDone () { return this._stage === DONE }
 
   _isOurs () { return (this._nativeHandle & 1) === 0 }
 
   _isClaimed () { return this._reader.state !== UNCLAIMED }
 
-  // Whether somebody waits for its end, or will be told of it at all.
+  // Whether somebody waits for the stream's end, or is still to be told of the stream.
   _isWaitedFor () { return this._unheard !== null || isWatched(this) || this.listenerCount('end') > 0 }
 
   /**
-   * Nothing more comes on the connection, and with `isOver` nothing can be sent either: the stream closes, now, or when
-   * what it has was read.
+   * Nothing more comes on the connection. If `isOver`, nothing more can be sent either. The stream closes now, or when
+   * the program has read what came.
    */
   _onConnectionEnd (reason, isOver) {
     if (this.destroyed) return
-    // A 'stream' listener may still come for it.
+    // A 'stream' listener may still be added.
     if (this._unheard !== null && this._connection._failure === null) {
       return this._unheard.onConnectionEnd(reason, isOver)
     }
     const { _reader: reader, _writer: writer } = this
     if (!reader.hasEnded && reader.state !== NO_READS) {
-      // Of a stream of ours programs need not know that it can be answered.
+      // A program need not know that the peer could answer on a stream that the program opened.
       const isAwaited = this._halves !== BOTH || !this._isOurs() || reader.state !== UNCLAIMED || !reader.isUnread()
       if (isAwaited || (isOver && !writer.hasFinished)) return this._cutOff(reason)
       reader.noteEnd()
@@ -320,7 +323,7 @@ class MuxStream extends Duplex {
     else if (reader.state !== CLAIMED || this.readableEnded) this._retire()
   }
 
-  // The peer had ended it, and nobody has asked for it yet.
+  // The peer had ended the stream, and nobody has asked for its data yet.
   _endLeft () {
     if (this.listenerCount('end') > 0) return void setImmediate(dropLeft, this)
     if (this._reader.isUnread()) return this._retire()
@@ -332,7 +335,7 @@ class MuxStream extends Duplex {
     this._fail(reason)
   }
 
-  /** The stream is over, and nothing is wrong with it. */
+  /** Closes the stream without an error. */
   _retire () { context.run(this._context, this.destroy, this) }
 
   _destroy (error, done) {
@@ -363,7 +366,7 @@ class MuxStream extends Duplex {
 
 MuxStream.prototype.addListener = MuxStream.prototype.on
 
-// An iterator that destroys its stream if the loop is left early, as Node's does.
+// Makes an iterator that destroys its stream if the loop is left early, as Node's does.
 function untilReturn (stream, iterator) {
   return {
     next: () => iterator.next(),
@@ -379,7 +382,7 @@ function untilReturn (stream, iterator) {
   }
 }
 
-// What nobody asked for behind the end of the connection is dropped, and the stream closes.
+// Drops data that nobody asked for after the end of the connection, and closes the stream.
 function dropLeft (stream) {
   const reader = stream._reader
   if (stream.destroyed || reader.state !== UNCLAIMED) return

@@ -1,6 +1,7 @@
 'use strict'
 
-// The streams of one connection: by handle, those that wait for something, and how many may live.
+// The streams of one connection: the table, the streams and opens that wait for something, and how many streams may
+// live.
 //
 // This file may not: emit events, or know what a stream carries.
 
@@ -19,20 +20,22 @@ class Streams {
     this.table = new StreamTable()
     this.unsent = [] // opens that wait for the connect
     this.unheard = new Unheard(connection) // streams that wait for a 'stream' listener
-    this.sweep = new Sweep(connection) // looks for streams which the program cannot reach
-    this._outliving = new Outliving() // streams that native code is done with and the program is not
+    this.sweep = new Sweep(connection) // looks for streams that the program cannot reach
+    this._outliving = new Outliving() // streams that native code has closed and the program is not done with
   }
 
   /** All streams that the program may still wait for, and the opens. */
   all () { return this.table.entries().concat(this._outliving.entries()) }
 
-  /** How many streams count against the limit: version 0.1.0 draws the ids of both directions from one table. */
+  /**
+   * The number of streams that count against the limit. Version 0.1.0 takes the ids of both directions from one table.
+   */
   get counted () { return this._connection._wires.sendsQmux ? this.table.localLive : this.table.live }
 
-  /** How many streams may live. */
+  /** The number of streams that may live. */
   get limit () {
     const { _settings: { maxStreams }, _wires: wires } = this._connection
-    // While the peer may still turn out to be new, more than an old one takes may wait.
+    // While the peer may still turn out to be new, more streams may wait than an old peer accepts.
     return wires.maySendQmux ? maxStreams : Math.min(maxStreams, LEGACY_STREAMS)
   }
 
@@ -40,14 +43,14 @@ class Streams {
     if (!this._connection.destroyed) this.table.countDown(handle)
   }
 
-  /** The opens that waited for the connect go out. */
+  /** Sends the opens that waited for the connect. */
   sendOpens () {
     const { unsent } = this
     this.unsent = []
     for (const open of unsent) open._send()
   }
 
-  /** Native code is done with a stream, and the program is not. */
+  /** Native code has closed a stream that the program is not done with. */
   outlives (stream) {
     if (this._connection.destroyed) setImmediate(endStream, stream)
     else this._outliving.add(stream)
@@ -61,7 +64,7 @@ class Streams {
     if ((handle & REMOTE) !== 0) link.command(op.FORGET, handle, 0)
   }
 
-  /** The connection carries nothing any more. @returns all that it had */
+  /** The connection carries nothing any more. @returns all streams and opens that it had */
   clear () {
     const streams = this.all()
     this.table = new StreamTable()
@@ -70,7 +73,7 @@ class Streams {
   }
 }
 
-// Somebody listens to a stream that the connection has left behind.
+// Somebody began to listen to a stream after its connection had ended.
 function endStream (stream) {
   stream._onConnectionEnd(stream._connection._reason(), true)
 }

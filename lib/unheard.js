@@ -1,7 +1,7 @@
 'use strict'
 
-// Streams that come while nobody listens to 'stream': they are acknowledged, as version 0.1.0 does, and wait, within
-// limits, for the first listener. What is written on them waits as on any stream that nobody reads yet.
+// Streams that come while nobody listens to 'stream'. As in version 0.1.0 they are acknowledged, and wait, within
+// limits, for the first listener. Data on them waits as on any stream that nobody reads yet.
 //
 // This file may not: know what a stream carries, or emit anything but through its connection.
 
@@ -10,7 +10,7 @@ const { types } = require('node:util')
 const context = require('./context')
 const { PATIENCE, serve } = require('./half-open')
 
-/** The streams of one connection that wait. */
+/** The streams of one connection that wait for a listener. */
 class Unheard {
   constructor (connection) {
     this._connection = connection
@@ -19,10 +19,10 @@ class Unheard {
 
   get isEmpty () { return this._streams.length === 0 }
 
-  /** Keeps a stream for a listener, or lets it go if too many wait. */
+  /** Keeps a stream for a listener. If too many wait, the stream is acknowledged and its data is dropped. */
   add (stream) {
     const { maxPendingStreams } = this._connection._settings
-    // The peer may have given some of them up.
+    // The peer may have given up some of the streams that wait.
     if (this._streams.length >= maxPendingStreams) this._streams = this._streams.filter(isLive)
     if (this._streams.length >= maxPendingStreams) return stream._onUnheard()
     stream._accept()
@@ -30,7 +30,10 @@ class Unheard {
     this._streams.push(stream)
   }
 
-  /** A listener was added: what waits is announced to it, in a later tick, so that others can be added beside it. */
+  /**
+   * A listener was added. The streams are announced to it in a later tick, so that other listeners can be added beside
+   * it.
+   */
   onListener () {
     if (!this.isEmpty) process.nextTick(announceAll, this)
   }
@@ -39,7 +42,7 @@ class Unheard {
     const connection = this._connection
     while (!this.isEmpty && connection._owner._hearsStreams(connection)) {
       const stream = this._streams.shift()
-      // A listener that throws: the others are announced in the next tick.
+      // If a listener throws, the other streams are announced in the next tick.
       if (!this.isEmpty) process.nextTick(announceAll, this)
       if (!stream.destroyed) stream._unheard.announce()
     }
@@ -52,7 +55,7 @@ function announceAll (unheard) { unheard._announceAll() }
 class Wait {
   constructor (stream) {
     this._stream = stream
-    this._reason = null // why the stream ends: the connection has
+    this._reason = null // the reason for which the connection's end ends the stream
   }
 
   announce () {
@@ -65,7 +68,7 @@ class Wait {
     }
   }
 
-  /** A stream with much to keep does not wait for a listener behind the end of the connection. */
+  /** A stream that keeps much data does not wait for a listener after the end of the connection. */
   onConnectionEnd (reason, isOver) {
     this._reason = reason
     if (!isOver) return
@@ -75,7 +78,7 @@ class Wait {
   }
 }
 
-// Listeners have asked for what the stream has, if they want it.
+// Listeners that want the data of the stream have asked for it by now.
 function endHeard ({ _stream: stream, _reason: reason }) {
   stream._onConnectionEnd(reason, stream._connection.destroyed)
 }
@@ -90,22 +93,22 @@ function drop (wait) {
 
 function isLive (stream) { return !stream.destroyed }
 
-// What an asynchronous listener of 'stream' returned: until that settles, it uses the stream.
+// `result` is what an asynchronous 'stream' listener returned: the listener uses the stream until that promise settles.
 function served (stream, result) {
   return stream instanceof Duplex ? serve(stream, result) : result
 }
 
-/** What takes the place of a 'stream' listener. */
+/** Returns a listener in place of a 'stream' listener. */
 function serving (listener) {
   if (!types.isAsyncFunction(listener)) return listener
   const wrapper = function (stream, ...rest) {
     return served(stream, Reflect.apply(listener, this, [stream, ...rest]))
   }
-  wrapper.listener = listener // by which removeListener() finds it
+  wrapper.listener = listener // lets removeListener() find the wrapper
   return wrapper
 }
 
-/** What takes the place of one that is called once. */
+/** Returns a listener in place of a 'stream' listener that is called once. */
 function servingOnce (emitter, listener) {
   let wasCalled = false
   const wrapper = function (stream, ...rest) {
@@ -118,7 +121,7 @@ function servingOnce (emitter, listener) {
   return wrapper
 }
 
-// What Connection and MuxClient do beside EventEmitter. `connectionOf` gives the connection of an emitter.
+// Puts the methods that add listeners on Connection and MuxClient. `connectionOf` returns the connection of an emitter.
 function installOn (prototype, EventEmitter, connectionOf) {
   const { on, prependListener, once, prependOnceListener } = EventEmitter.prototype
   const add = (method, replace) => function (event, listener) {
@@ -128,7 +131,7 @@ function installOn (prototype, EventEmitter, connectionOf) {
     if (connection !== undefined) connection._streams.unheard.onListener()
     return this
   }
-  // Node's own once() adds by way of on().
+  // Node's own once() adds its wrapper by on().
   const addOnce = (method, adding) => function (event, listener) {
     if (event !== 'stream' || !types.isAsyncFunction(listener)) return Reflect.apply(method, this, [event, listener])
     return Reflect.apply(adding, this, [event, listener])

@@ -8,9 +8,9 @@
 //              ▲                                                │
 //              └──────────── used, or listened to ──────────────┘
 //
-// A program that listens for 'close' or 'finish' is to be told of it: the connection goes on to keep such a stream.
+// A program that listens for 'close' or 'finish' expects the event, so the connection keeps such a stream.
 //
-// This file may not: end a stream that is still reachable.
+// This file may not: end a stream that the program can still reach.
 
 const { op } = require('./boundary')
 const context = require('./context')
@@ -23,27 +23,27 @@ const { warnOnce } = require('./warnings')
 // A half that is used within a sweep or two, as by a program that looks something up, costs nothing here.
 const PERIOD = 500 // ms
 
-// V8 collects a stream when it sees fit. A process with little to do may never see fit, while peers wait for the places
-// of their streams. So V8 is nudged: soon if half the places of a connection are taken by such streams, and less often
-// each time nothing was collected.
+// V8 collects a stream when it sees fit. If the process has little to do, that may be never, while peers wait for the
+// places of their streams. So V8 is asked to collect: soon if half the places of a connection are taken by such
+// streams, and half as often each time nothing was collected.
 const SOON = 1000 // ms
 const LATER = 5000 // ms
 const MOST_BACKOFF = 32
 
 const nudges = { at: 0, backoff: 1, collected: true }
 
-// Of a stream: how the connection knows it.
+// The values of a stream's `_reach`: how the connection knows the stream.
 const REACHED = 0
-const RESTED = 1 // its unused half has waited for the program for a while
-const WEAK = 2 // through a WeakRef only
+const RESTED = 1 // the unused half has waited for the program for a while
+const WEAK = 2 // the connection knows the stream only through a WeakRef
 
-/** Stands in the table of a connection for a stream that it does not keep. */
+/** Takes the place of a stream that the connection does not keep in its table. */
 class Unreachable {
   constructor (stream) {
     this._ref = new WeakRef(stream)
     this._connection = stream._connection
     this._handle = stream._nativeHandle
-    // What counts for the stream. None of it changes without the stream being put back.
+    // The numbers that count for the stream. While they change, the stream is back in the table.
     this._heldBytes = stream._reader.heldBytes
     this._heldEndBytes = stream._reader.heldEndBytes
     this._earlyBytes = stream._reader.earlyBytes
@@ -53,7 +53,7 @@ class Unreachable {
   /** @returns {MuxStream|undefined} */
   get stream () { return this._ref.deref() }
 
-  // The peer's half is over: these are the records that can still come.
+  // The peer's half is over, so only these records can still come.
   _onUnread () { this.stream?._onUnread() }
   _onReset (code) { this.stream?._onReset(code) }
   _onStopped (code) { this.stream?._onStopped(code) }
@@ -83,7 +83,7 @@ class Unreachable {
 
 const registry = new FinalizationRegistry((entry) => entry._end())
 
-/** Looks for streams of a connection that the program cannot reach, as long as halves wait for it. */
+/** Looks for streams of a connection that the program cannot reach, as long as halves wait for the program. */
 class Sweep {
   constructor (connection) {
     this._connection = connection
@@ -126,7 +126,7 @@ function weaken (stream) {
   registry.register(stream, entry, entry)
 }
 
-/** The program has the stream, and does something with it. */
+/** The program uses the stream, and thus can reach it. */
 function keep (stream) {
   if (stream._reach !== WEAK) return
   stream._reach = REACHED
@@ -144,7 +144,7 @@ function nudge (after) {
   nudges.at = now
   nudges.backoff = Math.min(2 * backoff, MOST_BACKOFF)
   nudges.collected = false
-  // What has a WeakRef since this turn is kept through it.
+  // A stream that has had its WeakRef only since this turn cannot be collected within the turn.
   setImmediate(suggest)
 }
 

@@ -2,11 +2,11 @@
 
 // Files into and out of streams.
 //
-// This file may not: keep a file's bytes, or swallow an error: it stands on the stream, and on the file.
+// This file may not: keep a file's bytes, or swallow an error: an error appears on the stream and on the file.
 
 const fs = require('node:fs')
 
-// Ties the life of both: what fails on one side ends the other.
+// Ties the two lives together: what fails on one side ends the other.
 function tie (file, stream) {
   file.once('error', (error) => stream.destroy(error))
   stream.once('close', () => file.destroy(stream.errored || undefined))
@@ -24,14 +24,14 @@ function sendFile (path, stream) {
 }
 
 /**
- * Pipes the stream into the file. A file that cannot be written destroys the stream with that error; a stream that
- * is cut off leaves the file as far as it came and destroys it. @returns {fs.WriteStream}
+ * Pipes the stream into the file. A file that cannot be written destroys the stream with that error. A stream that is
+ * cut off destroys the file, which keeps what came before. @returns {fs.WriteStream}
  */
 function receiveFile (path, stream) {
   const file = fs.createWriteStream(path)
   file.once('error', (error) => stream.destroy(error))
   stream.once('close', () => {
-    // After its end the file still writes what it has.
+    // After the stream's end, the file still writes what it has.
     if (!stream.readableEnded) file.destroy(stream.errored || undefined)
   })
   stream.pipe(file)

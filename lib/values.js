@@ -1,6 +1,6 @@
 'use strict'
 
-// What programs send: bytes as they are, anything else as the bytes of its JSON text.
+// The values that programs send: bytes as they are, and anything else as the bytes of its JSON text.
 //
 // This file may not: keep a reference to a caller's value, or send anything.
 
@@ -19,16 +19,16 @@ const WITHOUT_JSON = new Set([
 
 const { toString } = Object.prototype
 
-/** Whether an object is one of those. An object with a toJSON() says itself what its JSON is. */
+/** Whether an object is one of those built-ins. An object with a toJSON() says itself what its JSON is. */
 function isWithoutJson (value) {
   const prototype = Object.getPrototypeOf(value)
-  // Nearly everything that is sent is one of these two.
+  // Nearly everything that is sent has one of these two prototypes.
   if (prototype === Object.prototype || prototype === Array.prototype) return false
   if (typeof value.toJSON === 'function') return false
   return isNativeError(value) || WITHOUT_JSON.has(toString.call(value))
 }
 
-/** The JSON text of a value. What has none cannot be sent. */
+/** The JSON text of a value. A value without a JSON text cannot be sent. */
 function stringify (value, what) {
   if (typeof value === 'object' && value !== null && isWithoutJson(value)) {
     throw callerError('ERR_MUX_INVALID_VALUE', `${what}, ${toString.call(value)},`)
@@ -38,7 +38,7 @@ function stringify (value, what) {
   return text
 }
 
-/** Likewise for what must go in one piece. */
+/** The JSON text of a value that must go in one piece. */
 function boundedJson (value, what) {
   const text = stringify(value, what)
   // No character takes more than three bytes: most texts need no exact count.
@@ -49,7 +49,7 @@ function boundedJson (value, what) {
   return text
 }
 
-/** Whether a value goes as its bytes. */
+/** Whether a value is sent as its bytes. */
 function isBytes (value) {
   return ArrayBuffer.isView(value) || isAnyArrayBuffer(value)
 }
@@ -71,8 +71,8 @@ function encodingOf (name) {
 }
 
 /**
- * What write() sends: bytes, or a string and its encoding. A string goes as JSON too, unless the caller names an
- * encoding. Throws before anything has changed.
+ * The argument of write() in the form in which it is sent: bytes, or a string and its encoding. A string is sent as
+ * JSON, unless the caller names an encoding. sendable() throws before anything has changed.
  */
 function sendable (value, encoding) {
   if (isBytes(value)) return bytesOf(value)

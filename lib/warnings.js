@@ -1,15 +1,15 @@
 'use strict'
 
-// The warnings of this package about what programs lose: each once in a process, however often it happens.
+// The warnings of this package about what programs lose, each once per thread, however often it happens.
 //
 // This file may not: count what is lost.
 
 const LOSSES = {
-  MUX_STREAM_DISCARDED: 'A muxed stream that nobody reads was discarded: listen to \'stream\' and read every stream, or ' +
-    'destroy it',
-  MUX_ANSWER_LOST: 'A stream was written to after its half had ended by itself behind the peer\'s end, and nobody gets ' +
-    'what was written. docs/API.md, "Half-open streams", says when a half does; with allowHalfOpen none does, and the ' +
-    'program ends every stream'
+  MUX_STREAM_DISCARDED: 'A muxed stream that nobody reads was discarded: listen to \'stream\' and read every stream, ' +
+    'or destroy it',
+  MUX_ANSWER_LOST: 'A stream was written to after its writing half had ended by itself, so what was written is lost. ' +
+    'See "Half-open streams" in docs/API.md; with allowHalfOpen no half ends by itself, and the program must end ' +
+    'every stream'
 }
 
 const given = new Set()

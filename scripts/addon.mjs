@@ -1,4 +1,4 @@
-// Builds the addon with cargo, when what it is built from has changed. Node alone: nothing here may need `npm ci`.
+// Builds the addon with cargo, if its sources have changed. This file may need nothing that `npm ci` installs.
 
 import { createHash } from 'node:crypto'
 import fs from 'node:fs'
@@ -38,7 +38,7 @@ function sourceStamp () {
   return hash.digest('hex')
 }
 
-// Undefined where there is no Rust: a binary that fits its sources may still be used there.
+// Returns undefined if there is no Rust: a binary that fits its sources may still be used then.
 async function rustcVersion () {
   try {
     const { code, stdout } = await run('rustc', ['-vV'], { capture: true })
@@ -56,7 +56,7 @@ function readStamp () {
   }
 }
 
-// Why a build is due, or undefined when the binary is what the sources give.
+// Returns why a build is due, or undefined if the binary is what the sources build.
 function staleness (source, rustc) {
   if (!fs.existsSync(binary)) return `${path.basename(binary)} is missing`
   const stamp = readStamp()
@@ -67,7 +67,7 @@ function staleness (source, rustc) {
   return undefined
 }
 
-// The library's name and folder differ by platform and by CARGO_TARGET_DIR: cargo itself says where it is.
+// The name and the folder of the library differ by platform and by CARGO_TARGET_DIR, so cargo is asked.
 function builtLibrary (messages) {
   for (const line of messages.split('\n')) {
     if (!line.startsWith('{')) continue
@@ -79,7 +79,8 @@ function builtLibrary (messages) {
   throw new Failure('cargo named no library among what it built')
 }
 
-// A rename, because a process that runs may have the old file mapped: writing into that would crash it.
+// The file is renamed into place. A running process may have the old file mapped, and would crash if that were
+// overwritten.
 function install (library) {
   const temporary = `${binary}.${process.pid}`
   fs.copyFileSync(library, temporary)

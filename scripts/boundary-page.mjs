@@ -1,4 +1,4 @@
-// node scripts/boundary-page.mjs: writes docs/BOUNDARY.md, the tables of lib/boundary.json for reading.
+// node scripts/boundary-page.mjs: writes docs/BOUNDARY.md, which shows the tables of lib/boundary.json.
 
 import fs from 'node:fs'
 import path from 'node:path'
@@ -8,7 +8,7 @@ import { root } from './process.mjs'
 const PAGE = path.join(root, 'docs', 'BOUNDARY.md')
 const TABLE = path.join(root, 'lib', 'boundary.json')
 
-// What the second word is, and a payload.
+// The words of the page for a second word and for a payload.
 const STREAMS = { one: 'one', 'one or all': 'one, or `WHOLE`', server: 'a server', microseconds: 'microseconds' }
 const PAYLOADS = { bytes: 'bytes', json: 'JSON', code: 'code', 'code and text': 'code, text', decimal: 'decimal' }
 
@@ -17,7 +17,7 @@ function lines (titles, rows) {
   return [line(titles), `|${titles.map(() => '---|').join('')}`, ...rows.map(line)].join('\n')
 }
 
-// A word of the table as a reader finds it; what a table leaves out is nothing.
+// The page's word for a value of the table. A value that a table leaves out is shown as nothing.
 function shown (words, value) {
   if (value === undefined) return ''
   if (words[value] === undefined) throw new Error(`lib/boundary.json says "${value}": this script does not know it`)
@@ -36,7 +36,7 @@ function record ({ number, name, stream, payload, aux = '', doc }) {
 const named = (title, rows, value) =>
   lines([title, 'name', 'what it says'], rows.map((row, place) => [value(row, place), `\`${row.name}\``, row.doc]))
 
-/** The page that a table makes. */
+/** The page for a table. */
 export function page (table) {
   return `# The boundary between JavaScript and Rust
 

@@ -1,4 +1,4 @@
-// npm run build [-- --force]: the addon, from source. Needs Node and cargo, nothing else.
+// npm run build [-- --force]: builds the addon from source. The script needs Node and cargo, and nothing else.
 
 import { ensureAddon } from './addon.mjs'
 import { Failure, main } from './process.mjs'

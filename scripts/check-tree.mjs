@@ -1,4 +1,4 @@
-// Checks what no compiler and no test does: the length of source files, and what the manifests must agree on.
+// Checks that no compiler and no test makes: the length of source files, and that the manifests agree with each other.
 
 import fs from 'node:fs'
 import path from 'node:path'
@@ -9,7 +9,7 @@ const TEST_LIMIT = 700
 
 const SOURCE = /\.(rs|js|cjs|mjs|ts|cts|mts)$/
 const TEST = /(^|\/)(__test__|tests)\/|(^|\/)tests\.rs$/
-// A package's declarations are read as one document.
+// The declarations of a package are read as one document.
 const EXEMPT = new Set(['index.d.ts'])
 const SKIPPED = new Set(['node_modules', 'target'])
 
@@ -56,7 +56,7 @@ function * manifests () {
   }
 }
 
-// One sentence for each thing that is wrong.
+// Returns one sentence for each fault.
 export function checkTree () {
   return [...overlong(), ...manifests()]
 }

@@ -1,8 +1,9 @@
-// npm run fuzz [-- TARGET [SECONDS | FILE…]]: cargo-fuzz on one target or on all, each for so many seconds (60), or on the
+// npm run fuzz [-- TARGET [SECONDS | FILE…]]: runs cargo-fuzz on one target or on all, each for SECONDS (60), or on the
 // inputs in files, as an earlier run left them.
 //
-// cargo-fuzz is installed into target/ if it is missing. What the fuzzer finds worth keeping goes to fuzz/target/corpus,
-// what fails to fuzz/artifacts; fuzz/corpus, which the ordinary tests run, is only read.
+// The script installs cargo-fuzz into target/ if it is missing. New inputs that the fuzzer keeps go to
+// fuzz/target/corpus, and inputs that fail to fuzz/artifacts. The script only reads fuzz/corpus, which the ordinary
+// tests run.
 
 import fs from 'node:fs'
 import path from 'node:path'
@@ -11,17 +12,17 @@ import { Failure, callerFolder, main, root, run } from './process.mjs'
 const VERSION = '0.13.2'
 const SECONDS = 60
 
-// No input that reaches more states is longer; the simulation stops by itself after some thousand decisions.
+// A longer input reaches no more states: the simulation stops by itself after some thousand decisions.
 const LONGEST = 8192
 
-// For one input, in seconds, with the sanitizer, on a busy machine: one that takes longer is a finding.
+// The seconds that one input may take, with the sanitizer, on a busy machine. An input that takes longer is a finding.
 const SLOWEST = 60
 
 const tools = path.join(root, 'target', 'tools')
 const fuzz = path.join(root, 'fuzz')
 const targets = fs.readdirSync(path.join(fuzz, 'fuzz_targets')).map((name) => path.parse(name).name).sort()
 
-// The compiler is a stable one: this is how it takes the flags of the sanitizer and of the coverage counters.
+// RUSTC_BOOTSTRAP lets a stable compiler take the flags of the sanitizer and of the coverage counters.
 const env = { RUSTC_BOOTSTRAP: '1', PATH: `${path.join(tools, 'bin')}${path.delimiter}${process.env.PATH}` }
 
 async function ensureCargoFuzz () {
@@ -29,14 +30,15 @@ async function ensureCargoFuzz () {
     const { code, stdout } = await run('cargo-fuzz', ['--version'], { env, capture: true })
     if (code === 0 && stdout.trim().endsWith(VERSION)) return
   } catch {
-    // It is not there.
+    // cargo-fuzz is not installed.
   }
   const args = ['install', 'cargo-fuzz', '--locked', '--version', VERSION, '--root', tools]
   const { code } = await run('cargo', args, { heartbeat: 'cargo install cargo-fuzz' })
   if (code !== 0) throw new Failure('cargo-fuzz could not be installed')
 }
 
-// There is an address sanitizer for these with the stable toolchain; elsewhere panics and the limits are what is found.
+// The stable toolchain has an address sanitizer on these platforms. Elsewhere only panics and exceeded limits are
+// found.
 const sanitizer = ['linux', 'darwin'].includes(process.platform) ? 'address' : 'none'
 
 async function fuzzTarget (target, seconds, files) {

@@ -1,11 +1,13 @@
-// Calls npm, and installs the development packages when they are not what package-lock.json asks for. Node alone.
+// Calls npm, and installs the development packages if they differ from package-lock.json. This file may need nothing
+// that `npm ci` installs.
 
 import fs from 'node:fs'
 import path from 'node:path'
 import { restoreManifest } from './pack-manifest.mjs'
 import { Failure, root, run, say, seconds } from './process.mjs'
 
-// npm as a script for this Node: no shell and no .cmd file in between. Inside `npm run` it says itself where it is.
+// npm runs as a script of this Node, with no shell and no .cmd file in between. Within `npm run`, npm itself says where
+// it is.
 export function npmCommand () {
   const bin = path.dirname(process.execPath)
   const file = [
@@ -29,13 +31,13 @@ function readLock (file) {
   }
 }
 
-// What npm leaves out here: packages for other platforms.
+// Whether npm leaves a package out here, because it is for another platform.
 function isForeign ({ optional, os, cpu }) {
   const fits = (list, value) => list === undefined || list.includes(value)
   return optional && !(fits(os, process.platform) && fits(cpu, process.arch))
 }
 
-// Why `npm ci` is due in a folder, or undefined. npm records in node_modules what it installed there.
+// Returns why `npm ci` is due in a folder, or undefined. npm records in node_modules what it installed there.
 function staleness (folder) {
   const lock = path.join(folder, 'package-lock.json')
   const wanted = readLock(lock)
@@ -68,7 +70,7 @@ export async function ensureModules () {
   await install('', 'the development packages')
 }
 
-// What a program needs that has a package.json of its own; nothing where it has none.
+// Installs the packages of a program that has a package.json of its own. Other programs need nothing.
 export async function ensureOwnModules (folder) {
   if (fs.existsSync(path.join(root, folder, 'package-lock.json'))) await install(folder, `the packages of ${folder}`)
 }

@@ -1,10 +1,9 @@
 // Puts the platform packages into package.json while `npm pack` reads it (prepack), and takes them out again
 // (postpack).
 //
-// They may not stand there otherwise: `npm ci` refuses a package.json that names packages which package-lock.json
-// does not know, and before the first release they exist in no registry. What is put in is one run of text, and taking
-// it out needs no copy of what was before: so an interrupted pack can be undone at any time, by anyone, without losing
-// an edit.
+// Otherwise they may not stand there: `npm ci` refuses a package.json with packages that package-lock.json does not
+// know, and before the first release no registry has them. The insertion is one run of text, and removing it needs no
+// copy of what was before. So anyone can undo an interrupted pack at any time, without losing an edit.
 
 import { spawn } from 'node:child_process'
 import fs from 'node:fs'
@@ -14,16 +13,16 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 const manifest = fileURLToPath(new URL('../package.json', import.meta.url))
 const self = fileURLToPath(import.meta.url)
 
-// What is built and tested for a release. A binary for any other platform is made by `npm run pack:platform` there.
+// The platforms that are built and tested for a release. On any other platform, `npm run pack:platform` makes a binary.
 const PLATFORMS = ['linux-x64-gnu']
 
 const ADDED = /,\n {2}"optionalDependencies": \{\n(?: {4}"@tcp-stream-muxer\/[^"]+": "[^"]+",?\n)+ {2}\}(?=\n\}\s*$)/
 
-// A pack takes about a second. Where npm's process cannot be watched the guard waits this long.
+// A pack takes about a second. If npm's process cannot be watched, the guard waits this long.
 const GUARD_LIMIT = 60_000
 const GUARD_INTERVAL = 100
 
-// A rename, so that nobody ever reads half a package.json.
+// The file is renamed into place, so that nobody ever reads half a package.json.
 function write (text) {
   const temporary = `${manifest}.${process.pid}`
   fs.writeFileSync(temporary, text)
@@ -34,7 +33,7 @@ export function isManifestChanged () {
   return ADDED.test(fs.readFileSync(manifest, 'utf8'))
 }
 
-// True when there was something to take out.
+// Returns whether there was something to remove.
 export function restoreManifest () {
   const text = fs.readFileSync(manifest, 'utf8')
   const restored = text.replace(ADDED, '')
@@ -59,7 +58,8 @@ function remove () {
   process.exitCode = 1
 }
 
-// npm's own process: npm runs a script through a shell, which some shells replace by the script and some do not.
+// Returns npm's own process. npm runs a script through a shell: some shells replace themselves by the script, others do
+// not.
 function npmProcess () {
   try {
     const command = fs.readFileSync(`/proc/${process.ppid}/comm`, 'utf8').trim()
@@ -71,7 +71,7 @@ function npmProcess () {
   }
 }
 
-// npm runs no postpack when the pack fails or is interrupted. A process of its own restores package.json then.
+// npm runs no postpack if the pack fails or is interrupted. Then a process of its own restores package.json.
 function startGuard () {
   const npm = npmProcess()
   spawn(process.execPath, [self, 'guard', ...(npm ? [String(npm)] : [])], { detached: true, stdio: 'ignore' }).unref()
@@ -89,7 +89,7 @@ function isAlive (pid) {
 async function guard (pid) {
   const interval = () => new Promise((resolve) => setTimeout(resolve, GUARD_INTERVAL))
   const limit = Date.now() + GUARD_LIMIT
-  // It starts before the change is made, and must not take "not yet" for "no longer".
+  // The guard starts before the change is made, and must not take "not yet" for "no longer".
   let wasChanged = false
   while (Date.now() < limit) {
     const changed = isManifestChanged()
@@ -98,12 +98,12 @@ async function guard (pid) {
     if (pid !== undefined && !isAlive(pid)) break
     await interval()
   }
-  // Who made the change may have outlived npm by a moment, and make it now.
+  // The script that makes the change may have outlived npm by a moment, and make the change now.
   await interval()
   restoreManifest()
 }
 
-// npm sends the registry the package.json of the folder, as postpack has restored it: without the platform packages.
+// npm sends the registry the package.json of the folder, as postpack has restored it, without the platform packages.
 function refusePublish () {
   process.stderr.write('Publish the tarballs, not the folder: npm run pack:platform, npm pack, ' +
     'then npm publish FILE.tgz (the platform package first)\n')

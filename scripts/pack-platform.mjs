@@ -1,4 +1,5 @@
-// npm run pack:platform [-- --pack-destination DIR]: the package that carries the binary for the platform this runs on.
+// npm run pack:platform [-- --pack-destination DIR]: packs the package with the binary for the platform that this runs
+// on.
 
 import fs from 'node:fs'
 import { createRequire } from 'node:module'

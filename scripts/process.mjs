@@ -1,4 +1,4 @@
-// Runs the commands of the launchers. Node alone: nothing here may need what `npm ci` installs.
+// Runs the commands of the launchers. This file may need nothing that `npm ci` installs.
 
 import { spawn } from 'node:child_process'
 import { constants } from 'node:os'
@@ -6,13 +6,14 @@ import { fileURLToPath } from 'node:url'
 
 export const root = fileURLToPath(new URL('..', import.meta.url))
 
-// npm runs a script in the package's folder, wherever it was called: files named in its arguments are relative to this.
+// npm runs a script in the package's folder, wherever npm was called. Files named in the arguments are relative to
+// callerFolder.
 export const callerFolder = process.env.INIT_CWD ?? process.cwd()
 
-// Often enough that nobody takes a silent build for a hung one, seldom enough not to drown its output.
+// Short enough that nobody takes a silent build for a hung one, and long enough not to drown its output.
 const HEARTBEAT = 60_000
 
-// Soon enough for whoever has just stopped npm and looks at what still runs.
+// Short enough for a user who has just stopped npm and checks what still runs.
 const PARENT_INTERVAL = 300
 
 const running = new Set()
@@ -23,7 +24,7 @@ export function seconds (since) {
   return s < 100 ? `${s.toFixed(1)} s` : `${Math.floor(s / 60)} min ${String(Math.floor(s % 60)).padStart(2, '0')} s`
 }
 
-// Standard error, so that the output of what is launched stays its own.
+// Messages go to standard error, so that standard output has only what the launched program writes.
 export function say (message) {
   process.stderr.write(`${message}\n`)
 }
@@ -38,13 +39,13 @@ export class Failure extends Error {
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.on(signal, () => {
     interrupted = signal
-    // A terminal gives its ^C to the whole process group: the children have it already.
+    // A terminal sends its ^C to the whole process group, so the children have it already.
     if (signal !== 'SIGINT' || !process.stdin.isTTY) for (const child of running) child.kill(signal)
     if (running.size === 0) leave()
   })
 }
 
-// npm hands a signal to the shell it runs a script with, and some shells die of it without a word to the script.
+// npm passes a signal to the shell in which it runs a script, and some shells die of it without telling the script.
 if (process.env.npm_lifecycle_event !== undefined) {
   const parent = process.ppid
   setInterval(() => {
@@ -52,15 +53,15 @@ if (process.env.npm_lifecycle_event !== undefined) {
   }, PARENT_INTERVAL).unref()
 }
 
-// Ends as a process does that the signal killed, so that the caller's shell sees that too.
+// Ends as a process that the signal killed, so that the caller's shell sees the signal, too.
 function leave () {
   process.removeAllListeners(interrupted)
   process.kill(process.pid, interrupted)
 }
 
-// Resolves with { code, stdout } whatever the exit code; rejects when there is no such command. `heartbeat` is the name
-// under which a command that may be silent for long is reported as still running. `isLast` says that nothing follows
-// this command: when a signal ends it, the exit code that it chooses for that counts.
+// Resolves with { code, stdout } whatever the exit code; rejects if there is no such command. A command that may be
+// silent for long is reported as still running under the name `heartbeat`. `isLast` says that nothing follows the
+// command: if a signal ends it, the exit code that the command chooses counts.
 export function run (command, args, { cwd = root, env, capture = false, heartbeat, isLast = false } = {}) {
   return new Promise((resolve, reject) => {
     const started = performance.now()
@@ -89,7 +90,7 @@ export function run (command, args, { cwd = root, env, capture = false, heartbea
   })
 }
 
-// Runs a launcher's main function: what it returns is the exit code, a Failure is one line.
+// Runs the main function of a launcher. Its result is the exit code; a Failure is shown as one line.
 export async function main (launch) {
   try {
     if (Number.parseInt(process.versions.node) < 20) {

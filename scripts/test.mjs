@@ -1,7 +1,7 @@
-// npm test [-- GROUP… ARGUMENTS]: everything that CI runs, or the named groups of it.
+// npm test [-- GROUP… ARGUMENTS]: runs everything that CI runs, or the named groups of it.
 //
-// Arguments that name no group go on to the test runners: `npm run test:js -- __test__/stream.test.js`,
-// `npm run test:rust -- pacing`.
+// Arguments that name no group go to the test runners: `npm run test:js -- __test__/stream.test.js`, `npm run test:rust
+// -- pacing`.
 
 import fs from 'node:fs'
 import path from 'node:path'
@@ -13,14 +13,15 @@ import { Failure, main, root, run, say, seconds } from './process.mjs'
 
 const GROUPS = ['lint', 'rust', 'types', 'js', 'packaging']
 
-// proto alone, proto with the driver, and all of it: that each builds without the next proves the layering.
+// proto alone, proto with the driver, and all three layers. If each builds without the next one, the layering holds.
 const TIERS = [
   ['proto', ['--no-default-features']],
   ['driver', ['--no-default-features', '--features', 'driver']],
   ['addon', []]
 ]
 
-// For one file of tests. The longest moves millions of messages; a hung one must not eat up the time of CI.
+// The limit for one file of tests. The longest file moves millions of messages; a hung one must not use up the time of
+// CI.
 const FILE_TIMEOUT = 600_000
 
 const cargo = (...args) => run('cargo', args, { heartbeat: `cargo ${args[0]}` })
@@ -36,10 +37,11 @@ function testFiles (folder) {
   }).sort()
 }
 
-// The other end of the interoperability tests. Those would build it themselves, inside of a test and its time.
+// The other end of the interoperability tests. It is built here because the tests would build it within their own time
+// limit.
 const interopPeer = () => run(interop.command, interop.args, { cwd: interop.folder, heartbeat: 'cargo build' })
 
-// A crate of its own, which none of the other steps sees.
+// The interop crate is separate, and no other step checks it.
 const interopLint = async () => {
   const manifest = ['--manifest-path', 'interop/Cargo.toml']
   const { code } = await cargo('fmt', '--check', ...manifest)
@@ -49,7 +51,7 @@ const interopLint = async () => {
 
 const isPackaging = (name) => name.startsWith('__test__/packaging/')
 
-// Files are named one by one: Node 20 takes no patterns, and a folder means something else to each release.
+// The files are named one by one: Node 20 takes no patterns, and each release treats a folder differently.
 function nodeTest (files, args) {
   if (files.length === 0) throw new Failure('there is no test to run')
   const [major, minor] = process.versions.node.split('.').map(Number)
@@ -70,7 +72,7 @@ function check (problems) {
   return { code: problems.length > 0 ? 1 : 0 }
 }
 
-// What git sees of the working tree; undefined outside of a clone.
+// Returns the state of the working tree as git sees it; undefined outside of a clone.
 async function gitStatus () {
   try {
     const { code, stdout } = await run('git', ['status', '--porcelain', '--untracked-files=all'], { capture: true })
@@ -124,11 +126,11 @@ function steps (groups, args, before) {
   }
   const list = groups.flatMap((group) => all[group])
   if (whole) list.push({ name: 'clean tree', run: () => cleanTree(before), always: true })
-  // What several groups need is done once.
+  // A step that several groups need runs once.
   return [...new Set(list)]
 }
 
-// A step gives { code } or nothing, or throws a Failure.
+// A step returns { code } or nothing, or throws a Failure.
 async function result (step) {
   try {
     const outcome = await step.run() ?? { code: 0 }
@@ -151,7 +153,7 @@ function summary (rows) {
 }
 
 main(async (args) => {
-  // Nobody builds a second time where CI runs: what cargo keeps for that only costs time.
+  // CI builds only once, so cargo's records for incremental builds would only cost time there.
   if (process.env.CI) process.env.CARGO_INCREMENTAL ??= '0'
   const started = performance.now()
   const named = GROUPS.filter((group) => args.includes(group))

@@ -1,6 +1,7 @@
 //! The engine of tcp-stream-muxer: many independent streams over one TCP connection.
 //!
-//! `binding` (Node) → `driver` (sockets and tasks) → `proto` (sans-IO). Nothing looks the other way.
+//! `binding` (Node) uses `driver` (sockets and tasks), and `driver` uses `proto` (sans-IO). No layer knows one that
+//! uses it.
 
 #[cfg(feature = "binding")]
 pub mod binding;

@@ -1,4 +1,4 @@
-// One process of the attack benchmark: the server, the quiet neighbour, or the attackers.
+// One process of the attack benchmark: the server, the neighbour, or the attackers.
 
 import { EventEmitter, once } from 'node:events'
 import { createRequire } from 'node:module'
@@ -13,15 +13,15 @@ const mux = () => createRequire(import.meta.url)(subject)
 const HOST = '127.0.0.1'
 const MESSAGE = Buffer.alloc(64, 1)
 const META = Buffer.from(JSON.stringify({ list: Array.from({ length: 1000 }, (_, i) => ({ i, text: 'meta' })) }))
-// How long a connection stays that does its harm with its first bytes.
+// The time, ms, that a connection stays which does its harm with its first bytes, and the pause before the next one.
 const VISIT = 30
 const PAUSE = 20
-// Of the plain attackers' clock, ms.
+// The interval, ms, at which plain attackers write.
 const TICK = 5
 
 const ignore = () => {}
 
-// Answers to the parent's questions: { ask } with { value }.
+// Answers the parent's questions: { ask } with { value }.
 function answer (answers) {
   process.on('message', ({ ask }) => process.send({ value: answers[ask]() }))
 }
@@ -29,7 +29,7 @@ function answer (answers) {
 // ---- server ----
 
 function countEvents (socket, add) {
-  // What the same program on plain sockets does: an event for each message, a parse for each line.
+  // A program on plain sockets does as much: an event for each message, and a parse for each line.
   const events = new EventEmitter()
   let rest = Buffer.alloc(0)
   events.on('message', add)
@@ -92,7 +92,7 @@ async function serve () {
   process.send({ value: server.address().port })
 }
 
-// ---- the quiet neighbour: one message there and back at a time ----
+// ---- the neighbour: one message there and back at a time ----
 
 async function visit () {
   let send
@@ -137,8 +137,8 @@ async function visit () {
 
 // ---- attackers ----
 
-// Writes the same event's bytes again and again: all connections together as many a second as reached our server, or,
-// without a rate, as many as this one takes.
+// Writes the bytes of one event again and again. With a rate, all connections together send as many a second as reached
+// our server; without one, as many as this server takes.
 function repeat (bytes) {
   const socket = net.connect({ port, host: HOST })
   socket.on('error', ignore)
@@ -158,7 +158,7 @@ function repeat (bytes) {
     const now = performance.now()
     owed += (now - last) / TICK * perTick
     last = now
-    // What the server does not read is not owed to it.
+    // Events that the server does not read are not made up for later.
     if (socket.writableNeedDrain) owed = 0
     for (; owed >= 1; owed -= Math.min(owed, Math.ceil(perTick))) {
       socket.write(batch.subarray(0, bytes.length * Math.min(Math.floor(owed), Math.ceil(perTick))))
@@ -167,7 +167,7 @@ function repeat (bytes) {
   socket.on('connect', () => setInterval(go, TICK))
 }
 
-// Comes, writes its bytes, and leaves; again and again.
+// Connects, writes its bytes, and leaves, again and again.
 function revisit (bytes) {
   const socket = net.connect({ port, host: HOST })
   socket.on('error', ignore)
@@ -185,7 +185,7 @@ function client (start) {
   made.on('connect', () => start(made))
 }
 
-// Messages of 64 bytes as fast as there is credit.
+// Sends messages of 64 bytes as fast as credit allows.
 function messages (made) {
   made.StreamPool.createStream({}, (stream) => {
     const go = () => {
@@ -197,7 +197,7 @@ function messages (made) {
   })
 }
 
-// 64 opens under way, each stream ended, or reset, once it is open.
+// Keeps 64 opens under way. Each stream is ended, or reset, as soon as it is open.
 function opens (made, meta, end) {
   const open = () => made.StreamPool.createStream(meta, (stream) => {
     stream.on('error', ignore)
@@ -213,7 +213,7 @@ const reset = (stream) => stream.reset(7)
 const line = wire.lines(1)
 const meta = JSON.parse(META)
 
-// Ours, and on plain sockets.
+// Each attack, on this package and on plain sockets.
 const ATTACKS = {
   message: [() => client(messages), () => repeat(MESSAGE.map(() => 2))],
   open: [() => client((made) => opens(made, null, ended)), () => repeat(line)],
@@ -227,7 +227,7 @@ const ATTACKS = {
 }
 
 function attack () {
-  // In life they have processors of their own. Here they have what the server and its neighbour leave.
+  // Real attackers have processors of their own. Here they get what the server and its neighbour leave.
   os.setPriority(os.constants.priority.PRIORITY_LOW)
   for (let i = 0; i < connections; i++) ATTACKS[kind][isPlain ? 1 : 0]()
   answer({ mark: ignore, result: ignore })

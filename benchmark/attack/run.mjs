@@ -1,6 +1,7 @@
-// npm run bench:attack [-- KIND…]: what a quiet neighbour feels of 50 connections that flood the server, beside plain
-// sockets that carry as many events, or, with ATTACK_UNPACED=1, as many as the sockets take. ATTACK_CONNECTIONS, ATTACK_SECONDS
-// and ATTACK_RUNS change the numbers; ATTACK_SUBJECT is another folder of this package to measure.
+// npm run bench:attack [-- KIND…]: measures what a neighbour notices of 50 connections that flood the server. Plain
+// sockets are measured beside it, with as many events, or, with ATTACK_UNPACED=1, with as many as the sockets take.
+// ATTACK_CONNECTIONS, ATTACK_SECONDS and ATTACK_RUNS change the numbers; ATTACK_SUBJECT is another folder of this
+// package to measure.
 
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -9,18 +10,18 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 const KINDS = ['message', 'open', 'open-reconnect', 'open-legacy', 'reset', 'reset-reconnect', 'stop-reconnect', 'meta',
   'meta-legacy']
-// What a neighbour may feel beside ours, in what it feels beside plain sockets.
+// The neighbour's latency beside this package may be at most so many times that beside plain sockets.
 const GOAL = 3
 
 const env = (name, fallback) => Number(process.env[name] ?? fallback)
 const connections = env('ATTACK_CONNECTIONS', 50)
 const seconds = env('ATTACK_SECONDS', 4)
 const runs = env('ATTACK_RUNS', 3)
-// Plain sockets carry as many events a second as ours did.
+// Whether plain sockets carry only as many events a second as this package did.
 const isPaced = env('ATTACK_UNPACED', 0) === 0
 const subject = process.env.ATTACK_SUBJECT ?? fileURLToPath(new URL('../..', import.meta.url))
 
-// Time for attackers to connect and for queues to fill.
+// The time in which attackers connect and queues fill.
 const WARM_UP = 1000
 
 const end = fileURLToPath(new URL('end.mjs', import.meta.url))

@@ -1,4 +1,4 @@
-// The bytes of an attacker that writes them itself: legacy frames, QMux records, and lines for a plain socket.
+// The bytes of an attacker that writes the wire itself: legacy frames, QMux records, and lines for a plain socket.
 
 const MAPPING = 0x3254534d58000001n
 const RECORD_SIZE = 0x0571c59429cd0845n
@@ -26,7 +26,7 @@ const parameter = (id, value) => {
   return concat(id, bytes.length, bytes)
 }
 
-// As a new end of this package begins.
+// The first bytes of a new end of this package.
 function begin () {
   const parameters = concat(parameter(4, 1 << 30), parameter(5, 1 << 30), parameter(6, 1 << 30), parameter(8, 1 << 20),
     parameter(RECORD_SIZE, 65552), parameter(MAPPING, 1))
@@ -46,7 +46,7 @@ function legacyFrame (id, type, payload) {
 
 const NULL = Buffer.from('null')
 
-// A whole connection's bytes each: so many streams, each opened and ended, reset or stopped at once.
+// The bytes of a whole connection each: a number of streams, each opened and at once ended, reset or stopped.
 
 export const opens = () => concat(begin(), repeat(256, (i) => record(concat(0x3b, 4 * i, 5, 4, NULL))))
 
@@ -57,5 +57,5 @@ export const stops = () => concat(begin(), repeat(256, (i) => record(openFrame(4
 export const legacyOpens = (meta = NULL, count = 256) =>
   repeat(count, (i) => Buffer.concat([legacyFrame(i, 2, meta), legacyFrame(i, 3, NULL)]))
 
-/** What a plain server would be asked with: a line for each stream. */
+/** The requests to a plain server: a line for each stream. */
 export const lines = (count, meta = NULL) => repeat(count, () => Buffer.concat([meta, Buffer.from('\n')]))

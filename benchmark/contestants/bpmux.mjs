@@ -1,4 +1,4 @@
-// bpmux over a socket with Nagle's algorithm off, as its documentation advises. Streams are the library's own; meta
+// bpmux over a socket with Nagle's algorithm off, as its documentation advises. Streams are the library's own. The meta
 // goes in the handshake, and the peer's handshake is the acknowledgement.
 
 import { BPMux } from 'bpmux'
@@ -9,7 +9,7 @@ export const title = 'bpmux'
 export const packageName = 'bpmux'
 
 export const features = {
-  // A frame is given out in the pieces that it was read in, and a write is cut to what the peer has room for.
+  // A frame is emitted in the pieces that it was read in, and a write is cut to what the peer has room for.
   messages: 'split',
   duplex: true,
   acks: true,
@@ -31,7 +31,7 @@ class Connection extends Carrier {
 
   onStream (listener) {
     this.mux.on('handshake', (stream, handshake, delay) => {
-      // null: the answer to a stream of our own.
+      // null stands for the answer to a stream of our own.
       if (delay === null) return
       answerEnd(stream)
       hand(stream, listener, metaText.parse(handshake))

@@ -1,6 +1,6 @@
 // @chainsafe/libp2p-yamux over @libp2p/tcp, without the encryption and the negotiation that libp2p puts between and
-// above the two: its upgrader is where the muxer is made. Streams have no meta; libp2p negotiates protocols on them
-// instead. A stream of libp2p is an EventTarget with send(), so it is wrapped.
+// above the two: its upgrader makes the muxer. Streams have no meta, because libp2p negotiates protocols on them
+// instead. A stream of libp2p is an EventTarget with send(), so it is wrapped here.
 
 import { EventEmitter } from 'node:events'
 import { yamux } from '@chainsafe/libp2p-yamux'
@@ -13,7 +13,7 @@ export const title = 'libp2p-yamux'
 export const packageName = '@chainsafe/libp2p-yamux'
 
 export const features = {
-  // Whatever is queued is joined, at either end.
+  // All that is queued is joined, at either end.
   messages: 'stream',
   duplex: true,
   acks: false,
@@ -27,7 +27,8 @@ class Stream extends EventEmitter {
     this.stream = stream
     stream.addEventListener('message', ({ data }) => {
       if (data instanceof Uint8Array) this.emit('data', data)
-      // A list of the pieces as they were read. To join them would be work that the library leaves to its user.
+      // The data is a list of the pieces as they were read. Joining them would be work that the library leaves to its
+      // user.
       else for (const piece of data) this.emit('data', piece)
     })
     stream.addEventListener('drain', () => this.emit('drain'))
@@ -35,7 +36,7 @@ class Stream extends EventEmitter {
   }
 
   write (bytes) { return this.stream.send(bytes) }
-  // It rejects when the stream is reset first, which shows by what did not arrive.
+  // close() rejects if the stream is reset first, which shows by the data that did not arrive.
   end () { this.stream.close().catch(() => {}) }
   pause () { this.stream.pause() }
   resume () { this.stream.resume() }

@@ -1,4 +1,4 @@
-// multiplex, piped through a socket as its documentation shows. Streams are the library's own; meta is the stream's
+// multiplex, piped through a socket as its documentation shows. Streams are the library's own; the meta is the stream's
 // name. Nagle's algorithm is off: a message is two writes, and a round trip took 88 ms with it on.
 
 import process from 'node:process'
@@ -10,12 +10,12 @@ export const title = 'multiplex'
 export const packageName = 'multiplex'
 
 export const features = {
-  // A frame is put together before it is given out.
+  // A frame is put together before it is emitted.
   messages: 'exact',
   duplex: true,
-  // A stream may be written to as soon as it is made; the other side says nothing.
+  // A stream may be written to as soon as it is made; the other end sends nothing.
   acks: false,
-  // Of the connection as a whole: one stream that is not read stops all of them.
+  // Backpressure is that of the whole connection: one stream that is not read stops all of them.
   backpressure: true,
   maxStreams: Infinity
 }

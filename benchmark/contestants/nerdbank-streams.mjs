@@ -1,5 +1,5 @@
-// nerdbank-streams over a socket, in version 3 of its protocol, which is what its Create() speaks. Streams are the
-// library's own; meta is the name of the channel that is offered.
+// nerdbank-streams over a socket, in version 3 of its protocol, which its Create() speaks. Streams are the library's
+// own; the meta is the name of the channel that is offered.
 
 import { finished } from 'node:stream'
 import { MultiplexingStream } from 'nerdbank-streams'
@@ -10,12 +10,12 @@ export const title = 'nerdbank-streams'
 export const packageName = 'nerdbank-streams'
 
 export const features = {
-  // Frames of at most 20 KiB, never joined.
+  // Frames are of at most 20 KiB, and never joined.
   messages: 'split',
   duplex: true,
   acks: true,
-  // It has windows, but reports data as processed when it arrives, so a reader that pauses collects all that is sent;
-  // a pause from within 'data' it takes back.
+  // The library has windows, but reports data as processed when it arrives. So a reader that pauses collects all that
+  // is sent, and a pause from within 'data' is revoked.
   backpressure: false,
   maxStreams: Infinity
 }
@@ -29,7 +29,7 @@ class Connection extends Carrier {
 
   open (meta, onOpen) {
     this.mux.offerChannelAsync(metaText.stringify(meta)).then((channel) => {
-      // A channel outlives its two directions until one end disposes of it; only one may.
+      // A channel outlives its two directions until one end disposes of it. Only one end may.
       finished(channel.stream, () => channel.dispose())
       channel.completion.catch(() => {})
       hand(channel.stream, onOpen)

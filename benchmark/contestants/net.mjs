@@ -1,5 +1,5 @@
-// Node's own sockets with their defaults, Nagle included, one for each stream. There is no meta: TCP has no place for
-// it.
+// Node's own sockets with their defaults, Nagle included, one for each stream. There is no meta, because TCP has no
+// place for it.
 
 import { sockets } from './shared/sockets.mjs'
 

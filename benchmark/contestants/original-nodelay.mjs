@@ -1,4 +1,5 @@
-// The stand-in with Nagle's algorithm off: tells how much of a difference is the engine and how much this one option.
+// The stand-in with Nagle's algorithm off: shows how much of a difference is the engine's, and how much this one
+// option's.
 
 import original from '../original-design.js'
 import { muxAdapter } from '../lib/mux-adapter.mjs'

@@ -10,21 +10,21 @@ export const title = 'tcp-stream-muxer'
 export const packageName = null
 
 export const features = {
-  // One 'data' event per write, asserted by the workloads; a longer write may come in parts.
+  // Each write is one 'data' event, which the workloads assert. A longer write may come in parts.
   messages: 'exact',
   exactUpTo: 16384,
   duplex: false,
   acks: true,
   backpressure: true,
-  // By default, on either wire.
+  // The default limit, on either wire.
   maxStreams: 256,
-  // Speaks the frames of 0.1.0.
+  // The package speaks the frames of 0.1.0.
   legacyWire: true,
   wires: ['qmux', 'legacy']
 }
 
-// What a workload calls the wire, in options: QMux is what two new ends come to by themselves, and what is measured if
-// nothing is said; 'new' takes the pacing off that protects version 0.1.0.
+// The options for a workload's name of a wire. QMux is what two new ends agree on by themselves, and what is measured
+// by default. 'new' turns the pacing off that protects version 0.1.0.
 const WIRES = {
   qmux: { protocol: 'auto' },
   legacy: { protocol: 'legacy', peer: 'new' }

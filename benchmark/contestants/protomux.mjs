@@ -1,6 +1,6 @@
-// protomux over framed-stream over a socket. It needs a stream that keeps messages apart, "something that length
-// prefixes"; framed-stream is its authors' own for that, and does not encrypt as @hyperswarm/secret-stream would. A
-// stream is a channel with two kinds of message, data and end, because a channel itself only closes for both ends.
+// protomux over framed-stream over a socket. protomux needs a stream that keeps messages apart, "something that length
+// prefixes". framed-stream is its authors' own for that, and does not encrypt, as @hyperswarm/secret-stream would. A
+// stream is a channel with two kinds of message, data and end, because a channel itself can only close for both ends.
 
 import { EventEmitter } from 'node:events'
 import c from 'compact-encoding'
@@ -16,7 +16,7 @@ export const features = {
   messages: 'exact',
   duplex: true,
   acks: true,
-  // Of the connection as a whole: a channel can neither be paused nor filled up by itself.
+  // Backpressure is that of the whole connection: a channel can neither be paused nor fill up by itself.
   backpressure: true,
   maxStreams: Infinity
 }
@@ -72,7 +72,7 @@ class Connection extends Carrier {
     super(socket)
     this.framed = new FramedStream(socket)
     this.mux = new Protomux(this.framed)
-    // Channels of one name are paired in the order they are opened, so each end opens its own.
+    // Channels of one name are paired in the order in which they are opened, so each end opens its own.
     this.own = own
     this.theirs = theirs
     this.paused = 0

@@ -12,23 +12,23 @@ export const features = {
   messages: 'stream',
   duplex: true,
   acks: false,
-  // Windows are given back as data arrives, whether it is read or not.
+  // Windows are returned as data arrives, whether it is read or not.
   backpressure: false,
   // acceptBacklog counts streams that live, not streams that wait.
   maxStreams: 256,
-  // What comes next is then taken for the rest, and after that data for a header.
+  // The library then takes what comes next for the rest of the frame, and later takes data for a header.
   lossy: 'drops the first part of a frame that two TCP reads share; a flood ends after some 100 KB, and a write over ' +
     '64 KiB arrives damaged or not at all'
 }
 
 const FIN = 4
 
-// The library logs what it drops on the console, which is the report's.
+// The library logs what it drops to the console, which is the report's.
 const config = { logger: () => {} }
 
 /**
- * The library has half a close: close() sends a FIN, and an arriving FIN is thrown away. Without the other half no
- * workload could end, so it is supplied here, off the path of data.
+ * The library has half a close: close() sends a FIN, and a FIN that arrives is thrown away. No workload could end
+ * without the other half, so withClose() adds it, off the path of data.
  */
 function withClose (stream) {
   const update = stream.incrSendWindow
@@ -37,7 +37,7 @@ function withClose (stream) {
     if ((header.flags & FIN) !== 0) this.push(null)
   }
   stream.once('finish', () => stream.close())
-  // Two calls, because the first only sends; without the second the session keeps the stream for good.
+  // Two calls are needed because the first only sends a FIN. Without the second, the session keeps the stream for good.
   stream.once('close', () => stream.session.closeStream(stream.ID()))
   return stream
 }

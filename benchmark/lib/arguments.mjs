@@ -1,4 +1,4 @@
-// The command line: what is asked for, before anything is loaded. Pure, so that it can be tested.
+// The command line, parsed before anything is loaded. Pure, so that it can be tested.
 
 import { parseArgs } from 'node:util'
 import { SETS } from './sets.mjs'
@@ -12,7 +12,7 @@ const OPTIONS = {
   seconds: { type: 'string' },
   'warm-up': { type: 'string' },
   wire: { type: 'string' },
-  // Many times what a run takes: it is there to end a hang, not to judge.
+  // Many times what a run takes: the limit ends a hang, and judges nothing.
   timeout: { type: 'string', default: '120' },
   host: { type: 'string', default: '127.0.0.1' },
   cpus: { type: 'string' },
@@ -68,7 +68,7 @@ function list (text) {
   return [...new Set(text.split(',').map((part) => part.trim()).filter(Boolean))]
 }
 
-/** { workload: { key: number } } of `--set workload.key=number`. */
+/** Returns { workload: { key: number } } for `--set workload.key=number`. */
 export function overrides (sets) {
   const byWorkload = {}
   for (const set of sets) {
@@ -81,8 +81,8 @@ export function overrides (sets) {
 }
 
 /**
- * What is to be done. `all` are the names of all workloads and contestants. Throws a TypeError about what it does not
- * understand.
+ * Returns what is to be done. `all` has the names of all workloads and contestants. Arguments that plan() does not
+ * understand are a TypeError.
  */
 export function plan (argv, all) {
   const { values } = parseArgs({ args: argv, options: OPTIONS })
@@ -126,7 +126,7 @@ function pick (option, text, fallback, known) {
   return names
 }
 
-/** The parameters of a run: a workload's defaults, times where it has them, then what --set says. */
+/** The parameters of a run: the defaults of its workload, overridden by `times`, and then by --set. */
 export function parameters (defaults, times, own = {}) {
   const params = { ...defaults }
   for (const key of ['seconds', 'warmUp']) if (key in times && key in defaults) params[key] = times[key]

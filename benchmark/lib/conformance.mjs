@@ -1,5 +1,6 @@
-// Whether every contestant does what its `features` say: node benchmark/lib/conformance.mjs [names]. Each is tried in a
-// process of its own that holds both ends. Measures nothing that a report would show, and mends nothing.
+// node benchmark/lib/conformance.mjs [names]: checks that each contestant does what its `features` say. Each is tried
+// in a process of its own that holds both ends. The check measures nothing that a report would show, and repairs
+// nothing.
 
 import { fork } from 'node:child_process'
 import { readdirSync } from 'node:fs'
@@ -13,33 +14,37 @@ const MIB = 1024 * 1024
 
 const STREAMS = 20
 const MESSAGES = 2000
-// No byte for so long on a quiet loopback: nothing more will come.
+// Milliseconds without a byte on a quiet loopback, after which nothing more will come.
 const STALLED = 8000
-// For one contestant, milliseconds. The slowest took 25 s of it on a machine that was busy with other things.
+// The limit for one contestant, milliseconds. The slowest took 25 s of it, on a machine that was busy with other
+// things.
 const DEADLINE = 240_000
 
-// Streams at once where the contestant knows no limit: past every default limit that a library is known to have.
+// The number of streams at once for a contestant that knows no limit: above every default limit known of a library.
 const MANY = 2000
 const PARALLEL = 64
 
-// What flows before the reader pauses: windows that grow with the traffic have grown by then.
+// The bytes that flow before the reader pauses, by which windows that grow with the traffic have grown.
 const BEFORE_PAUSE = 32 * MIB
-// What may be under way once it has: four times the largest window in use.
+// The bytes that may be under way after the pause: four times the largest window in use.
 const BOUND = 64 * MIB
 const CAP = 256 * MIB
 const CHUNK = 65536
 
-// What a lossy contestant is sent at most, and how far ahead of its reader.
+// The most that a lossy contestant is sent, and how far the sender may be ahead of the reader.
 const LOSS_SIZES = [64, 1024, 16384, 65536]
 const LOSS_TOTAL = 32 * MIB
 const LOSS_AHEAD = MIB
-// The same as STALLED, for a loss that is expected.
+// As STALLED, for a loss that is expected.
 const LOST = 1500
 
 // The sender's overhead at an average of 4 KiB a message; far below what a byte counted twice would give.
 const OVERHEAD = 1.25
 
-/** Both ends of a connection. The listening one is known when it has been asked for its first stream at the latest. */
+/**
+ * Returns both ends of a connection. The listening end is known when it has been asked for its first stream, at the
+ * latest.
+ */
 async function connected ({ listen, connect, features }, onStream) {
   const options = features.wires ? { wire: features.wires[0] } : {}
   const accepted = []
@@ -60,7 +65,7 @@ async function connected ({ listen, connect, features }, onStream) {
   }
 }
 
-/** Waits until isDone() or until `moved()` has given the same number for a while; returns whether it was done. */
+/** Waits until isDone(), or until `moved()` has not changed for a while. @returns whether isDone() */
 async function settled (isDone, moved, patience = STALLED) {
   let last = moved()
   let since = performance.now()
@@ -100,7 +105,7 @@ function echo (stream, data) {
   stream.once('drain', () => stream.resume())
 }
 
-/** Bytes of all streams, both ways where there are two. */
+/** Checks the bytes of all streams, in both directions if there are two. */
 async function checkData (adapter, { problem, fact }) {
   const { features } = adapter
   const there = []
@@ -150,7 +155,7 @@ async function checkData (adapter, { problem, fact }) {
   pair.close()
 }
 
-/** As many streams at once as `maxStreams` says, each of which carries a byte; and not one more. */
+/** Checks that a connection has room for exactly `maxStreams` streams at once, each of which carries a byte. */
 async function checkStreams (adapter, { problem, fact }) {
   const { maxStreams } = adapter.features
   if (!(maxStreams > 0)) return problem(`maxStreams is ${maxStreams}`)
@@ -176,7 +181,7 @@ async function checkStreams (adapter, { problem, fact }) {
   } else if (maxStreams === wanted) {
     let refusal = 'waits or is dropped'
     const onRefusal = (error) => { refusal = error.message }
-    // Some throw at once, some reject.
+    // Some contestants throw at once, some reject.
     process.once('unhandledRejection', onRefusal)
     try {
       pair.client.open({ n: wanted + 1 }, (stream) => stream.write(byte))
@@ -191,7 +196,10 @@ async function checkStreams (adapter, { problem, fact }) {
   pair.close()
 }
 
-/** A reader that pauses in the middle: how much the sender may still write, and whether all of it comes in the end. */
+/**
+ * Checks a reader that pauses in the middle: how much the sender may still write, and whether all of it comes in the
+ * end.
+ */
 async function checkPause (adapter, { problem, fact }) {
   const { features } = adapter
   let tape
@@ -203,7 +211,7 @@ async function checkPause (adapter, { problem, fact }) {
     tape = follow(stream, 0, {}, () => {
       if (!accepted.pause || isDue || tape.bytes < BEFORE_PAUSE) return
       isDue = true
-      // Not from within 'data': nerdbank-streams takes such a pause back.
+      // The pause comes outside of 'data', because nerdbank-streams revokes a pause from within.
       setImmediate(() => {
         isPaused = true
         accepted.pause()
@@ -256,7 +264,7 @@ async function checkPause (adapter, { problem, fact }) {
   pair.close()
 }
 
-/** How much of a stream of equal messages is lost, for the sizes that the workloads use. */
+/** Measures how much of a stream of equal messages is lost, for the sizes that the workloads use. */
 async function checkLoss (adapter, { fact }) {
   if (adapter.features.lossy === undefined) return
   for (const size of LOSS_SIZES) {
@@ -268,7 +276,7 @@ async function checkLoss (adapter, { fact }) {
     let sent = 0
     const isNear = () => isClosed || sent - arrived < LOSS_AHEAD
     const moved = () => arrived
-    // It is paced by its reader, since its own queue is not what is asked about.
+    // The reader paces the stream, because the contestant's own queue is not in question here.
     while (sent < LOSS_TOTAL && !isClosed && (isNear() || await settled(isNear, moved, LOST))) {
       stream.write(Tape.slice(0, sent, size))
       sent += size
@@ -282,7 +290,10 @@ async function checkLoss (adapter, { fact }) {
 
 const CHECKS = [['data', checkData], ['streams', checkStreams], ['pause', checkPause], ['loss', checkLoss]]
 
-/** In the process of one contestant: tells each problem and each fact as it is found, since the rest may never come. */
+/**
+ * Runs in the process of one contestant, and reports each problem and fact as it is found, since the rest may never
+ * come.
+ */
 async function tryOne (name) {
   const tell = (kind, check) => (text) => process.send({ kind, text: `${check}: ${text}` })
   const adapter = await import(`../contestants/${name}.mjs`)

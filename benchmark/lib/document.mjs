@@ -1,10 +1,10 @@
-// docs/BENCHMARKS.md and its plots, from the record of a run alone.
+// Makes docs/BENCHMARKS.md and its plots, from the record of a run alone.
 
 import { plot, panelOf } from './plots.mjs'
 import { body } from './report.mjs'
 import { GROUPS, OVERVIEW } from './sets.mjs'
 
-// As wide as a README is shown at most, and the half of it for a panel.
+// The largest width at which a README is shown; a panel has half of it.
 const WIDTH = 700
 const DOCUMENT = 'BENCHMARKS.md'
 const FOLDER = 'benchmarks'
@@ -71,7 +71,7 @@ function overview (byName, contestants) {
   })
 }
 
-/** Calls write(name, text) for each file; returns their names. */
+/** Calls write(name, text) for each file. @returns the names */
 export function writeReport (record, write) {
   const contestants = record.contestants.map((entry) => ({
     ...entry, label: entry.id.replace(/^ours\b/, 'tcp-stream-muxer')
@@ -105,7 +105,7 @@ function sentence (text) {
   return text[0].toUpperCase() + text.slice(1)
 }
 
-/** The groups that have been measured; what is in none stands at the end. */
+/** The groups that have been measured. Workloads of no group come last. */
 function groupsOf ({ workloads }) {
   const grouped = new Set(GROUPS.flatMap((group) => group.workloads))
   const rest = workloads.filter(({ name }) => !grouped.has(name)).map(({ name }) => name)

@@ -1,4 +1,4 @@
-// Messages there and back, a fixed number of them outstanding; the time of each is taken at the end that asks.
+// Messages there and back, a fixed number of them outstanding. The end that asks measures the time of each.
 
 import { checkArrived, payload, Reader } from './pattern.mjs'
 import { now } from './side.mjs'
@@ -6,7 +6,7 @@ import { quantile } from './statistics.mjs'
 import { openStream } from './streams.mjs'
 import { cpuOf, followWindow, openWindow } from './window.mjs'
 
-/** Where a stream goes one way only, the answers come on one that the other side opens. */
+/** Answers every message. If streams have one direction, the answers come on a stream that this end opens. */
 export async function answer (side, { claim } = {}) {
   await side.listen((connection) => {
     connection.onStream((stream, meta) => {
@@ -18,7 +18,7 @@ export async function answer (side, { claim } = {}) {
   return followWindow(side)
 }
 
-/** The times of the window only, as whole nanoseconds. */
+/** The times within the window, as whole nanoseconds. */
 class Times {
   constructor () {
     this.values = new Float64Array(65536)
@@ -48,7 +48,7 @@ export async function ask (side, { burden } = {}) {
 
   const reader = new Reader(size, false)
   const times = new Times()
-  // Messages come back in the order they were sent: the times of sending are a ring.
+  // Messages come back in the order in which they were sent, so the times of sending are a ring.
   const sentAt = new Float64Array(outstanding)
   let sent = 0
   let returned = 0
@@ -89,7 +89,7 @@ export async function ask (side, { burden } = {}) {
   return { ...measured, count: sorted.length, p50: quantile(sorted, 0.5) / 1000, p99: quantile(sorted, 0.99) / 1000 }
 }
 
-/** `own` are parameters of the workload's. */
+/** `own` has the parameters of the workload. */
 export function echo ({ outstanding, metrics, own }) {
   return {
     server: (side) => answer(side),

@@ -1,5 +1,6 @@
-// One end of a run: a fresh process for each, so that no run inherits the other's heap, JIT or sockets. It stays until
-// the parent ends it: the other end must not see a connection break before it has told its result.
+// One end of a run, in a fresh process, so that no run inherits the heap, the JIT or the sockets of another. The
+// process stays until the parent ends it: the other end must not see the connection break before it has reported its
+// result.
 
 import process from 'node:process'
 import { Side } from './side.mjs'
@@ -12,7 +13,7 @@ process.on('disconnect', () => process.exit(1))
 
 let side
 function die (error) {
-  // String() of some errors is empty, and their stack is all that they tell.
+  // String() of some errors is empty, and only their stack says anything.
   const text = error?.message || error?.stack || String(error)
   process.send({ type: 'died', error: text, partial: side?.partial() ?? {} })
 }

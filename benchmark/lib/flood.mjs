@@ -1,17 +1,17 @@
-// As many equal messages as go through, over one or more streams: the engine of every throughput workload.
+// As many equal messages as fit through, over one or more streams: the engine of every throughput workload.
 
 import { Reader, checkArrived, payload } from './pattern.mjs'
 import { sumOf } from './statistics.mjs'
 
-// One turn of the sender's event loop, milliseconds: a library whose write() never returns false, or whose 'drain'
-// comes before the loop has turned, would otherwise keep timers, sockets and the end of the run waiting. Long against
-// what a turn costs.
+// One turn of the sender's event loop, milliseconds, which is long against what a turn costs. Without turns, a library
+// whose write() never returns false, or whose 'drain' comes within the turn, would keep timers, sockets and the end of
+// the run waiting.
 const TURN = 2
-// Writes between two looks at the clock: the clock costs less than one of them.
+// Writes between two looks at the clock, which costs less than one of them.
 const STRIDE = 32
 
-// Bytes and messages under way where a library has no backpressure of its own: enough to keep both ends busy while the
-// word of the receiver is on its way, few enough that no queue grows. Credit comes by quarters.
+// Bytes and messages under way for a library without backpressure: enough to keep both ends busy until word of the
+// receiver comes, and few enough that no queue grows. Credit comes by quarters.
 const PACED_BYTES = 8 * 1024 * 1024
 const PACED_MESSAGES = 8192
 
@@ -20,9 +20,9 @@ export function pacedMessages (size) {
 }
 
 /**
- * Writes to all streams in turn, one message each, and leaves out those that wait for 'drain'. `limit` is for a run
- * that counts messages instead of time. Where `isPaced`, credit() says how much more may be written. Turns end by the
- * `clock`.
+ * Writes to all streams in turn, one message each, except for streams that wait for 'drain'. `limit` is for a run that
+ * counts messages instead of time. If `isPaced`, credit() says how much more may be written. The `clock` ends the
+ * turns.
  */
 export class Flood {
   constructor (streams, { size, limit = Infinity, isPaced = false, clock = performance }) {
@@ -49,7 +49,7 @@ export class Flood {
     this._pump()
   }
 
-  /** What is on its way still goes. */
+  /** Ends the streams. Messages under way are still sent. */
   stop () {
     if (this._hasEnded) return
     this._hasEnded = true
@@ -68,7 +68,7 @@ export class Flood {
   _pump () {
     if (this._isBusy || this._isWaiting || this._hasEnded) return
     this._isBusy = true
-    // A 'drain' may come before the event loop has turned, again and again: all of it is one turn.
+    // A 'drain' may come within the turn, again and again: all of them belong to one turn.
     if (this._turnEnds === 0) {
       this._turnEnds = this._clock.now() + TURN
       setImmediate(() => this._nextTurn())
@@ -84,7 +84,7 @@ export class Flood {
     this._pump()
   }
 
-  /** Returns true when the turn is over and there is more to be written. */
+  /** Writes until the turn is over. @returns {boolean} whether there is more to be written */
   _write () {
     const ready = this._ready
     while (ready.length > 0 && this._credit > 0) {
@@ -100,7 +100,7 @@ export class Flood {
         this.sent++
         this._credit--
         lane.hasDrained = false
-        // A stream may drain inside write(), which then returns false for nothing.
+        // A stream may drain within write(), which then returns false although nothing is full.
         if (lane.stream.write(lane.bytes) || this._isPaced || lane.hasDrained) this._at++
         else ready.splice(this._at, 1)
       }
@@ -110,8 +110,8 @@ export class Flood {
 }
 
 /**
- * The receiving end: reads `streams` streams until they end and checks everything. `sent()` is a promise of how many
- * messages there were. `onFirst` is called at the first piece; with `pace` it is called with each bunch of messages.
+ * The receiving end: reads `streams` streams until they end, and checks everything. `sent()` is a promise of the number
+ * of messages. `onFirst` is called at the first piece, and with `pace` at each bunch of messages.
  */
 export class Drink {
   constructor ({ size, streams, isExact, onFirst, pace }) {
@@ -143,7 +143,7 @@ export class Drink {
     stream.on('end', () => { if (--this._open === 0) this._resolve() })
   }
 
-  /** From here on the bytes are no longer compared one by one. */
+  /** From here on only the edges of pieces are compared. */
   trust () {
     for (const reader of this.readers) reader.isVerifying = false
   }

@@ -1,15 +1,15 @@
-// What a workload promises, and whether a run kept it: numbers in, sentences out. A workload says in `goals`
-// { key, atLeast | atMost, to?, of? }: `to` is 'base' (the same contestant's first variant, or its other wire) or the
-// name of a contestant, and then the ratio of the medians is judged, else the median itself. Goals are for this package
-// alone, `of` can narrow them to some of its rows. Medians decide: a range is in the table.
+// The goals of a workload, and whether a run met them: numbers in, sentences out. A workload says { key, atLeast |
+// atMost, to?, of? } in `goals`. `to` is 'base' (the same contestant's first variant, or its other wire) or the name of
+// a contestant, and then the ratio of the medians is judged; otherwise the median itself. Goals are for this package
+// alone, and `of` can narrow them to some of its rows. Only medians decide.
 
 import { digits, summary } from './statistics.mjs'
 
-// Between two wires of one contestant, in any workload without goals of its own: no slower by more than this, unless
-// the ranges overlap.
+// The least ratio between two wires of one contestant, in any workload without goals of its own, unless the ranges
+// overlap.
 const WIRES_KEEP = 0.95
 
-/** Goals with the rows they are about. */
+/** The goals, each with the rows that it is for. */
 export function goalsOf ({ goals = [], metrics, variants }, eligible) {
   const ours = eligible.filter(({ features }) => features.wires !== undefined)
   const own = goals.flatMap((goal) => ours.filter(({ id, features, base, params }) => {
@@ -39,7 +39,9 @@ function overlap (a, b) {
   return a.min <= b.max && b.min <= a.max
 }
 
-/** [{ text, isMet }]; what has no number, because its run failed or its base was not asked for, is left out. */
+/**
+ * Returns [{ text, isMet }]. A goal without a number, because its run failed or its base was not measured, is left out.
+ */
 export function judge ({ outcomes }, goals) {
   return goals.flatMap(({ key, id, title, to, atLeast, atMost, orOverlaps }) => {
     const own = statsOf(outcomes, id, key)

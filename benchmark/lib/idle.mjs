@@ -1,4 +1,4 @@
-// What things that do nothing cost: resident memory before and after there are many of them, at both ends, and the
+// The cost of things that do nothing: resident memory before and after there are many of them, at both ends, and the
 // proof that they are still alive.
 
 import { check } from './side.mjs'
@@ -6,19 +6,19 @@ import { check } from './side.mjs'
 // Milliseconds between two looks at the memory; see settledMemory.
 const INTERVAL = 100
 
-// The young generation grows by megabytes with the work of opening, and would be counted as memory of what was opened.
+// The young generation would grow by megabytes while things are opened, and would be counted as their memory.
 export const flags = ['--max-semi-space-size=1']
 
 async function isReached (value, target) {
-  // 10 ms: nothing is timed here.
+  // Nothing is timed here, so 10 ms do.
   while (value() < target) await new Promise((resolve) => setTimeout(resolve, 10))
 }
 
-/** `what` they are: 'streams' or 'connections'. */
+/** `what` is 'streams' or 'connections'. */
 export async function idleServer (side, what) {
   const seen = { connections: 0, streams: 0 }
   let arrived = 0
-  // One listener for all: what the harness attaches must not be what is measured.
+  // One listener serves all: the harness must not add to what is measured.
   const onData = (data) => { arrived += data.length }
   const onStream = (stream) => {
     seen.streams++
@@ -49,7 +49,7 @@ export async function idleServer (side, what) {
   return { before, after, count: seen[what] }
 }
 
-/** `open(number)` makes so many; `prove()` resolves with streams of theirs over which a message is to arrive. */
+/** `open(number)` opens that many; `prove()` resolves with streams of them, over which a message is to arrive. */
 export async function idleClient (side, { open, prove }) {
   const { count, beside } = side.params
   const byte = Buffer.from([1])
@@ -63,7 +63,7 @@ export async function idleClient (side, { open, prove }) {
     written += streams.length
     return agree('messages arrived', written)
   }
-  // Some first, which stay: code, tables and buffers that come with them are not memory of each of the others.
+  // Some are opened first, and stay: code, tables and buffers that come with them are no memory of each of the others.
   const others = await open(beside)
   await agree('opened', beside)
   await write(await prove(others))
@@ -79,7 +79,7 @@ export async function idleClient (side, { open, prove }) {
   return { before, after }
 }
 
-/** Every hundredth of a list: enough to prove it alive, few enough to be quick. */
+/** Every hundredth of a list: enough to prove the list alive, and few enough to be quick. */
 export function sample (list) {
   return list.filter((_, index) => index % 100 === 0)
 }

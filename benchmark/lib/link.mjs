@@ -1,11 +1,13 @@
-// A link between the ends of a run: a process of its own that passes bytes on, each direction half the round trip late
-// and no faster than the rate. As a router does it keeps a queue of one round trip at full rate beside what is on its
-// way, and reads no more when that is full. It cannot drop, and the handshake of TCP does not travel through it.
+// A link between the ends of a run: a process of its own that passes bytes on, in each direction half the round trip
+// late and no faster than the rate. As a router does, the link keeps a queue of one round trip at full rate beside what
+// is on its way, and reads no more while the queue is full. The link cannot drop, and the handshake of TCP does not
+// travel through it.
 
 import net from 'node:net'
 import process from 'node:process'
 
-// Timers are no finer than this, milliseconds: what is due within it goes now, or every piece would be one late.
+// Timers are no finer than this, milliseconds. A piece that is due within it goes now; otherwise every piece would be
+// late.
 const GRAIN = 1
 
 class Direction {
@@ -14,7 +16,7 @@ class Direction {
     this.target = target
     this.delay = roundTrip / 2
     this.perByte = megabytes > 0 ? 1 / (megabytes * 1000) : 0 // milliseconds
-    // Half a round trip is on its way. Without a rate there is nothing to reckon with: then as much as 1 GB/s fills.
+    // Half a round trip is on its way. Without a rate, the limit is that of 1 GB/s.
     this.limit = Math.max(65536, roundTrip * 1.5 * (megabytes > 0 ? megabytes * 1000 : 1e6))
     this.line = [] // { chunk, at }, undefined as the chunk is the end
     this.first = 0
@@ -73,7 +75,7 @@ class Direction {
 export function openLink ({ host, port, ...link }) {
   const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (near) => {
     const far = net.connect({ host, port, allowHalfOpen: true, noDelay: true })
-    // Either does both: each is the source of one direction and the target of the other one.
+    // Each socket is the source of one direction and the target of the other.
     new Direction(near, far, link) // eslint-disable-line no-new
     new Direction(far, near, link) // eslint-disable-line no-new
   })
@@ -82,7 +84,7 @@ export function openLink ({ host, port, ...link }) {
   })
 }
 
-// As a process of a run: told where the server listens, it says where it does.
+// As a process of a run, the link is told where the server listens, and reports where it listens itself.
 if (process.send !== undefined) {
   const settings = JSON.parse(process.argv[2])
   process.on('disconnect', () => process.exit(1))

@@ -1,4 +1,4 @@
-// Where it was measured and what: the numbers are worth nothing without it.
+// The machine and the versions of a measurement, without which its numbers mean nothing.
 
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
@@ -20,7 +20,7 @@ export function machine (cpus) {
 
 function rustc () {
   try {
-    // In the package's folder: its rust-toolchain.toml, if there is one, decides which compiler that is.
+    // The command runs in the package's folder, because a rust-toolchain.toml there decides which compiler is used.
     return execFileSync('rustc', ['--version'], { encoding: 'utf8', cwd: new URL('../..', import.meta.url) }).trim()
   } catch {
     return 'not installed'
@@ -35,7 +35,7 @@ function versionIn (file) {
   }
 }
 
-/** What stands in the list of versions; a contestant without a package is part of Node or of this repository. */
+/** The version in the report's list. A contestant without a package is part of Node or of this repository. */
 export function versionOf (packageName) {
   return packageName ? versionIn(`../node_modules/${packageName}/package.json`) : undefined
 }

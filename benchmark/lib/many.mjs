@@ -1,12 +1,12 @@
-// What workloads of very many streams on one connection share.
+// Code that workloads of very many streams on one connection share.
 
-/** Contestants that take such options; legacy frames have one byte for the id. */
+/** Contestants that take these options and have room for so many ids: a legacy frame has one byte for the id. */
 export const accepts = ({ wires, wire = 'qmux' }) => wires !== undefined && wire !== 'legacy'
 
-/** Room for so many at once, at either end. */
+/** Options that allow so many streams at once, at either end. */
 export const optionsFor = () => ({ maxStreams: 2 ** 31, maxIncomingStreams: 2 ** 31 })
 
-/** Calls `start(index, done)` for 0 to count - 1, so many of them under way at a time; resolves when all are done. */
+/** Calls `start(index, done)` for 0 to count - 1, with `parallel` of them under way; resolves when all are done. */
 export function inParallel (count, parallel, start) {
   return new Promise((resolve, reject) => {
     let started = 0

@@ -1,5 +1,5 @@
-// The adapter of every contestant that has the API of tcp-stream-muxer 0.1.0: MuxServer, MuxClient, createStream.
-// It may add no work to a stream: workloads get the contestant's own stream objects.
+// The adapter for every contestant with the API of tcp-stream-muxer 0.1.0: MuxServer, MuxClient, createStream. The
+// adapter may add no work to a stream: workloads get the contestant's own stream objects.
 
 import { once } from 'node:events'
 
@@ -7,7 +7,7 @@ class Connection {
   constructor (connection, events) {
     this.connection = connection
     this.events = events
-    // A killed peer is part of some workloads; 'close' tells them all they need.
+    // A killed peer is part of some workloads; 'close' says all they need.
     connection.on('error', () => {})
   }
 
@@ -19,7 +19,7 @@ class Connection {
   bytesWritten () { return this.connection.bytesWritten }
 }
 
-/** `own` are options that make the contestant what it is; the workload's go on top. */
+/** `own` has the options that make the contestant what it is; the workload's options override them. */
 export function muxAdapter ({ MuxServer, MuxClient }, own = {}) {
   return {
     async listen ({ host, options }, onConnection) {

@@ -1,4 +1,5 @@
-// Runs one workload once: a server process and a client process on loopback. Knows nothing of contestants or metrics.
+// Runs one workload once: a server process and a client process on loopback. This file knows no contestant and no
+// metric.
 
 import { fork } from 'node:child_process'
 import process from 'node:process'
@@ -7,7 +8,10 @@ import { fileURLToPath } from 'node:url'
 const END = fileURLToPath(new URL('end.mjs', import.meta.url))
 const LINK = fileURLToPath(new URL('link.mjs', import.meta.url))
 
-/** On some CPUs only, by taskset: where the scheduler puts two processes can matter more than what they do. */
+/**
+ * Runs the process on some CPUs only, by taskset: where the scheduler puts two processes can matter more than what they
+ * do.
+ */
 function launch (cpus, flags) {
   const execArgv = ['--expose-gc', ...flags]
   if (!cpus) return { execArgv }
@@ -15,9 +19,9 @@ function launch (cpus, flags) {
 }
 
 /**
- * `server` and `client` are { contestant, options }, `flags` are node's; `link`, where there is one between them, is
- * { roundTrip, megabytes } as lib/link.mjs takes it, a third process. Resolves with { server, client } or with
- * { error, partial }; it rejects never, since a death is a result too.
+ * `server` and `client` are { contestant, options }; `flags` are Node's. `link`, if there is one, is { roundTrip,
+ * megabytes } for lib/link.mjs, a third process. Resolves with { server, client } or with { error, partial }. runPair()
+ * never rejects, because a death is a result too.
  */
 export function runPair ({ workload, server, client, params, link, host, timeout, cpus, flags = [], signal }) {
   return new Promise((resolve) => {
@@ -49,7 +53,7 @@ export function runPair ({ workload, server, client, params, link, host, timeout
       const child = children[role] = fork(program, [JSON.stringify(settings)], launch(cpus, flags))
       child.on('message', (message) => onMessage(role, message))
       child.on('error', (error) => finish({ error: `${role}: ${error.message}` }))
-      // 'close', not 'exit': it comes after the last message.
+      // 'close' comes after the last message, 'exit' may come before.
       child.on('close', (status, signalName) => {
         if (!(role in results)) finish({ error: `${role} left with ${signalName ?? `status ${status}`}` })
       })
@@ -57,7 +61,7 @@ export function runPair ({ workload, server, client, params, link, host, timeout
 
     function say (role, word, value) {
       const child = children[role]
-      // A child that has just died closes its channel before anybody hears of it.
+      // A child that has just died closes its channel before the parent is told.
       if (child.connected) child.send({ word, value }, () => {})
     }
 
@@ -70,7 +74,7 @@ export function runPair ({ workload, server, client, params, link, host, timeout
           say(role === 'server' ? 'client' : 'server', message.word, message.value)
           break
         case 'died':
-          // The first death is the cause; and after its result an end may die of the other one's death.
+          // The first death is the cause. An end that has reported its result may die of the other end's death.
           if (!(role in results)) finish({ error: `${role}: ${message.error}`, partial: message.partial })
           break
         case 'result':
@@ -83,7 +87,7 @@ export function runPair ({ workload, server, client, params, link, host, timeout
     const onAbort = () => finish({ error: 'stopped' })
     const timer = setTimeout(() => finish({ error: `no result within ${timeout / 1000} s` }), timeout)
     signal?.addEventListener('abort', onAbort)
-    // Both at once: a node takes long to start, and the client waits for the server anyway.
+    // Both ends start at once: a process takes long to start, and the client waits for the server anyway.
     startEnd('server', server)
     startEnd('client', client)
     if (link) start('link', LINK, { host, ...link })

@@ -1,18 +1,21 @@
-// What the messages of a throughput run hold, and the check that they came as they were sent. Knows no stream.
+// The contents of messages in a throughput run, and the check that they arrive as sent. This file knows no stream.
 
 import { check } from './side.mjs'
 
-// The longest piece that is compared at once; a longer one is compared part by part.
+// The longest piece that is compared at once. A longer piece is compared part by part.
 const SPAN = 65536
 
-/** Bytes tag, tag + 1 … so that a frame cut at the wrong place shows at either edge, and one of another stream too. */
+/**
+ * Bytes tag, tag + 1 …: a frame that is cut at the wrong place differs at either edge, and a frame of another stream
+ * differs too.
+ */
 export function payload (size, tag = 0) {
   return Buffer.from(Uint8Array.from({ length: size }, (_, index) => tag + index))
 }
 
 /**
- * Checks one stream of messages of `size` bytes. Which tag they have is learnt from the first byte. While
- * `isVerifying`, every byte is compared; later, for the sake of the measurement, length, first and last of each piece.
+ * Checks one stream of messages of `size` bytes. The first byte says which tag they have. While `isVerifying`, every
+ * byte is compared. Later, for the sake of the measurement, only the length and the edges of each piece are.
  */
 export class Reader {
   constructor (size, isExact) {
@@ -28,10 +31,10 @@ export class Reader {
     this._expected = undefined
   }
 
-  /** Returns false when something is wrong for the first time: `fault` says what. */
+  /** Returns false if a fault is found for the first time: `fault` says which. */
   read (data) {
     const { length } = data
-    // A library may give out nothing at all; where each 'data' is a message that is a wrong length.
+    // A library may emit an empty piece. If each 'data' must be a message, that is a wrong length.
     if (length === 0 && !this.isExact) return true
     if (this.tag === -1 && length > 0) this._learn(data[0])
     this.events++
@@ -52,7 +55,7 @@ export class Reader {
   _learn (tag) {
     this.tag = tag
     this._message = payload(this.size, tag)
-    // Every piece of at most SPAN bytes is found in here, wherever in a message it begins.
+    // Every piece of at most SPAN bytes is part of this buffer, wherever in a message the piece begins.
     const copies = Math.ceil(SPAN / this.size) + 1
     this._expected = Buffer.concat(Array(copies).fill(this._message))
   }
@@ -73,7 +76,7 @@ export class Reader {
   }
 }
 
-/** All messages of all streams, and none of them in a stream that it was not meant for. */
+/** Checks that all messages of all streams came, and none in a stream that it was not sent on. */
 export function checkArrived (readers, size, sent) {
   const arrived = readers.reduce((sum, { bytes }) => sum + bytes, 0)
   check(arrived === sent * size, `${arrived} of ${sent * size} bytes arrived`)

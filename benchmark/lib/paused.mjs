@@ -1,5 +1,5 @@
-// Streams that nobody reads, beside those that are measured: their bytes wait, at the receiver as far as credit goes and
-// at the sender from there on. When the measurement is over they are read, and everything must be there.
+// Streams that nobody reads, beside those that are measured. Their bytes wait at the receiver as far as credit goes,
+// and from there on at the sender. After the measurement they are read, and everything must be there.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Reader, payload } from './pattern.mjs'
@@ -9,7 +9,7 @@ import { openStream } from './streams.mjs'
 
 const CHUNK = 65536
 
-// Milliseconds after the last write, in which all that credit allows goes out. No part of the measurement.
+// Milliseconds after the last write, in which all that credit allows is sent. They are no part of the measurement.
 const SETTLE = 500
 
 export const PARAMS = { paused: 0, waiting: 64 }
@@ -23,10 +23,10 @@ export const variants = {
 /** Legacy frames have no credit: a stream that is not read stops its connection. */
 export const accepts = ({ wires, wire = 'qmux' }) => wires !== undefined && wire !== 'legacy'
 
-/** Chunks for each of them: `waiting` MiB in sum. */
+/** The number of chunks for each of them: `waiting` MiB in sum. */
 const chunksOf = ({ paused, waiting }) => Math.ceil(waiting * 1024 * 1024 / CHUNK / paused)
 
-/** At the receiver. */
+/** The paused streams, at the receiver. */
 export class PausedStreams {
   constructor (side) {
     this.side = side
@@ -37,7 +37,7 @@ export class PausedStreams {
 
   get bytes () { return sumOf(this.readers, 'bytes') }
 
-  /** Whether the stream is one of these. */
+  /** Takes the stream if it is one of these. @returns {boolean} whether it is */
   claim (stream, meta) {
     if (meta?.paused !== true) return false
     const reader = new Reader(CHUNK, false)
@@ -49,7 +49,7 @@ export class PausedStreams {
     return true
   }
 
-  /** Reads them all to their end. */
+  /** Reads all of them to their end. */
   async drain () {
     const { paused } = this.side.params
     check(this.streams.length === paused, `${this.streams.length} of ${paused} streams to pause came`)
@@ -66,7 +66,7 @@ export class PausedStreams {
   }
 }
 
-/** At the sender: opens and fills them, whatever write() says. */
+/** Opens and fills the paused streams, at the sender, whatever write() returns. */
 export async function fillPaused (side, connection) {
   const { paused } = side.params
   if (paused === 0) return
@@ -75,14 +75,14 @@ export async function fillPaused (side, connection) {
   const chunks = streams.map((stream, index) => payload(CHUNK, index))
   for (let left = chunksOf(side.params); left > 0; left--) {
     streams.forEach((stream, index) => stream.write(chunks[index]))
-    // So that it goes out meanwhile, as it would in a program.
+    // The chunk is sent meanwhile, as in a program.
     await new Promise(setImmediate)
   }
   for (const stream of streams) stream.end()
   await sleep(SETTLE)
 }
 
-/** A workload over `server(side, { claim })` and `client(side, { burden })`, with such streams beside it. */
+/** A workload over `server(side, { claim })` and `client(side, { burden })`, with paused streams beside it. */
 export function beside ({ server, client }) {
   return {
     async server (side) {

@@ -1,6 +1,5 @@
 // SVG plots by ECharts, drawn without a browser: panels of horizontal bars, the best on top, with the lowest and the
-// highest run. They stand on whatever background the reader has: nothing is filled, and every colour has contrast with
-// white and with black.
+// highest run. They fit any background: nothing is filled, and every colour has contrast with white and with black.
 
 import { CustomChart } from 'echarts/charts'
 import { GridComponent, TitleComponent } from 'echarts/components'
@@ -11,9 +10,9 @@ import { over, show } from './report.mjs'
 
 echarts.use([CustomChart, GridComponent, TitleComponent, SVGRenderer])
 
-// Grey of equal contrast, 4.3, with white and with GitHub's black.
+// A grey of equal contrast, 4.3, with white and with GitHub's black.
 const INK = '#7a7a7a'
-// Seen on the bars too.
+// The whiskers must be visible on the bars, too.
 const WHISKER = '#5f656d'
 const COLORS = { ours: '#2f81f7', base: '#c58a2b', other: '#929aa5' }
 const FONT = 'system-ui, Helvetica, Arial, sans-serif'
@@ -21,11 +20,11 @@ const FONT = 'system-ui, Helvetica, Arial, sans-serif'
 const ROW = 19
 const TITLE = 30
 const GAP = 16
-// The longest name, and '1.23 M' beside the longest bar.
+// The widths of the longest name, and of '1.23 M' beside the longest bar.
 const LABELS = 122
 const VALUES = 62
 
-/** A panel: { title, bars: [{ label, kind, stats, text }] }, or undefined when nothing was measured for it. */
+/** A panel: { title, bars: [{ label, kind, stats, text }] }, or undefined if nothing was measured for it. */
 export function panelOf (workload, metric, contestants, title = metric.plot) {
   const bars = contestants.flatMap(({ id, label }) => {
     const outcomes = workload.outcomes[id]
@@ -79,7 +78,7 @@ function renderBar (bars) {
   }
 }
 
-/** The SVG of some panels, `columns` beside each other. */
+/** The SVG of some panels, `columns` of them beside each other. */
 export function plot (panels, { columns, width }) {
   const cell = (width - GAP * (columns - 1)) / columns
   const height = (panel) => TITLE + panel.bars.length * ROW

@@ -1,12 +1,12 @@
-// Shows how far it is: a bar on a terminal, a line for each run elsewhere. To stderr, so that the tables on stdout can
-// be redirected. Draws seldom: what is measured runs on the same CPUs.
+// Shows the progress: a bar on a terminal, a line for each run elsewhere. The output goes to stderr, so that the tables
+// on stdout can be redirected. Drawing is rare, because what is measured runs on the same CPUs.
 
 import process from 'node:process'
 import { show } from './report.mjs'
 
 const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, '0')}`
 
-/** cli-progress is a dependency of the benchmarks alone: where it is not installed, lines do. */
+/** cli-progress is a dependency of the benchmarks alone. If it is not installed, lines take its place. */
 async function barOf (stream) {
   if (!stream.isTTY) return undefined
   try {
@@ -20,7 +20,7 @@ async function barOf (stream) {
       hideCursor: true,
       clearOnComplete: true,
       fps: 2,
-      // Signals are the caller's: it has processes to end as well.
+      // Signals are the caller's, which has processes to end as well.
       gracefulExit: false
     })
   } catch (error) {
@@ -78,7 +78,7 @@ class Progress {
   _draw () { this.bar?.update(this.count, this._payload()) }
 
   _payload () {
-    // The bar, the clock and the number before it.
+    // The room beside the bar, the clock and the number before it.
     const room = Math.max(0, (this.stream.columns || 80) - 48 - this.label.length)
     return { clock: this._clock(), label: this.label, told: this.told.slice(0, room) }
   }

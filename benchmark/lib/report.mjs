@@ -8,15 +8,15 @@ const STYLES = {
   whole: (value) => Math.round(value).toLocaleString('en')
 }
 
-/** What the runs of one contestant gave for one metric: { median, min, max }, or null where no run came through. */
+/** The numbers of one contestant's runs for one metric: { median, min, max }, or null if no run succeeded. */
 export function over (outcomes, key) {
   return summary((outcomes ?? []).flatMap(({ metrics }) => Number.isFinite(metrics?.[key]) ? [metrics[key]] : []))
 }
 
-/** How often each reason was why a run failed: [[reason, times]]. */
+/** The reasons for which runs failed, and how often: [[reason, times]]. */
 export function failures (outcomes) {
   const reasons = new Map()
-  // Runs that fail for one reason differ in their numbers.
+  // Runs that fail for one reason differ in the numbers of their messages.
   const kind = (error) => error.replace(/\d+/g, '#')
   for (const { error } of outcomes) {
     if (error === undefined) continue
@@ -57,7 +57,7 @@ function text (value) {
   return value.replace(/\s+/g, ' ').replaceAll('|', '\\|')
 }
 
-/** Each against its own base: variants against the first of them, wires against the last. */
+/** The ratio of each to its own base: of variants to the first of them, of wires to the last. */
 function ownRatio (outcomes, base, stats, { key }) {
   return base === undefined ? '–' : ratioCell(stats, over(outcomes[base], key))
 }

@@ -1,11 +1,11 @@
-// Runs workloads over contestants, interleaved run by run, and makes the record of it: plain data that says all that a
+// Runs workloads over contestants, interleaved run by run, and makes the record of it: plain data with all that a
 // report needs.
 
 import { parameters } from './arguments.mjs'
 import { goalsOf, judge } from './goals.mjs'
 import { runPair } from './pair.mjs'
 
-// What a contestant need not say of itself.
+// The features of a contestant that does not name them.
 const FEATURES = { duplex: false, acks: true, backpressure: true, maxStreams: Infinity, legacyWire: false }
 
 /** A contestant that speaks several wires becomes one entrant for each that is asked for. */
@@ -21,7 +21,7 @@ export function entrants (contestants, wires) {
       features: { ...entrant.features, wire },
       options: { wire }
     }))
-    // The last one named is what the others are held against.
+    // The last wire that was named is the base of the others.
     const base = own.at(-1)
     return own.map((one) => one === base ? one : { ...one, base: base.id })
   })
@@ -41,12 +41,15 @@ function variantsOf ({ variants }, entrant, own = {}) {
   }))
 }
 
-/** Which entrant is the `turn`th of a round: each begins with another, lest a drift is always the same one's luck. */
+/**
+ * Returns the entrant of the `turn`th run of a round. Each round begins with another one, so that a drift does not
+ * always favour the same one.
+ */
 export function turnOf (list, round, turn) {
   return list[(round + turn) % list.length]
 }
 
-/** What is to be run, in order, with nothing started yet. */
+/** The runs in their order, before anything is started. */
 export function schedule ({ workloads, entrants, plan }) {
   return workloads.map(({ name, module }) => {
     const own = plan.overrides[name]
@@ -73,7 +76,7 @@ function outcomeOf (module, raw, params) {
   }
 }
 
-/** Runs one workload; `progress` hears of each run. Resolves with its record, or with undefined when it was stopped. */
+/** Runs one workload; `progress` is told of each run. Resolves with the record, or with undefined if it was stopped. */
 export async function runJob ({ name, module, params, runs, eligible }, { plan, signal, progress }) {
   const outcomes = new Map(eligible.map(({ id }) => [id, []]))
   for (let round = 0; round < runs; round++) {
@@ -109,7 +112,7 @@ export async function runJob ({ name, module, params, runs, eligible }, { plan, 
     metrics: module.metrics,
     cpu: module.cpu,
     mayFail: module.mayFail ?? false,
-    // With the variants, which the list of contestants does not have.
+    // The rows have the variants, which the list of contestants does not have.
     rows: eligible.map(({ id, title, features, base }) => ({ id, title, lossy: features.lossy, base })),
     outcomes: Object.fromEntries(outcomes)
   }

@@ -1,13 +1,13 @@
-// What the two sets measure. Order is the order of the report.
+// The contents of the two sets. Their order is that of the report.
 
-// `strict`, which plays an old peer to death, and `leak`, which takes minutes and has no winner, are run by name only.
+// `strict`, in which an old peer may die, and `leak`, which takes minutes and has no winner, are run by name only.
 const WORKLOADS = [
   'small', 'small-1k', 'small-100', 'bulk', 'bulk-16', 'pingpong', 'pingpong-64', 'open',
   'idle-streams', 'idle-connections', 'wire'
 ]
 
 export const SETS = {
-  // As much as goes into five minutes on two cores; `full` has what was left out for that.
+  // As much as fits into five minutes on two cores. `full` has what was left out for that.
   short: {
     contestants: ['ours', 'original', 'net', 'net-corked', 'http2', 'http2-windows', 'protomux', 'multiplex'],
     workloads: WORKLOADS.filter((name) => name !== 'small-1k'),
@@ -27,7 +27,7 @@ export const SETS = {
   }
 }
 
-// The workloads of one plot each, one panel for each metric that has a `plot`.
+// The workloads of one plot each, with one panel for each metric that has a `plot`.
 export const GROUPS = [
   { name: 'messages', title: 'Small messages', workloads: ['small', 'small-1k', 'small-100'] },
   { name: 'bulk', title: 'Large writes', workloads: ['bulk', 'bulk-16'] },
@@ -37,7 +37,7 @@ export const GROUPS = [
   { name: 'wire', title: 'Bytes on the wire', workloads: ['wire'] }
 ]
 
-/** The panels of the overview: workload, metric and what stands above it. */
+/** The panels of the overview: workload, metric and title. */
 export const OVERVIEW = [
   { workload: 'small', key: 'rate', title: '64-byte messages per second' },
   { workload: 'bulk', key: 'rate', title: '64 KiB writes, bytes per second' },
@@ -45,5 +45,5 @@ export const OVERVIEW = [
   { workload: 'open', key: 'rate', title: 'streams opened and ended per second' }
 ]
 
-/** The ratios of every table. */
+/** The contestants that every table has ratios to. */
 export const BASES = ['original', 'net']

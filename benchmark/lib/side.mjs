@@ -1,5 +1,5 @@
-// What a workload sees of the process it runs in: its adapter, its parameters, the clock and a word to the other end.
-// Words travel over the parent's IPC channels, never over the connection that is being measured.
+// The process of a run as a workload sees it: its adapter, its parameters, the clock, and words to the other end. Words
+// travel over the parent's IPC channels, never over the connection that is being measured.
 
 import process from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -9,8 +9,8 @@ export function now () {
   return Number(process.hrtime.bigint())
 }
 
-// Seconds without any progress after which a run is over: far above what any library needs to send what it holds, far
-// below the time limit of the run, so that what got lost is told and not just that time ran out.
+// Seconds without any progress after which a run is over: far above what any library needs to send what it holds, and
+// far below the time limit of the run, so that the report names what was lost and not just that time ran out.
 const STALL = 10
 
 export class Side {
@@ -21,7 +21,7 @@ export class Side {
     this.options = settings.options
     this.features = adapter.features
     this.adapter = adapter
-    /** A workload may set it: what it had counted when the process died. */
+    /** The counts so far, for a process that dies. A workload may set the function. */
     this.partial = () => ({})
     this._heard = new Map()
     this._waiting = new Map()
@@ -61,7 +61,7 @@ export class Side {
     else push(this._heard, word, value)
   }
 
-  /** Rejects when `count()` has not changed for a while; `promise` wins when it is settled before that. */
+  /** Rejects if `count()` has not changed for a while, unless `promise` settles before that. */
   async notStalled (promise, count, what) {
     let last = count()
     let since = now()
@@ -82,7 +82,7 @@ export class Side {
     }
   }
 
-  /** Resident bytes once the collector and the allocator have come to rest. */
+  /** The resident bytes, after the collector and the allocator have come to rest. */
   async settledMemory (interval = 200) {
     // 25 tries: long enough for finalizers and for a writer thread to let go, short enough to notice a leak.
     let last = Infinity

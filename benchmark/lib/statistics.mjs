@@ -1,6 +1,6 @@
-// Numbers in, numbers out; what they mean is the workload's business.
+// Numbers in, numbers out. Their meaning is the workload's.
 
-/** q of 0.5 is the median. Nothing is interpolated: what p99 gives is a value that was measured. */
+/** The quantile q; 0.5 is the median. Nothing is interpolated: a p99 is a value that was measured. */
 export function quantile (sorted, q) {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))]
 }

@@ -1,4 +1,4 @@
-// The bytes that the conformance check sends and expects: every stream has its own place on one long random tape, so
+// The bytes that the conformance check sends and expects. Every stream has its own place on one long random tape, so
 // that any byte that is missing, doubled, changed or in the wrong stream is found where it happens.
 
 import { randomFillSync } from 'node:crypto'
@@ -12,10 +12,12 @@ randomFillSync(tape, 0, LENGTH)
 tape.copy(tape, LENGTH, 0, LARGEST)
 
 const start = (index) => index * 7919
-// How a stream begins tells which one it is, where the library carries no meta.
+// The number of first bytes that identify a stream, if the library carries no meta.
 const MARK = 4
 
-/** 1 B to 100 KiB, mostly small, the same at both ends; the edges of common frames and buffers come first. */
+/**
+ * Sizes from 1 B to 100 KiB, mostly small, and equal at both ends. The edges of common frames and buffers come first.
+ */
 export class Sizes {
   constructor (index) {
     this.state = index + 1
@@ -25,7 +27,7 @@ export class Sizes {
 
   next () {
     if (this.count < this.edges.length) return this.edges[this.count++]
-    // Lehmer's generator: enough for sizes, and the same in every version of Node.
+    // Lehmer's generator: good enough for sizes, and equal in every version of Node.
     this.state = this.state * 48271 % 0x7fffffff
     const unit = this.state / 0x7fffffff
     return Math.max(1, Math.floor(LARGEST ** (unit * unit)))
@@ -40,7 +42,7 @@ export class Sizes {
 }
 
 export class Tape {
-  /** `features` of the contestant, or {} where the pieces do not matter. */
+  /** `features` are those of the contestant, or {} if the pieces do not matter. */
   constructor (index, { messages = 'stream', exactUpTo = Infinity }) {
     this.index = index
     this.bytes = 0
@@ -71,7 +73,7 @@ export class Tape {
     this.hasEnded = true
   }
 
-  /** False while too little has come to tell. What came before is not compared: the mark itself was. */
+  /** Returns false while too little has come. The bytes of the mark itself are not compared again. */
   _learn (data) {
     this._head = Buffer.concat([this._head, data])
     if (this._head.length >= MARK) {
@@ -112,7 +114,7 @@ export class Tape {
   }
 }
 
-/** Reads a stream to its end; `index` is undefined where only its bytes can tell which one it is. */
+/** Reads a stream to its end. `index` is undefined if only the bytes can say which stream it is. */
 export function follow (stream, index, features, onData) {
   const read = new Tape(index, features)
   stream.on('data', (data) => {

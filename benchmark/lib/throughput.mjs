@@ -1,13 +1,13 @@
-// The workload of one direction at full speed. What differs is the size of a message, the number of streams and whether
-// a message must arrive in one piece.
+// The workload of one direction at full speed. Its variants differ in the size of a message, in the number of streams,
+// and in whether a message must arrive in one piece.
 
 import { Drink, Flood } from './flood.mjs'
 import { openStreams } from './streams.mjs'
 import { cpuOf, followWindow, openWindow } from './window.mjs'
 
 /**
- * Resolves with what Drink counted, once all streams have ended and everything has been checked. Streams for which
- * claim(stream, meta) is true are somebody else's.
+ * Resolves with the counts of Drink, when all streams have ended and everything has been checked. Streams for which
+ * claim(stream, meta) is true are left to the caller.
  */
 export async function receive (side, { isExact, isTimed = true, claim }) {
   const { size, streams = 1 } = side.params
@@ -33,7 +33,7 @@ export async function receive (side, { isExact, isTimed = true, claim }) {
   return { ...await measured, arrived: Number(arrivedAt), events: drink.events, total: sent }
 }
 
-/** `burden(connection)` is done, and awaited, before anything is sent. */
+/** `burden(connection)` is awaited before anything is sent. */
 export async function send (side, { limit, burden } = {}) {
   const { size, streams = 1 } = side.params
   const opened = await openStreams(side, streams)
@@ -65,13 +65,13 @@ function describe ({ size, streams, seconds, warmUp }) {
 
 const TIMES = { warmUp: 1, seconds: 2 }
 
-/** Small messages: what one costs. `plot` says in the plot which workload it is. */
+/** Small messages: the cost of one. `plot` names the workload in the plot. */
 export function messages (plot, own) {
   return {
     server,
     client,
     describe,
-    // With 1, a message of a contestant that promises so must arrive in one piece.
+    // If 1, each message of a contestant that promises so must arrive in one piece.
     defaults: { streams: 1, wholeMessages: 1, ...TIMES, ...own },
     metrics: [
       { key: 'rate', title: 'messages/s', plot: `${plot}, messages per second` },
@@ -86,7 +86,7 @@ export function messages (plot, own) {
   }
 }
 
-/** Large writes, which may rightly arrive in several parts: what is left of the machine's bandwidth. */
+/** Large writes, which may rightly arrive in several parts: how much of the machine's bandwidth is left. */
 export function bulk (plot, own) {
   return {
     server,

@@ -1,6 +1,6 @@
-// The measured time of a run: begins after a warm-up, lasts a number of seconds, and is the same at both ends, which
-// share a clock. The end that counts opens it, the other one follows. Timers take the marks, so that a message pays
-// nothing for being measured.
+// The measured time of a run: begins after a warm-up, lasts a number of seconds, and is equal at both ends, which share
+// a clock. The end that counts opens the window, and the other one follows. Timers take the marks, so that a message
+// pays nothing for being measured.
 
 import { readFileSync } from 'node:fs'
 import process from 'node:process'
@@ -12,7 +12,7 @@ export function cpuNow () {
   return { process: (user + system) / 1e6, thread: threadSeconds() }
 }
 
-// The first field is nanoseconds on a CPU; the main thread has the number of its process.
+// The first field is the nanoseconds on a CPU. The main thread has the number of its process.
 function threadSeconds () {
   try {
     return Number.parseInt(readFileSync(`/proc/self/task/${process.pid}/schedstat`, 'latin1')) / 1e9
@@ -46,7 +46,7 @@ async function span (from, to, units, onBegin) {
   return between(first, mark(units()))
 }
 
-/** Opens the window now: resolves with { units, elapsed, process, thread } of it. `units` counts what is measured. */
+/** Opens the window, and resolves with its { units, elapsed, process, thread }. `units` counts what is measured. */
 export function openWindow (side, units, onBegin) {
   const from = now() + side.params.warmUp * 1e9
   const to = from + side.params.seconds * 1e9
@@ -54,13 +54,13 @@ export function openWindow (side, units, onBegin) {
   return span(from, to, units, onBegin)
 }
 
-/** The same at the other end; nothing is counted there. */
+/** Follows the window at the other end, which counts nothing. */
 export async function followWindow (side) {
   const { from, to } = await side.hear('window')
   return span(from, to, () => 0)
 }
 
-/** CPU seconds for `scale` units, from both ends of a window; the end that counts says how many there were a second. */
+/** CPU seconds for `scale` units, from both ends of a window. The end that counts has their rate. */
 export function cpuOf ({ sender, receiver, rate }, scale) {
   const per = ({ elapsed }, seconds) => seconds === null ? null : seconds / (rate * elapsed) * scale
   return {

@@ -1,5 +1,5 @@
-// What the parts could cost at least in JavaScript: the copy into a large buffer, and a Buffer cut out of one and
-// emitted. Nothing of the library runs here.
+// The least that the parts can cost in JavaScript: the copy into a large buffer, and a Buffer that is cut out of one
+// and emitted. Nothing of the library runs here.
 
 import { EventEmitter } from 'node:events'
 
@@ -8,7 +8,7 @@ const AREA = 256 * 1024
 const SLAB = 64 * 1024
 const ROUNDS = 400
 
-// Best of many rounds: a floor has no noise in it.
+// The best of many rounds, because a floor has no noise in it.
 function best (work, count) {
   let least = Infinity
   for (let round = 0; round < ROUNDS; round++) {
@@ -19,7 +19,7 @@ function best (work, count) {
   return least * 1e6 / count
 }
 
-/** @returns nanoseconds per message, by what is done */
+/** @returns nanoseconds per message, for each floor */
 export function floors (size) {
   const area = Buffer.allocUnsafeSlow(AREA)
   const slab = Buffer.allocUnsafeSlow(SLAB).buffer

@@ -1,5 +1,5 @@
-// One end of what profile.mjs looks at: a receiver that counts, or a sender that writes as fast as 'drain' allows until
-// it is killed. Runs from a copy of the package that has an addon with symbols.
+// One end of a profile of profile.mjs: a receiver that counts, or a sender that writes as fast as 'drain' allows until
+// it is killed. The process runs from a copy of the package that has an addon with symbols.
 
 import { createRequire } from 'node:module'
 import process from 'node:process'
@@ -7,7 +7,7 @@ import process from 'node:process'
 const { role, folder, port, size } = JSON.parse(process.argv[2])
 const { MuxServer, MuxClient } = createRequire(import.meta.url)(folder)
 
-// Whatever becomes of profile.mjs, nothing keeps running.
+// If profile.mjs ends in whatever way, this process ends too.
 process.on('disconnect', () => process.exit())
 
 const HOST = '127.0.0.1'

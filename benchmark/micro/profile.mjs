@@ -1,9 +1,9 @@
 #!/usr/bin/env node
-// Flame graphs of both hot paths: a sender process floods a receiver process with small messages, both run under Linux
-// perf, and what they spend their time on is drawn, one graph for each end, and listed thread by thread.
+// Flame graphs of both hot paths. A sender process floods a receiver process with small messages, and both run under
+// Linux perf. One graph for each end shows what they spend their time on, and a list shows it thread by thread.
 //
-// The addon that is profiled is one of its own, with symbols and frame pointers, in a copy of the package under
-// target/: the one in the package's root stays what it is.
+// The addon that is profiled has symbols and frame pointers, and is in a copy of the package under target/. The addon
+// in the package's root stays as it is.
 
 import { fork, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -26,10 +26,10 @@ const FLAMEGRAPH = path.join(TOOLS, 'bin', 'inferno-flamegraph')
 const V8_LOG = path.join(FOLDER, 'v8.log')
 const INFERNO = '0.12.8'
 
-// Samples a second of processor time. Not a round number, which could beat with timers.
+// Samples a second of processor time. The number is not round, because a round one could beat with timers.
 const FREQUENCY = 999
 
-// Until V8 has compiled the hot paths for good, in ms.
+// Milliseconds until V8 has compiled the hot paths for good.
 const WARM_UP = 3000
 
 const OPTIONS = {
@@ -74,10 +74,10 @@ async function build () {
     CARGO_TARGET_DIR: FOLDER,
     CARGO_PROFILE_RELEASE_DEBUG: 'line-tables-only',
     CARGO_PROFILE_RELEASE_STRIP: 'none',
-    // Stacks are found by frame pointers: that is the one way through compiled JavaScript.
+    // Stacks are found by frame pointers, which is the one way through compiled JavaScript.
     RUSTFLAGS: `${process.env.RUSTFLAGS ?? ''} -C force-frame-pointers=yes`
   }, 'building the addon')
-  // lib/binding.js takes the addon that lies beside package.json first.
+  // lib/binding.js prefers the addon that lies beside package.json.
   const copy = path.join(FOLDER, 'package')
   fs.rmSync(copy, { recursive: true, force: true })
   fs.mkdirSync(copy, { recursive: true })
@@ -96,7 +96,7 @@ async function installInferno () {
 }
 
 function start (role, settings) {
-  // With that option V8 keeps a log too, which nobody reads.
+  // With that option V8 writes a log as well, which nobody reads.
   const execArgv = ['--perf-basic-prof', '--no-logfile-per-isolate', `--logfile=${V8_LOG}`]
   const child = fork(END, [JSON.stringify({ role, ...settings })], { execArgv })
   child.once('exit', (code, signal) => {
@@ -105,7 +105,7 @@ function start (role, settings) {
   return child
 }
 
-// One message, or the end of the process.
+// Resolves with one message, or rejects at the end of the process.
 async function heard (child) {
   const over = new AbortController()
   const message = once(child, 'message', { signal: over.signal })
@@ -120,14 +120,14 @@ async function heard (child) {
   }
 }
 
-// Ticks of all processors since the machine started: all, and those in which nothing ran.
+// The ticks of all processors since the machine started: all of them, and those in which nothing ran.
 function machineTimes () {
   const [, ...ticks] = fs.readFileSync('/proc/stat', 'utf8').split('\n', 1)[0].split(/\s+/).slice(0, 9).map(Number)
   const [,,, idle, waiting] = ticks
   return { all: ticks.reduce((sum, value) => sum + value, 0), idle: idle + waiting }
 }
 
-// Of each thread: nanoseconds on a processor, and ready for one.
+// The times of each thread, nanoseconds: on a processor, and ready for one.
 function threadTimes (pid) {
   const times = {}
   for (const tid of fs.readdirSync(`/proc/${pid}/task`)) {
@@ -230,7 +230,7 @@ main(async (argv) => {
     fs.rmSync(V8_LOG, { force: true })
     for (const child of Object.values(ends)) {
       child.kill('SIGKILL')
-      // Where V8 tells perf what its code is called.
+      // perf finds V8's names of its code in this file.
       fs.rmSync(`/tmp/perf-${child.pid}.map`, { force: true })
     }
   }

@@ -1,10 +1,10 @@
 #!/usr/bin/env node
-// What one message costs the JS thread, in nanoseconds, part by part: write(), the native flush, the native drain and
-// 'data'. Both ends live in this process, on a connection over loopback.
+// The cost of one message to JavaScript's thread, in nanoseconds, part by part: write(), the native flush, the native
+// drain and 'data'. Both ends live in this process, on a connection over loopback.
 //
-// The parts never run at the same time: a burst is written and flushed, and in its first 'data' event this thread sleeps
-// until the runtime's thread has sent, received and decoded the rest. So what is measured is work, not waiting for the
-// other thread. A harness that calls one function in a loop could not do that, hence none.
+// The parts never run at the same time. A burst is written and flushed, and in its first 'data' event this thread
+// sleeps until the mux-io thread has sent, received and decoded the rest. So the times are those of work, and not of
+// waiting for the other thread. A library for benchmarks, which calls one function in a loop, could not do that.
 
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
@@ -21,17 +21,17 @@ const engine = require('../../lib/engine.js')
 const now = () => performance.now()
 const NS = 1e6 // per millisecond
 
-// A burst is what one flush takes: FLUSH_AT of lib/engine.js, of commands with a header each.
+// A burst is as much as one flush takes: FLUSH_AT of lib/engine.js, in commands with a header each.
 const BURST = 256 * 1024
 
-// Longest message that is one 'data' wherever a read ends.
+// The longest message that is one 'data' wherever a read ends.
 const EXACT = 16 * 1024
 
-// The pages and the caches of the first bursts are cold, and V8 has not compiled anything yet.
+// In the first bursts, pages and caches are cold, and V8 has not compiled anything yet.
 const WARM_UP = 100
 
-// The sleeping between two looks at whether a burst has arrived, and the time the last read takes to be decoded (its
-// bytes are counted before that), in ms.
+// Milliseconds of sleep between two looks at whether a burst has arrived, and milliseconds in which the last read is
+// decoded, whose bytes are counted before that.
 const LOOK = 0.2
 const DECODED = 0.5
 const PATIENCE = 5000
@@ -91,7 +91,7 @@ class Probe {
     this.gaps = []
   }
 
-  /** Time that is nobody's. */
+  /** Does work whose time is not that of 'data'. */
   pause (work) {
     const start = now()
     work()
@@ -110,7 +110,7 @@ class Probe {
 async function connect () {
   const server = new MuxServer({ port: 0, host: '127.0.0.1' })
   await once(server, 'listening')
-  // Nobody waits for 'drain' here; that a record tells of one would only blur a batch.
+  // Nobody waits for 'drain' here, and the record of one would only blur a batch.
   const options = { port: server.address().port, host: '127.0.0.1', writableHighWaterMark: 2 ** 20 }
   const client = new MuxClient(options)
   const accepted = once(server, 'connection')
@@ -122,8 +122,8 @@ async function connect () {
   return { server, client, stream, received, from: client.connection, to: serverConnection }
 }
 
-// The whole burst stands in the native queue when this returns. Not to be called before its first 'data': a connection
-// that was quiet is read by this thread until more comes.
+// Waits until the whole burst is in the native queue. The call must come after the burst's first 'data': this thread
+// itself reads a connection that was idle, until more comes.
 function awaitArrival (from, to) {
   const deadline = now() + PATIENCE
   while (to.bytesRead < from.bytesWritten) {
@@ -141,7 +141,7 @@ async function measure (ends, probe, size, bursts) {
   let arrived = 0
   let whole
   const listener = (data) => {
-    // Above 16 KiB a message may come in parts.
+    // A message of more than 16 KiB may come in parts.
     if (size <= EXACT && data.length !== size) throw new Error(`${data.length} bytes arrived instead of ${size}`)
     if (arrived === 0) probe.pause(() => awaitArrival(from, to))
     probe.seen()
@@ -173,7 +173,7 @@ async function measure (ends, probe, size, bursts) {
 function summary (values) {
   const sorted = values.sort((a, b) => a - b)
   const at = (q) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? 0
-  // The mean holds what the median hides: the collector's pauses.
+  // The mean has what the median hides: the pauses of the garbage collector.
   const mean = sorted.reduce((sum, value) => sum + value, 0) / Math.max(1, sorted.length)
   return { median: at(0.5), p10: at(0.1), p90: at(0.9), mean }
 }

@@ -1,5 +1,5 @@
-// What perf recorded, as stacks with readable names: folded for a flame graph, summed up per thread.
-// Knows the output of `perf script`, and nothing of how it came about.
+// The samples of perf, as stacks with readable names: folded for a flame graph, summed up per thread. This file knows
+// the output of `perf script`, and nothing of how it was made.
 
 const JAVASCRIPT = /^JS:([~^*])?(.*)$/
 const COLLECTOR = /Scaveng|MarkCompact|CollectGarbage|Sweeper|ConcurrentMarking|ArrayBufferSweeper/
@@ -11,8 +11,8 @@ const ENTRIES = 8
 
 /**
  * @param text of `perf script -F comm,tid,ip,sym,dso`
- * @param pid its main thread runs the JavaScript
- * @param folders that names of JavaScript functions are told without
+ * @param pid the process, whose main thread runs the JavaScript
+ * @param folders folders that are left out of the names of JavaScript functions
  * @returns {{ thread: string, frames: { name: string, kind: string }[] }[]} innermost frame first
  */
 export function parse (text, pid, folders) {
@@ -34,7 +34,7 @@ export function parse (text, pid, folders) {
   return samples
 }
 
-/** What a thread is called here, by what the system calls it. */
+/** The name of a thread in the output, for the system's name. */
 export function threadName (comm, isMain) {
   if (isMain) return 'JS thread'
   return comm === 'mux-io' ? 'mux-io thread' : OTHERS
@@ -57,10 +57,10 @@ function describe (symbol, library, folders) {
   return { name: symbol, kind: /\/(libc|libm|ld-linux)[^/]*$/.test(library) ? 'libc' : 'other' }
 }
 
-// Suffixes tell the flame graph's palette what is compiled JavaScript and what is the kernel.
+// The suffixes tell the flame graph's palette which frames are compiled JavaScript and which are the kernel's.
 const SUFFIX = { JavaScript: '_[j]', kernel: '_[k]' }
 
-/** Stacks as flame graph tools take them: outermost frame first, the thread as its base. */
+/** Stacks in the form of flame graph tools: outermost frame first, with the thread as its base. */
 export function folded (samples) {
   const counts = new Map()
   for (const { thread, frames } of samples) {
@@ -71,14 +71,14 @@ export function folded (samples) {
   return [...counts].map(([stack, count]) => `${stack} ${count}\n`).join('')
 }
 
-// What a sample was spent on.
+// The kind of work that a sample was spent on.
 function kindOf (frames) {
   if (frames.some(({ name, kind }) => kind === 'Node and V8' && COLLECTOR.test(name))) return 'garbage collection'
   if (frames.some(({ name, kind }) => kind === 'Node and V8' && COMPILER.test(name))) return 'V8 compiling'
   return frames[0].kind
 }
 
-// A copy says little without who copies.
+// The name of a copying function says little, so its caller is named with it.
 function selfName ([self, ...callers]) {
   if (self.kind === 'kernel') return `${self.name} [kernel]`
   if (self.kind !== 'libc') return self.name
@@ -86,7 +86,7 @@ function selfName ([self, ...callers]) {
   return caller === undefined ? self.name : `${self.name} ← ${caller.name}`
 }
 
-// What led into the kernel: a system call's wrapper, or whatever touched a fresh page.
+// The entry into the kernel: the wrapper of a system call, or whatever touched a fresh page.
 function entryName (frames) {
   const at = frames.findIndex(({ kind }) => kind !== 'kernel')
   const fault = frames.slice(0, Math.max(at, 0)).some(({ name }) => /page_fault/.test(name))
@@ -100,7 +100,7 @@ function ranked (names, limit) {
   return [...counts].sort((a, b) => b[1] - a[1]).slice(0, limit)
 }
 
-/** The functions of most self time, per thread, as text. */
+/** The functions with the most self time, per thread, as text. */
 export function summary (samples) {
   const lines = []
   for (const [thread, total] of ranked(samples.map(({ thread }) => thread), Infinity)) {

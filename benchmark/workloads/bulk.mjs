@@ -1,4 +1,4 @@
-// Large writes: what is left of the machine's memory bandwidth.
+// Large writes: how much of the machine's memory bandwidth is left.
 
 import { bulk } from '../lib/throughput.mjs'
 

@@ -1,9 +1,9 @@
-// A million streams on one connection, one after the other: whether their memory comes back while it goes on.
+// A million streams on one connection, one after the other: whether their memory is freed meanwhile.
 
 import { inParallel } from '../lib/many.mjs'
 import { check } from '../lib/side.mjs'
 
-/** With a socket for each stream the ports run out. */
+/** Only contestants with wires: with a socket for each stream, the ports would run out. */
 export const accepts = ({ wires }) => wires !== undefined
 
 export const title = 'streams opened and ended in a row, on one connection'
@@ -11,7 +11,8 @@ export const title = 'streams opened and ended in a row, on one connection'
 // The warm-up fills pools, arenas and code caches that rightly stay.
 export const defaults = { streams: 1_000_000, warmUpStreams: 100_000, parallel: 64 }
 
-// The young generation has its full size from the start: it would else grow in the middle, by more than is looked for.
+// The young generation has its full size from the start. Otherwise it would grow in the middle, by more than is looked
+// for.
 export const flags = ['--min-semi-space-size=16', '--max-semi-space-size=16']
 
 export const metrics = [
@@ -21,10 +22,10 @@ export const metrics = [
   { key: 'highest', title: 'highest MiB above that, both ends', isLess: true }
 ]
 
-// A byte a stream is 1 MiB: what stays below 8 bytes each holds on to none of them.
+// A byte for each stream is 1 MiB in all: a contestant below 8 bytes each holds on to none of them.
 export const goals = [{ key: 'server', atMost: 8 }, { key: 'client', atMost: 8 }]
 
-// Milliseconds between two looks at the memory; of a run all of them are in --json.
+// Milliseconds between two looks at the memory. --json has all of them.
 const LOOK = 500
 
 export function describe ({ streams, warmUpStreams, parallel }) {
@@ -35,7 +36,7 @@ export function describe ({ streams, warmUpStreams, parallel }) {
 
 const MIB = 1024 * 1024
 
-/** Looks at the memory while it goes on, in MiB; stop() gives what it saw. */
+/** Looks at the memory during the run, in MiB. The function that it returns ends the watch, and returns the numbers. */
 function watch () {
   const seen = []
   const timer = setInterval(() => seen.push(Math.round(process.memoryUsage.rss() / MIB * 10) / 10), LOOK)

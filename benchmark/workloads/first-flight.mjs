@@ -1,4 +1,4 @@
-// How many round trips opening a stream takes: the first of a connection, whoever opens it, and a later one.
+// The round trips that opening a stream takes: the first stream of a connection, whoever opens it, and a later one.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { now } from '../lib/side.mjs'
@@ -7,7 +7,7 @@ import { openStream } from '../lib/streams.mjs'
 
 export const title = 'round trips until a stream is open'
 
-// Of each kind so many connections, one after the other: code that runs for the first time takes its own time.
+// The number of connections of each kind, one after the other. Code that runs for the first time takes longer.
 export const defaults = { roundTrip: 50, megabytes: 100, connections: 5 }
 
 export const accepts = ({ acks, wires }) => acks && wires !== undefined
@@ -19,7 +19,7 @@ export const metrics = [
   { key: 'accepting', title: 'the first, by the listening end', style: 'ratio', isLess: true }
 ]
 
-// A second round trip would make it 2; half of one is what timers and a busy machine may add.
+// A second round trip would make it 2; timers and a busy machine may add half of one.
 export const goals = metrics.map(({ key }) => ({ key, atMost: 1.5 }))
 
 export const link = ({ roundTrip, megabytes }) => ({ roundTrip, megabytes })
@@ -72,7 +72,7 @@ export async function client (side) {
     const connection = await side.connect()
     first.push(await timed(connection))
     connection.onStream(() => {})
-    // What the first has set going, as a change of wires, is over.
+    // Whatever the first stream has started, such as a change of wires, is over.
     await sleep(roundTrip * 2)
     later.push(await timed(connection))
     side.tell('opened')

@@ -1,4 +1,4 @@
-// What a connection costs that is open and says nothing.
+// The cost of a connection that is open and carries nothing.
 
 import { flags, idleClient, idleServer, sample, summarize } from '../lib/idle.mjs'
 import { openStream } from '../lib/streams.mjs'

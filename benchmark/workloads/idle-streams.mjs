@@ -1,4 +1,4 @@
-// What a stream costs that is open and says nothing.
+// The cost of a stream that is open and carries nothing.
 
 import { flags, idleClient, idleServer, sample, summarize } from '../lib/idle.mjs'
 import { openStreams } from '../lib/streams.mjs'

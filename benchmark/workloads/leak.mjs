@@ -1,4 +1,4 @@
-// Resident memory after many streams and many killed connections, against what it was before them.
+// Resident memory after many streams and many killed connections, compared with that before them.
 
 import { check } from '../lib/side.mjs'
 
@@ -90,7 +90,7 @@ export async function client (side) {
   async function killConnections (count) {
     let left = count
     const worker = async () => { while (left-- > 0) await killConnection() }
-    // 16 at once: enough for the tables of both ends to grow and shrink, far from the backlog.
+    // 16 at once are enough for the tables of both ends to grow and shrink, and far from the backlog.
     await Promise.all(Array.from({ length: 16 }, worker))
   }
 
@@ -98,7 +98,7 @@ export async function client (side) {
     side.tell(phase, target)
     await side.hear('reached')
     const memory = await side.settledMemory()
-    // One after the other: the collector of one end would otherwise run while the other is being measured.
+    // The ends measure one after the other: the collector of one would otherwise run while the other measures.
     side.tell(`${phase} measured`)
     await side.hear('settled')
     return memory

@@ -1,5 +1,5 @@
-// Large writes over a long fast link, as between two continents: whether the windows grow to what the link holds. The
-// warm-up is the time that they have for it.
+// Large writes over a long fast link, as between two continents: whether the windows grow to what the link holds. They
+// have the warm-up to grow.
 
 import { bulk } from '../lib/throughput.mjs'
 

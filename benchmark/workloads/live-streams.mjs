@@ -1,5 +1,5 @@
-// A hundred thousand streams that live on one connection, each with a message there and one back; then what one of them
-// costs in memory, and whether all end.
+// A hundred thousand streams that live on one connection, each with a message there and one back: the memory that one
+// of them costs, and whether all of them end.
 
 import { inParallel } from '../lib/many.mjs'
 import { check } from '../lib/side.mjs'
@@ -9,7 +9,7 @@ export { flags } from '../lib/idle.mjs'
 
 export const title = 'many live streams on one connection'
 
-// Some come first and stay: code, tables and buffers that come with them are not memory of each of the others.
+// Some are opened first, and stay: code, tables and buffers that come with them are no memory of each of the others.
 export const defaults = { count: 100_000, beside: 1000, size: 21, parallel: 256 }
 
 export const isSteady = true
@@ -32,7 +32,7 @@ export async function server (side) {
   const { count, beside } = side.params
   const seen = { streams: 0, ended: 0 }
   side.partial = () => seen
-  // One listener for all: what the harness attaches must not be what is measured.
+  // One listener serves all: the harness must not add to what is measured.
   function onData (data) { this.write(data) }
   function onEnd () { seen.ended++ }
   const settle = async () => {

@@ -1,4 +1,4 @@
-// How many streams a second: open with meta, acknowledgement, end, a fixed number at a time.
+// Streams a second: open with meta, acknowledgement, end, a fixed number of them at a time.
 
 import { check } from '../lib/side.mjs'
 import { cpuOf, followWindow, openWindow } from '../lib/window.mjs'
@@ -84,7 +84,7 @@ export async function client (side) {
 export function summarize ({ server, client }) {
   const { ended, metas, sum } = server
   check(ended === client.opened, `${ended} ends for ${client.opened} streams`)
-  // Where there is no place for a meta, none arrives.
+  // If the contestant has no place for a meta, none arrives.
   check(metas === 0 || metas === ended, `${metas} metas for ${ended} streams`)
   check(metas === 0 || sum === ended * (ended - 1) / 2, 'a meta arrived twice or changed')
   const rate = server.units / server.elapsed

@@ -1,4 +1,4 @@
-// Requests and answers as a busy service has them: there is something to batch, and somebody waits for each.
+// Requests and answers as a busy service has them: there is something to batch, and each request is waited for.
 
 import { echo } from '../lib/echo.mjs'
 

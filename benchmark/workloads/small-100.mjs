@@ -1,4 +1,4 @@
-// What many streams cost: no two messages in a row belong to the same one.
+// The cost of many streams: no two messages in a row belong to one stream.
 
 import { messages } from '../lib/throughput.mjs'
 

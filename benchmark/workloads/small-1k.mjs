@@ -1,4 +1,4 @@
-// Where the bytes of a message begin to count beside the message itself.
+// Messages whose bytes begin to cost something beside the message itself.
 
 import { messages } from '../lib/throughput.mjs'
 

@@ -1,4 +1,4 @@
-// What a small message costs, with nothing to hide it.
+// The cost of a small message, with nothing to hide it.
 
 import { messages } from '../lib/throughput.mjs'
 

@@ -1,5 +1,5 @@
-// An old receiver, which a header that straddles one of its reads kills. Each contestant sends; the receiver is always
-// the same. Survival comes first, throughput second. No warm-up: an old peer is as cold in real life.
+// An old receiver, which dies of a header that straddles two of its reads. Each contestant sends to the same receiver.
+// Survival comes first, throughput second. There is no warm-up: an old peer in production is as cold.
 
 import { now } from '../lib/side.mjs'
 import { receive, send } from '../lib/throughput.mjs'
@@ -8,10 +8,10 @@ export const title = '64-byte messages into a receiver that dies of a split head
 
 export const receiver = { contestant: 'original', options: { strict: true } }
 
-/** Only what speaks the wire of 0.1.0 can talk to it. */
+/** Only contestants that speak the wire of 0.1.0. */
 export const accepts = ({ legacyWire }) => legacyWire === true
 
-/** A death here is an answer, not a defect of the harness. */
+/** A death here is a result, and no defect of the harness. */
 export const mayFail = true
 
 export const defaults = { size: 64, messages: 1_000_000 }

@@ -1,11 +1,11 @@
-// What the protocol adds to small messages, whether they leave together or one by one.
+// The bytes that the protocol adds to small messages, whether they leave together or one by one.
 
 import { Reader, checkArrived, payload } from '../lib/pattern.mjs'
 import { openStream } from '../lib/streams.mjs'
 
 export const title = 'bytes on the wire for a message of 21 bytes, beside the 21'
 
-// `pause` is in milliseconds, between two messages; then there are fewer, for the time that it takes.
+// `pause` is the time between two messages, milliseconds. With a pause, there are fewer messages, because of the time.
 export const defaults = { size: 21, pause: 0, batched: 100_000, paced: 1000 }
 
 export const isSteady = true
@@ -42,7 +42,7 @@ export async function server (side) {
         connection = accepted
         stream.on('data', (data) => {
           if (!reader.read(data)) reject(new Error(reader.fault))
-          // The first message is there before the count begins, so that no answer to the opening is in it.
+          // The first message has come before the count begins, so that no answer to the opening is counted.
           if (reader.bytes === size) side.tell('first', connection.bytesWritten())
           if (reader.bytes === messages * size) resolve()
         })

@@ -1,4 +1,4 @@
-// What the protocol adds to the payload, when nothing can be batched.
+// The bytes that the protocol adds to the payload, if nothing can be batched.
 
 import { Reader, checkArrived, payload } from '../lib/pattern.mjs'
 import { openStream } from '../lib/streams.mjs'
@@ -29,7 +29,7 @@ export async function server (side) {
         connection = accepted
         stream.on('data', (data) => {
           if (!reader.read(data)) reject(new Error(reader.fault))
-          // The first message is there before the count begins, so that no answer to the opening is in it.
+          // The first message has come before the count begins, so that no answer to the opening is counted.
           if (reader.bytes === size) side.tell('first', connection.bytesWritten())
           if (reader.bytes === (messages + 1) * size) resolve()
         })

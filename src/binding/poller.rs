@@ -1,11 +1,11 @@
-//! Waits for the sockets that JavaScript's thread reads, on its event loop: one handle per environment, on the descriptor
-//! of its set.
+//! The poller: waits on the event loop for the sockets that JavaScript's thread reads. Each environment has one handle,
+//! on the descriptor of its read set.
 //!
 //! ```text
 //!   loop: set readable ──▶ Engine::read_ready ──▶ wake() ──▶ drain, listeners, answers sent
 //! ```
 //!
-//! May not decide who reads.
+//! This file may not decide who reads.
 
 use super::uv::{UV_POLL, UV_READABLE, Uv, UvHandle, behind, open};
 use crate::driver::Collector;
@@ -20,7 +20,7 @@ struct Reader {
     collector: Collector,
 }
 
-/// Calls `wake` whenever connections of `driver` have been read, if it has a set of them.
+/// Calls `wake` whenever connections of `driver` have been read, if the environment has a read set.
 pub fn start(
     env: &Env,
     wake: &Function<'_, (), ()>,
@@ -35,10 +35,10 @@ pub fn start(
         collector: Collector::default(),
     };
     let handle = open(env, wake, uv, UV_POLL, reader, |uv_loop, handle| {
-        // SAFETY: memory for such a handle, and a descriptor that the reader behind it keeps open.
+        // SAFETY: `handle` is memory for such a handle, and the `Reader` behind it keeps the descriptor open.
         unsafe { (uv.poll_init)(uv_loop, handle, set.descriptor()) }
     })?;
-    // SAFETY: initialised just now.
+    // SAFETY: the handle was initialised just now.
     match unsafe { (uv.poll_start)(handle, UV_READABLE, on_readable) } {
         0 => Ok(()),
         // Connections that are given to this thread would never be read.
@@ -49,17 +49,17 @@ pub fn start(
 }
 
 unsafe extern "C" fn on_readable(handle: UvHandle, _status: c_int, _events: c_int) {
-    // SAFETY: this is the callback of a handle made in `start`.
+    // SAFETY: this is the callback of a handle that `start` opened with a `Reader`.
     unsafe {
         let behind = behind::<Reader>(handle);
         let Reader { driver, collector } = &mut behind.data;
         let read = catch_unwind(AssertUnwindSafe(|| driver.read_ready(collector)));
         if read.is_err() {
-            // A defect of ours: what it left of its connection goes back to the task, the others go on.
+            // A defect of ours. The connection at fault ends, and the tasks take the reading of all connections back.
             *collector = Collector::default();
             driver.take_reading_back();
         }
-        // Not if all that is readable is with its task just now.
+        // JavaScript is not called if the task is at work on every connection that is readable.
         if read.unwrap_or(true) {
             behind.call();
         }

@@ -1,21 +1,23 @@
-//! Slabs of JavaScript's, read into by another thread.
+//! Slabs: memory of JavaScript's that another thread reads into.
 //!
-//! A slab lives while its environment does: JavaScript keeps each until its records have been drained. Whoever works on
-//! one holds the gate open meanwhile; the environment's cleanup closes it, and waits for that.
+//! JavaScript keeps each slab until its records have been drained, or until the environment ends. A thread that works
+//! on a slab holds the gate open meanwhile. The environment's cleanup closes the gate, and waits until no thread holds
+//! it.
 //!
-//! May not be kept from one access to the next.
+//! A caller may not keep the memory from one access to the next.
 
 use crate::driver::inbox::buffers::Memory;
 use crate::driver::lock::{Held, Rank};
 use std::slice;
 use std::sync::{Arc, RwLock};
 
-/// Whether an environment's slabs still exist.
+/// The gate of an environment's slabs: false while they exist.
 #[derive(Clone, Default)]
 pub struct Gate(Arc<RwLock<bool>>);
 
 impl Gate {
-    /// The environment ends. Waits for those at work, which takes them as long as a read.
+    /// Closes the gate, because the environment ends. The call waits for threads at work on a slab, as long as a read
+    /// takes.
     pub fn close(&self) {
         *self
             .0
@@ -24,18 +26,18 @@ impl Gate {
     }
 }
 
-/// A slab that is lent.
+/// A slab that JavaScript has lent.
 pub struct Slab {
     start: *mut u8,
     length: usize,
     gate: Gate,
 }
 
-// SAFETY: the memory belongs to no thread, and one `Slab` is its only user until JavaScript is told of it.
+// SAFETY: the memory belongs to no thread, and this `Slab` is its only user until JavaScript learns of its contents.
 unsafe impl Send for Slab {}
 
 impl Slab {
-    /// A slab over memory that JavaScript keeps as long as the gate is open.
+    /// A slab over memory that JavaScript keeps while the gate is open.
     pub fn new(bytes: &mut [u8], gate: Gate) -> Self {
         Self {
             start: bytes.as_mut_ptr(),
@@ -56,7 +58,7 @@ impl Memory for Slab {
         if *is_closed {
             return;
         }
-        // SAFETY: JavaScript keeps the memory, and leaves it alone, while the gate is held open.
+        // SAFETY: while the gate is held open, JavaScript keeps the memory and does not access it.
         work(unsafe { slice::from_raw_parts_mut(self.start, self.length) });
     }
 }

@@ -1,13 +1,13 @@
-//! Handles on the libuv loop of a JS thread: what Node's C API does not offer, or offers slower.
+//! Handles on the libuv loop of a JavaScript thread, for which Node's C API has no function, or only a slower one.
 //!
-//! libuv is looked up in the running program by name. A handle lives from `open` until its environment ends, whose
-//! cleanup closes it and waits for that.
+//! The functions of libuv are looked up by name in the running program. A handle lives from `open` until its
+//! environment ends. The environment's cleanup closes the handle, and waits until it is closed.
 //!
 //! ```text
 //!   open ──▶ unref'd, calls back on its thread ──environment's cleanup──▶ closing ──▶ closed, memory freed
 //! ```
 //!
-//! May not know what a handle is for.
+//! This file may not know what a handle is for.
 
 use super::exception::report_exception;
 use crate::sys::symbol;
@@ -16,15 +16,15 @@ use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::OnceLock;
 
-/// `uv_handle_type` and `uv_poll_event`: part of libuv's stable interface.
+/// Values of `uv_handle_type` and `uv_poll_event`, which are part of libuv's stable interface.
 pub const UV_ASYNC: c_int = 1;
 pub const UV_POLL: c_int = 8;
 pub const UV_READABLE: c_int = 1;
 
-/// A `uv_handle_t` of some type. Its first field is the user's, the rest libuv's.
+/// A `uv_handle_t` of some type. Its first field is the user's; the others are libuv's.
 pub type UvHandle = *mut c_void;
 
-/// The functions of libuv that are used.
+/// The functions of libuv that this package uses.
 pub struct Uv {
     handle_size: unsafe extern "C" fn(c_int) -> usize,
     close: unsafe extern "C" fn(UvHandle, unsafe extern "C" fn(UvHandle)),
@@ -42,12 +42,12 @@ pub type AsyncCallback = unsafe extern "C" fn(UvHandle);
 pub type PollCallback = unsafe extern "C" fn(UvHandle, c_int, c_int);
 
 impl Uv {
-    /// `None` where this program has no libuv to offer.
+    /// Returns `None` if the program has not all of these functions.
     pub fn find() -> Option<&'static Self> {
         static FOUND: OnceLock<Option<Uv>> = OnceLock::new();
         FOUND
             .get_or_init(|| {
-                // SAFETY: each name has had the signature given to it in every version of libuv 1.
+                // SAFETY: every version of libuv 1 has each function with this signature.
                 unsafe {
                     Some(Self {
                         handle_size: symbol(c"uv_handle_size")?,
@@ -80,7 +80,7 @@ impl Callee {
             function: ptr::null_mut(),
             context: ptr::null_mut(),
         };
-        // SAFETY: live values of this call, on the environment's own thread; no resource is given.
+        // SAFETY: the values live for this call, on the environment's own thread, and no resource is passed.
         unsafe {
             check_status!(sys::napi_create_reference(
                 env.raw(),
@@ -100,10 +100,10 @@ impl Callee {
 
     /// # Safety
     ///
-    /// On the environment's thread, outside any other callback, before its cleanup.
+    /// Must be called on the environment's thread, outside any other callback, and before the environment's cleanup.
     unsafe fn call(&self) {
         let env = self.env;
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller's promise, see above.
         unsafe {
             let mut scope = ptr::null_mut();
             if sys::napi_open_handle_scope(env, &mut scope) != sys::Status::napi_ok {
@@ -129,9 +129,9 @@ impl Callee {
     }
 }
 
-/// What stands behind a handle. Owned by libuv until the handle has closed.
+/// The data behind a handle. libuv owns it until the handle has closed.
 pub struct Behind<T> {
-    /// For the handle's callback.
+    /// The data of the handle's callback.
     pub data: T,
     callee: Callee,
     memory: Box<[u64]>,
@@ -143,25 +143,25 @@ impl<T> Behind<T> {
     ///
     /// # Safety
     ///
-    /// Only from the handle's callback.
+    /// Must be called from the handle's callback only.
     pub unsafe fn call(&self) {
-        // SAFETY: libuv calls back on the environment's thread from its loop, and not once the handle is closing.
+        // SAFETY: libuv calls back on the environment's thread, from its loop, and never once the handle is closing.
         unsafe { self.callee.call() }
     }
 }
 
-/// What stands behind a handle that [`open`] made with the same `T`.
+/// Returns what stands behind a handle that [`open`] made with the same `T`.
 ///
 /// # Safety
 ///
-/// Only in the handle's callback, and for no longer.
+/// Must be called in the handle's callback only. The reference must not outlive the callback.
 pub unsafe fn behind<'a, T>(handle: UvHandle) -> &'a mut Behind<T> {
     // SAFETY: `open` put the pointer there, and what it points to lives until the handle has closed.
     unsafe { &mut **handle.cast::<*mut Behind<T>>() }
 }
 
-/// Opens a handle, which does not keep the loop alive, with `init` as libuv's function for its type, given the loop.
-/// Its callback may call `function`.
+/// Opens a handle that does not keep the loop alive. `init` calls libuv's function for the type of handle, with the
+/// loop. The handle's callback may call `function`.
 pub fn open<T>(
     env: &Env,
     function: &Function<'_, (), ()>,
@@ -170,7 +170,7 @@ pub fn open<T>(
     data: T,
     init: impl FnOnce(*mut c_void, UvHandle) -> c_int,
 ) -> Result<UvHandle> {
-    // SAFETY: asks for a number.
+    // SAFETY: the function only returns a number.
     let size = unsafe { (uv.handle_size)(kind) };
     let uv_loop = env.get_uv_event_loop()?;
     let mut behind = Box::new(Behind {
@@ -184,8 +184,8 @@ pub fn open<T>(
         return Err(napi::Error::from_reason("libuv refuses a handle"));
     }
     let behind = Box::into_raw(behind);
-    // SAFETY: the handle is initialised, its first field is ours, and what that points to lives until `on_close`,
-    // which only the hook brings about.
+    // SAFETY: the handle is initialised, and its first field is ours. `Behind` lives until `on_close`, which only the
+    // cleanup hook brings about.
     unsafe {
         handle.cast::<*mut Behind<T>>().write(behind);
         (uv.unreference)(handle);
@@ -204,7 +204,7 @@ unsafe extern "C" fn on_cleanup<T>(
     handle: *mut c_void,
 ) {
     let Some(uv) = Uv::find() else { return };
-    // SAFETY: the environment still lives, and so does what stands behind the handle until `on_close`.
+    // SAFETY: the environment still lives, and `Behind` lives until `on_close`.
     unsafe {
         let callee = &behind::<T>(handle).callee;
         sys::napi_delete_reference(callee.env, callee.function);

@@ -1,4 +1,4 @@
-//! The time, as pumps tell it to a link. Tests of whole connections set it.
+//! The time, as pumps pass it to a link. Tests of whole connections set it.
 
 /// The time.
 #[cfg(not(test))]

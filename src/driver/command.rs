@@ -1,8 +1,8 @@
 //! Commands as they cross the boundary, many in one buffer.
 //!
-//! Each is a header of three little-endian words (which command and whose, stream, payload length or argument) and, for
-//! the commands that have one, a payload padded to a multiple of four. `lib/engine.js` writes them, and a connection that
-//! cannot execute them yet keeps them in the same form.
+//! Each command is a header of three little-endian words (its kind and its connection, stream, payload length or
+//! argument) and, for the commands that have one, a payload padded to a multiple of four. `lib/engine.js` writes
+//! commands, and a connection that cannot execute them yet keeps them in this form.
 //!
 //! May not execute anything.
 
@@ -12,11 +12,11 @@ use crate::proto::Handle;
 /// A command as found in a buffer.
 #[derive(Debug, Clone, Copy)]
 pub struct Found<'a> {
-    /// The connection it is for.
+    /// The connection that the command is for.
     pub target: u32,
-    /// What it says.
+    /// The command itself.
     pub command: Command<'a>,
-    /// Its length in the buffer.
+    /// The length of the command in the buffer.
     pub length: usize,
 }
 
@@ -31,7 +31,7 @@ pub fn put_data(into: &mut Vec<u8>, target: u32, stream: Handle, payload: &[u8])
     into.resize(into.len().next_multiple_of(4), 0);
 }
 
-/// The length of the commands at the front of `buffer` that are for `target`, without a look at what they say.
+/// The length of the commands at the front of `buffer` that are for `target`.
 pub fn run(buffer: &[u8], target: u32) -> usize {
     let mut end = 0;
     while let Some(found) = first(&buffer[end..]).filter(|found| found.target == target) {
@@ -40,8 +40,8 @@ pub fn run(buffer: &[u8], target: u32) -> usize {
     end
 }
 
-/// The first command in `buffer`. `None` at its end, and for bytes that are no command: those can only come from a
-/// mismatch of the addon and its JavaScript.
+/// The first command in `buffer`. `None` at the end of the buffer, and for bytes that are no command, which can only
+/// come from a mismatch of the addon and its JavaScript.
 pub fn first(buffer: &[u8]) -> Option<Found<'_>> {
     let (head, rest) = buffer.split_first_chunk::<COMMAND_HEADER>()?;
     let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);

@@ -1,4 +1,4 @@
-//! What JavaScript's thread asks of its environment: connections, servers, commands, and the reading that is its own.
+//! The environment as JavaScript's thread uses it: connections, servers, commands, and the reading by that thread.
 //!
 //! May not touch a socket or a session itself.
 
@@ -17,13 +17,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long the process may wait at its exit for its tasks to leave the kernel: they do so at once, their sockets being
-/// non-blocking, unless the machine is stalled.
+/// The time that the process may wait at its exit until its tasks have left the kernel. Their sockets are non-blocking,
+/// so they leave at once, unless the machine is stalled.
 const EXIT_PATIENCE: Duration = Duration::from_millis(100);
 
 /// An environment with its servers.
 pub struct Engine {
-    /// Its connections.
+    /// The environment, with its connections.
     pub env: Arc<Environment>,
     servers: Lock<Servers>,
 }
@@ -35,8 +35,8 @@ struct Servers {
 }
 
 impl Engine {
-    /// An environment without connections. With `read_set`, its thread must call [`Engine::read_ready`] whenever that
-    /// is readable.
+    /// An environment without connections. With `read_set`, the environment's thread must call [`Engine::read_ready`]
+    /// whenever the set is readable.
     pub fn new(inbox: Arc<Inbox>, read_set: Option<Arc<ReadSet>>) -> Arc<Self> {
         Arc::new(Self {
             env: Arc::new(Environment::new(inbox, read_set)),
@@ -44,7 +44,7 @@ impl Engine {
         })
     }
 
-    /// Held to look a server up or to put it in, and to stop it listening.
+    /// The lock is held to look a server up or to insert one, and to stop a server listening.
     fn servers(&self) -> Guard<'_, Servers> {
         self.servers.lock()
     }
@@ -65,7 +65,8 @@ impl Engine {
     pub fn listen(&self, options: ListenOptions) -> io::Result<u32> {
         let runtime = runtime::handle()?;
         let _context = runtime.enter();
-        // Numbers of servers are not used again soon: a connection accepted last may be announced behind the close.
+        // The numbers of servers are not reused soon, because the last connection that was accepted may be announced
+        // after the close.
         let id = {
             let mut servers = self.servers();
             while servers.by_number.contains_key(&servers.next) {
@@ -80,7 +81,7 @@ impl Engine {
         Ok(id)
     }
 
-    /// Where a server listens.
+    /// The address that a server listens on.
     pub fn server_address(&self, id: u32) -> Option<ServerAddress> {
         Some(self.servers().by_number.get(&id)?.address.clone())
     }
@@ -97,7 +98,8 @@ impl Engine {
         self.servers().by_number.remove(&id);
     }
 
-    /// Executes a buffer of commands to any number of connections, and tells of each run of them what is then queued.
+    /// Executes a buffer of commands to any number of connections. For each run of commands to one connection, `told`
+    /// gets the connection's number and its queued bytes.
     pub fn submit(&self, buffer: &[u8], collector: &mut Collector, mut told: impl FnMut(u32, u64)) {
         let mut rest = buffer;
         while let Some(found) = command::first(rest) {
@@ -113,8 +115,8 @@ impl Engine {
         }
     }
 
-    /// For the environment's thread: reads the connections that are its to read and have something, and queues their
-    /// events. Returns whether there are any, which the thread must then take without being asked to.
+    /// For the environment's thread: reads the connections that this thread is to read and that have something, and
+    /// queues their events. Returns whether there are any. The thread must then take them without being asked to.
     pub fn read_ready(&self, collector: &mut Collector) -> bool {
         let Some(read_set) = &self.env.read_set else {
             return false;
@@ -128,7 +130,7 @@ impl Engine {
         has_read
     }
 
-    /// For the environment's thread: tasks read all its connections again.
+    /// For the environment's thread: lets tasks read all connections again.
     pub fn take_reading_back(&self) {
         for connection in self.env.all() {
             connection.take_reading_back(&mut connection.lock());
@@ -136,7 +138,7 @@ impl Engine {
         }
     }
 
-    /// The process exits: sends what is queued, with one short wait for all connections.
+    /// Sends what is queued, because the process exits, with one short wait for all connections.
     pub fn flush_at_exit(&self) {
         let deadline = Instant::now() + EXIT_PATIENCE;
         let mut collector = Collector::default();
@@ -145,7 +147,7 @@ impl Engine {
         }
     }
 
-    /// The environment ends: so does everything in it.
+    /// Ends the environment and everything in it.
     pub fn close(&self) {
         self.env.close();
         for connection in self.env.all() {

@@ -1,4 +1,4 @@
-//! The connections of one environment (a JS thread), and what they share.
+//! The connections of one environment (one JavaScript thread), and what they share.
 //!
 //! May not make a socket, nor read or write one.
 
@@ -15,15 +15,15 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
-/// What the numbers of connections and of servers stay below.
+/// The numbers of connections and of servers are below this.
 pub const MAX_NUMBER: u32 = 1 << NUMBER_BITS;
 
-/// Most bytes that JavaScript's thread sends at once where there are processors enough for all threads: the copy of more
+/// The most bytes that JavaScript's thread sends itself if there are enough processors for all threads. Copying more
 /// into the kernel costs that thread more than the hop to the task.
 const LITTLE: u64 = 16 << 10;
 
-/// So many processors are busy with one JavaScript thread at each end of a connection: a hop to the task then takes a
-/// processor from one of them, and costs more than all that thread could do meanwhile.
+/// This many processors are busy with one JavaScript thread at each end of a connection. A hop to the task then takes a
+/// processor from one of them, and costs more than the task could do meanwhile.
 const FEW_CORES: usize = 2;
 
 fn most_direct(cores: usize) -> u64 {
@@ -32,11 +32,11 @@ fn most_direct(cores: usize) -> u64 {
 
 /// An environment's connections.
 pub struct Environment {
-    /// Their events, and those of its servers.
+    /// The queue of the events of its connections and servers.
     pub inbox: Arc<Inbox>,
-    /// Those of its connections that its own thread reads, if it looks for them.
+    /// The connections that the environment's own thread reads, if it can watch them.
     pub read_set: Option<Arc<ReadSet>>,
-    /// Most bytes that its own thread sends at once, unless a connection has a limit of its own.
+    /// The most bytes that the environment's own thread sends at once, unless a connection has a limit of its own.
     pub most_direct: u64,
     connections: Lock<Connections>,
     server_flow: Arc<Flow>,
@@ -48,7 +48,7 @@ struct Connections {
     is_closed: bool,
     by_number: Vec<Option<Arc<Connection>>>,
     free: Vec<u32>,
-    /// Connections that were ever made.
+    /// The number of connections that were ever made.
     made: u64,
 }
 
@@ -66,12 +66,12 @@ impl Environment {
         }
     }
 
-    /// Held to look a connection up or to put it in.
+    /// The lock is held to look a connection up or to insert one.
     fn connections(&self) -> Guard<'_, Connections> {
         self.connections.lock()
     }
 
-    /// Makes a connection that has no socket yet. `None` once the environment is closed, or full.
+    /// Makes a connection that has no socket yet. `None` if the environment is closed, or full.
     pub fn open(&self, side: Side, options: ConnectionOptions) -> Option<Arc<Connection>> {
         let limit = options.direct_send_limit.map(u64::from);
         let most_direct = limit.unwrap_or(self.most_direct);
@@ -81,8 +81,7 @@ impl Environment {
         })
     }
 
-    /// Puts a connection into the table, which `make` makes of a number and a nonce. `None` once the environment is closed,
-    /// or full.
+    /// Inserts a connection, which `make` makes of a number and a nonce. `None` if the environment is closed, or full.
     pub fn add(
         &self,
         make: impl FnOnce(u32, [u8; 8]) -> Arc<Connection>,
@@ -107,7 +106,7 @@ impl Environment {
         Some(connection)
     }
 
-    /// A number that no other connection has: random keys of the standard library over a count and the process.
+    /// A nonce that no other connection has: random keys of the standard library over a count and the process's number.
     fn nonce(&self, count: u64) -> [u8; 8] {
         let mut hasher = self.seed.build_hasher();
         hasher.write_u64(count);
@@ -126,7 +125,7 @@ impl Environment {
         connections.by_number.iter().flatten().cloned().collect()
     }
 
-    /// Forgets a connection that has closed.
+    /// Frees the number of a connection that has closed.
     pub fn release(&self, id: u32) {
         let mut connections = self.connections();
         let place = connections.by_number.get_mut(id as usize);
@@ -135,7 +134,7 @@ impl Environment {
         }
     }
 
-    /// Makes no connections any more.
+    /// Lets no connection be made any more.
     pub fn close(&self) {
         self.connections().is_closed = true;
     }

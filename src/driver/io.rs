@@ -1,4 +1,4 @@
-//! What a pump needs of a socket, whatever stands behind it.
+//! The transport as a pump needs it, whatever it is.
 //!
 //! May not block: every call returns at once.
 
@@ -6,36 +6,36 @@ use super::read_set::ReadSet;
 use std::fmt::Debug;
 use std::io::{self, IoSlice};
 
-/// A connected socket, or what takes its place. Both pumps may call it at any time, each from its own thread.
+/// A connected socket, or its substitute. Both pumps may call it at any time, each from its own thread.
 pub trait Io: Debug + Send + Sync {
-    /// Reads what is there. Zero bytes are the peer's FIN.
+    /// Reads what is there. Zero bytes mean the peer's FIN.
     fn recv(&self, buffer: &mut [u8]) -> io::Result<usize>;
 
-    /// Writes what fits.
+    /// Writes as much as fits.
     fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 
-    /// Finishes sending.
+    /// Sends the FIN.
     fn shutdown_write(&self) -> io::Result<()>;
 
-    /// Lets the close that follows be a reset.
+    /// Makes the close that follows a reset.
     fn reset_on_close(&self) -> io::Result<()>;
 
-    /// Bytes that were sent and that the peer's side has not acknowledged. A length that is not known counts as zero: then
-    /// time alone paces.
+    /// The number of bytes that were sent and that the peer's side has not acknowledged. If the number is not known,
+    /// zero is returned, and pacing goes by time alone.
     fn unsent(&self) -> usize;
 
-    /// Forgets what is known of the socket's readiness: this process may have been stopped meanwhile, and only its clock
-    /// have gone on.
+    /// Forgets what is known of the socket's readiness. The process may have been stopped meanwhile, so that only its
+    /// clock went on.
     fn ask_anew(&mut self) {}
 
-    /// Lets the JavaScript thread find the socket readable in its set.
+    /// Puts the socket into the set in which the JavaScript thread finds readable ones.
     fn watch(&self, set: &ReadSet, connection: u32) -> io::Result<()>;
 
     /// Takes the socket out of the set again.
     fn unwatch(&self, set: &ReadSet, connection: u32);
 }
 
-/// Whether an error only says: not now.
+/// Whether an error only means that the call should be repeated later.
 pub fn is_transient(error: &io::Error) -> bool {
     matches!(
         error.kind(),

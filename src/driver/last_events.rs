@@ -1,6 +1,6 @@
-//! What JavaScript is told of the end of a connection.
+//! The last events of a connection, which tell JavaScript how it ended.
 //!
-//! May not touch the connection afterwards: its number may be another's by then.
+//! May not touch the connection afterwards, because its number may be another's by then.
 
 use super::boundary::kind;
 use super::connection::Connection;
@@ -11,7 +11,7 @@ use crate::proto::ProtocolError;
 use crate::sys::errno;
 use serde_json::{Value, json};
 
-/// Tells JavaScript why and how a connection ended: its last events.
+/// Tells JavaScript why and how a connection ended, by its last events.
 pub fn tell(connection: &Connection, failure: Option<Failure>) {
     with_collector(connection, |collector| {
         let error = match failure {
@@ -38,7 +38,7 @@ pub fn tell(connection: &Connection, failure: Option<Failure>) {
     connection.inbox.notify();
 }
 
-/// What the application is told of an error of the peer's.
+/// The text of CONN_ERROR for an error of the peer's.
 fn describe(error: &ProtocolError) -> Value {
     let mut text = json!({ "origin": "peer", "code": error.code(), "message": error.to_string() });
     if let ProtocolError::ClosedByPeer {

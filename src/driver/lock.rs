@@ -4,25 +4,25 @@
 //!   Tables ──▶ Link ──▶ Deferred ──▶ Gate ──▶ Inbox ──▶ Signal
 //! ```
 //!
-//! A thread that holds one of them may take only those to its right. Debug builds assert that at each acquisition, so a
-//! test that passes through a wrong order fails without the deadlock that needs two threads.
+//! A thread that holds one of these locks may take only those to its right. Debug builds assert that at each
+//! acquisition, so a test that passes through a wrong order fails without the deadlock that needs two threads.
 //!
-//! A panic with a lock held leaves the data as it was between two statements. All that stands behind these locks can
-//! bear that but a connection's link, which its owner gives up (`Connection::give_up`).
+//! A panic with a lock held leaves the data as it was between two statements. All data behind these locks can bear
+//! that, except for a connection's link, which its owner gives up (`Connection::give_up`).
 //!
 //! May not know what a lock protects.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, TryLockError};
 
-/// Where a lock stands in the order.
+/// The place of a lock in the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rank {
     /// The connections and servers of an environment, and what addresses have used up of their resets.
     Tables,
     /// One connection's link. No thread holds two of them.
     Link,
-    /// The commands that found the link taken; the socket, for those who set an option on it.
+    /// The commands that found the link locked; the socket, for callers who set an option on it.
     Deferred,
     /// The memory that JavaScript lends.
     Gate,
@@ -39,10 +39,10 @@ pub struct Lock<T> {
     mutex: Mutex<T>,
 }
 
-/// The data, until it is dropped.
+/// Access to the data, until this is dropped.
 #[derive(Debug)]
 pub struct Guard<'a, T> {
-    // Released before the rank is.
+    // The mutex is unlocked before the rank is released.
     guard: MutexGuard<'a, T>,
     _held: Held,
 }
@@ -54,12 +54,12 @@ impl<T> Lock<T> {
         Self { rank, mutex }
     }
 
-    /// Waits for the data, in whatever state a panic left it.
+    /// Waits for the data, which may be in the state in which a panic left it.
     pub fn lock(&self) -> Guard<'_, T> {
         self.lock_or_else(|guard| guard)
     }
 
-    /// Waits for the data. If a thread panicked with it, `mend` sees it first.
+    /// Waits for the data. If a thread panicked while it held the lock, `mend` sees the data first.
     pub fn lock_or_else(&self, mend: impl FnOnce(Guard<'_, T>) -> Guard<'_, T>) -> Guard<'_, T> {
         let held = Held::new(self.rank);
         match self.mutex.lock() {
@@ -72,7 +72,8 @@ impl<T> Lock<T> {
         }
     }
 
-    /// The data, unless another thread has it. If a thread panicked with it, `mend` sees it first.
+    /// Returns the data, unless another thread has it. If a thread panicked while it held the lock, `mend` sees the
+    /// data first.
     pub fn try_lock_or_else(
         &self,
         mend: impl FnOnce(Guard<'_, T>) -> Guard<'_, T>,
@@ -110,7 +111,7 @@ impl<T> DerefMut for Guard<'_, T> {
     }
 }
 
-/// A rank that this thread holds, for as long as this lives. Costs nothing in a release build.
+/// A rank that this thread holds, as long as this value lives. A release build has no cost for it.
 #[derive(Debug)]
 pub struct Held(#[cfg(debug_assertions)] Rank);
 
@@ -120,7 +121,7 @@ thread_local! {
 }
 
 impl Held {
-    /// This thread is about to wait for a lock of this rank.
+    /// Notes that this thread is about to wait for a lock of this rank.
     #[cfg(debug_assertions)]
     pub fn new(rank: Rank) -> Self {
         HELD.with_borrow_mut(|held| {
@@ -135,7 +136,7 @@ impl Held {
         Self(rank)
     }
 
-    /// This thread is about to wait for a lock of this rank.
+    /// Notes that this thread is about to wait for a lock of this rank.
     #[cfg(not(debug_assertions))]
     #[inline]
     pub fn new(_rank: Rank) -> Self {

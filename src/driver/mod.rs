@@ -1,4 +1,4 @@
-//! Sockets, tasks and queues around the protocol. Knows how bytes travel and nothing of what they mean.
+//! Sockets, tasks and queues around the protocol. The driver knows how bytes travel, and nothing of what they mean.
 //!
 //! ```text
 //!   engine ── listener, connect: make connections, of an environment

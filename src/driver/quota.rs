@@ -1,8 +1,8 @@
-//! What the peers at one address have used up of a budget that each connection has for itself: who connects again begins
-//! where the last connection ended, and only time gives more.
+//! Quotas: what the peers at one address have used up of a budget that each connection has for itself. A peer that
+//! connects again begins where its last connection ended, and only time adds to that.
 //!
-//! A new connection has a small part of the budget in any case: behind one address there may be many, and who has done
-//! nothing must be able to give up a stream.
+//! A new connection has a small part of the budget in any case: there may be many peers behind one address, and a peer
+//! that has done nothing wrong must be able to give up a stream.
 //!
 //! May not know what the budget is for.
 
@@ -12,14 +12,14 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Addresses remembered, each until it owes nothing, which takes a second: 200 KiB. When there are more any of them is
-/// forgotten; whoever has so many addresses is not bound by what one of them may do.
+/// The number of addresses that are remembered, each until it owes nothing, which takes a second: 200 KiB. If there are
+/// more, any one of them is forgotten: a peer with so many addresses is not bound by what one of them may do.
 const ADDRESSES: usize = 4096;
 
-/// The part of the budget that a new connection has at least.
+/// The least part of the budget for a new connection.
 const LEAST: u32 = 64;
 
-/// Those of one server.
+/// The quotas of one server.
 #[derive(Debug)]
 pub struct Quotas {
     size: u32,
@@ -32,7 +32,7 @@ struct Debt {
     since: Instant,
 }
 
-/// One connection's part.
+/// The part of one connection.
 #[derive(Debug)]
 pub struct Quota {
     all: Arc<Lock<Quotas>>,
@@ -41,7 +41,7 @@ pub struct Quota {
 }
 
 impl Quotas {
-    /// `size` is the budget of one connection: so many at once, and so many a second.
+    /// `size` is the budget of one connection: a number at once, and as many a second.
     pub fn new(size: u32) -> Self {
         Self {
             size,
@@ -88,7 +88,7 @@ impl Quotas {
 }
 
 impl Quota {
-    /// For a connection from `address`. Returns how much it has as well.
+    /// The quota of a connection from `address`, and how much the connection has.
     pub fn new(all: &Arc<Lock<Quotas>>, address: IpAddr, now: Instant) -> (Self, u32) {
         let address = network(address);
         let quotas = all.lock();
@@ -103,7 +103,7 @@ impl Quota {
         (quota, granted)
     }
 
-    /// The connection has ended, with so much left.
+    /// The connection has ended, with `left` of its quota unused.
     pub fn end(self, left: u32, now: Instant) {
         let used = self.granted.saturating_sub(left);
         if used > 0 {
@@ -112,7 +112,7 @@ impl Quota {
     }
 }
 
-/// What stands for one peer: an address of version 4, or the network of one of version 6, which has 2^64 addresses.
+/// The address that stands for one peer: an IPv4 address, or the network of an IPv6 address, which has 2^64 of them.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {

@@ -1,6 +1,6 @@
-//! The process-wide Tokio runtime: one thread of its own, shared by every environment, started with the first use and
-//! never ended. More workers brought nothing in measurements; a runtime that is shut down with its last user races
-//! the unloading of the library (which is linked `-z nodelete` for the same reason).
+//! The process-wide Tokio runtime: one thread, which all environments share, started with the first use and never
+//! ended. More worker threads brought nothing in measurements. A runtime that shuts down with its last user would race
+//! the unloading of the library, which is linked `-z nodelete` for the same reason.
 //!
 //! May not know what runs on it.
 

@@ -1,37 +1,38 @@
-//! What two threads know of each other without a lock: the driver's only file with atomics.
+//! State that threads share without a lock: the driver's only file with atomics.
 //!
-//! Where a thread waits to be told something, two rules keep the word from getting lost. Who waits first says that it
-//! waits, and then looks at what it waits for; who changes that first publishes the change, and then looks whether
-//! somebody waits. So one of them sees the other. A thread may be told without need, and then looks in vain.
+//! If a thread waits to be told something, two rules keep the message from getting lost. A thread that waits first says
+//! so, and then looks at what it waits for. A thread that changes something first publishes the change, and then looks
+//! whether somebody waits. So one of them sees the other. A thread may be told without need, and then looks in vain.
 //!
 //! May not know what is counted. `tests/shared.rs` tries all orders of two threads' steps.
 
 use super::sync::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-/// What is published of a connection by whoever holds its link, and asked by those who do not.
+/// The state of a connection that a thread with its link publishes, and that threads without the link read.
 #[derive(Debug)]
 pub struct Counters {
-    /// Bytes read from the socket.
+    /// The bytes read from the socket.
     pub read: Counter,
-    /// Bytes that the kernel took.
+    /// The bytes that the kernel took.
     pub written: Counter,
-    /// Bytes of commands that found the link taken.
+    /// The bytes of commands that found the link locked.
     pub deferred: Counter,
-    /// Bytes queued behind the socket, those deferred not counted, and whether JavaScript waits for them to become few.
+    /// The bytes queued towards the socket, except for deferred ones, and whether JavaScript waits for them to become
+    /// few.
     pub queue: Queue,
-    /// Bytes that wait for the peer's readers.
+    /// The bytes that wait for the peer's readers.
     waiting: AtomicU64,
-    /// How often JavaScript was told that a stream is blocked, or is about to be.
+    /// The number of times that JavaScript was told, or is about to be told, that a stream is blocked.
     blocked_events: AtomicU32,
-    /// What is known of the peer, as `PeerKind` numbers it.
+    /// The kind of the peer, in the numbers of `PeerKind`.
     peer: AtomicU8,
-    /// How the application wants the connection ended, as its `Stop` says it.
+    /// The way in which the application wants the connection stopped, in the numbers of `Stop`.
     stop: AtomicU8,
     /// The connection has seen traffic, or may have, since its spare memory was given back.
     is_in_use: AtomicBool,
 }
 
-/// What a link says of itself when it is published.
+/// The counts of a link that are published.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
     pub queued: u64,
@@ -56,9 +57,10 @@ impl Counters {
         }
     }
 
-    /// Publishes what the link says. Returns how many bytes were published as queued or waiting before.
+    /// Publishes the link's counts. Returns how many bytes were published as queued or waiting before.
     pub fn publish(&self, counts: Counts) -> u64 {
-        // Before the count of the queue: who sees that fall must know that a stream was told to wait.
+        // This count comes before the length of the queue: a thread that sees the queue shrink must know that a stream
+        // was told to wait.
         self.blocked_events
             .store(counts.blocked_events, Ordering::Release);
         self.peer.store(counts.peer, Ordering::Relaxed);
@@ -66,54 +68,54 @@ impl Counters {
         waited + self.queue.publish(counts.queued)
     }
 
-    /// Bytes queued and deferred.
+    /// The bytes queued and deferred.
     pub fn queued(&self) -> u64 {
-        // In this order: what is absorbed in between counts twice, and never not at all.
+        // The order matters: bytes that are absorbed in between count twice, and are never missed.
         let deferred = self.deferred.get();
         self.queue.length() + deferred
     }
 
-    /// Bytes that wait for the peer's readers.
+    /// The bytes that wait for the peer's readers.
     pub fn waiting(&self) -> u64 {
         self.waiting.load(Ordering::Acquire)
     }
 
-    /// How often a stream was told that it is blocked, or is about to be.
+    /// The number of times that JavaScript was told, or is about to be told, that a stream is blocked.
     pub fn blocked_events(&self) -> u32 {
         self.blocked_events.load(Ordering::Acquire)
     }
 
-    /// What is known of the peer.
+    /// The kind of the peer.
     pub fn peer(&self) -> u8 {
         self.peer.load(Ordering::Relaxed)
     }
 
-    /// The application wants the connection ended in this way.
+    /// Notes that the application wants the connection stopped in this way.
     pub fn stop(&self, how: u8) {
         self.stop.store(how, Ordering::Release);
     }
 
-    /// How the application wants the connection ended; zero while it does not.
+    /// The way in which the application wants the connection stopped; zero if it does not.
     pub fn stopped(&self) -> u8 {
         self.stop.load(Ordering::Acquire)
     }
 
-    /// Bytes moved either way.
+    /// The bytes moved in both directions.
     pub fn moved(&self) -> u64 {
         self.read.get().wrapping_add(self.written.get())
     }
 
-    /// The JavaScript thread has moved something. Returns whether the connection's task has to be told.
+    /// Notes that the JavaScript thread has moved something. Returns whether the connection's task has to be told.
     pub fn use_again(&self) -> bool {
         !self.is_in_use.load(Ordering::SeqCst) && !self.is_in_use.swap(true, Ordering::SeqCst)
     }
 
-    /// The task looks for traffic from now on, whether it is told of any or not.
+    /// Notes that the task itself looks for traffic from now on.
     pub fn watch_use(&self) {
         self.is_in_use.store(true, Ordering::SeqCst);
     }
 
-    /// The task is about to give memory back, and wants to be told of traffic from now on.
+    /// Notes that the task is about to give memory back, and wants to be told of traffic from now on.
     pub fn await_use(&self) {
         self.is_in_use.swap(false, Ordering::SeqCst);
     }
@@ -124,7 +126,7 @@ impl Counters {
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// Zero.
+    /// A counter at zero.
     pub fn new() -> Self {
         Self(AtomicU64::new(0))
     }
@@ -139,13 +141,13 @@ impl Counter {
         self.0.store(number, Ordering::SeqCst);
     }
 
-    /// Adds to the number, or takes from it: two's complement wraps a negative change to the right sum.
+    /// Adds to the number. A negative change in two's complement wraps to the right sum.
     pub fn add(&self, more: u64) {
         self.0.fetch_add(more, Ordering::SeqCst);
     }
 }
 
-/// How many bytes a connection has queued, and whether JavaScript waits for them to become few.
+/// The number of bytes that a connection has queued, and whether JavaScript waits for them to become few.
 #[derive(Debug)]
 pub struct Queue {
     length: AtomicU64,
@@ -153,7 +155,7 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// Nothing queued, and nobody waits.
+    /// An empty queue that nobody waits for.
     pub fn new() -> Self {
         Self {
             length: AtomicU64::new(0),
@@ -161,7 +163,7 @@ impl Queue {
         }
     }
 
-    /// Bytes queued, as far as published.
+    /// The bytes queued, as last published.
     pub fn length(&self) -> u64 {
         self.length.load(Ordering::SeqCst)
     }
@@ -176,7 +178,7 @@ impl Queue {
         self.length.fetch_add(more, Ordering::SeqCst);
     }
 
-    /// For JavaScript's thread: it has more queued than it likes, and waits to be told of few.
+    /// For JavaScript's thread: notes that it waits to be told when few bytes are queued.
     pub fn want_few(&self) {
         self.is_wanted.store(true, Ordering::SeqCst);
     }
@@ -209,17 +211,18 @@ impl Queue {
     }
 }
 
-/// How much of a connection's events JavaScript has not seen, and whether its task waits for that to become less.
+/// The work of a connection's events that JavaScript has not seen, and whether the connection's reader waits for that
+/// to become less.
 #[derive(Debug)]
 pub struct Undelivered {
     work: AtomicUsize,
     is_reader_waiting: AtomicBool,
-    /// Work at which reading stops.
+    /// The work at which reading stops.
     most: usize,
 }
 
 impl Undelivered {
-    /// Nothing undelivered; reading stops at `most`.
+    /// Nothing is undelivered, and reading stops at `most`.
     pub fn new(most: usize) -> Self {
         Self {
             work: AtomicUsize::new(0),
@@ -228,7 +231,7 @@ impl Undelivered {
         }
     }
 
-    /// Whether JavaScript has seen all there was.
+    /// Whether JavaScript has seen all events.
     pub fn is_none(&self) -> bool {
         self.work.load(Ordering::SeqCst) == 0
     }
@@ -238,22 +241,23 @@ impl Undelivered {
         self.work.load(Ordering::SeqCst) < self.most
     }
 
-    /// For the reader: whether there is room for more. If not, the reader waits, and is told of room.
+    /// For the reader: returns whether there is room for more. If not, the reader is noted as waiting, and is told of
+    /// room.
     pub fn has_room_or_wait(&self) -> bool {
         if self.has_room() {
             return true;
         }
         self.is_reader_waiting.store(true, Ordering::SeqCst);
-        // What was delivered between the two must not be missed.
+        // Work that was delivered between the two steps must not be missed.
         self.has_room()
     }
 
-    /// So much more waits.
+    /// Counts work as undelivered.
     pub fn add(&self, work: usize) {
         self.work.fetch_add(work, Ordering::SeqCst);
     }
 
-    /// So much was delivered. Returns whether the reader is to be told of room.
+    /// Counts work as delivered. Returns whether the reader is to be told of room.
     pub fn deliver(&self, work: usize) -> bool {
         let left = self.work.fetch_sub(work, Ordering::SeqCst) - work;
         left < self.most / 2 && self.is_reader_waiting.swap(false, Ordering::SeqCst)
@@ -265,27 +269,27 @@ impl Undelivered {
 pub struct Asked(AtomicBool);
 
 impl Asked {
-    /// Nobody asked.
+    /// Nobody has asked yet.
     pub fn new() -> Self {
         Self(AtomicBool::new(false))
     }
 
-    /// Asks. Returns whether that is news, so that the thread has to be woken.
+    /// Asks. Returns whether the thread has to be woken, because nobody had asked before.
     pub fn ask(&self) -> bool {
         !self.0.swap(true, Ordering::SeqCst)
     }
 
-    /// For the JavaScript thread, before it takes what is queued: what is queued later is asked for again.
+    /// For the JavaScript thread, before it takes what is queued: batches that are queued later are asked for anew.
     pub fn answer(&self) {
         self.0.store(false, Ordering::SeqCst);
     }
 }
 
-/// How many connections a set has, and which one if there is only one: without a system call.
+/// The number of connections in a set, and the only one if there is one, without a system call.
 #[derive(Debug)]
 pub struct Members(AtomicU64);
 
-/// One member, and the part of a member's number, in the count of them.
+/// The unit of the count of members, and the mask of the member's number below it.
 const ONE: u64 = 1 << 32;
 const NUMBER: u64 = ONE - 1;
 
@@ -295,26 +299,26 @@ impl Members {
         Self(AtomicU64::new(0))
     }
 
-    /// A member comes.
+    /// Counts a new member.
     pub fn add(&self, number: u32) {
         self.change(number, |members| members.wrapping_add(ONE));
     }
 
-    /// A member goes.
+    /// Removes a member from the count.
     pub fn remove(&self, number: u32) {
         self.change(number, |members| members.wrapping_sub(ONE));
     }
 
-    /// The only member. Others that come or go meanwhile may be missed.
+    /// The only member. Members that come or go meanwhile may be missed.
     pub fn only(&self) -> Option<u32> {
         let members = self.0.load(Ordering::Acquire);
         (members & !NUMBER == ONE).then_some((members & NUMBER) as u32)
     }
 
-    // How many are in, times 2^32, and the exclusive or of their numbers.
+    // The state is the number of members times 2^32, and the exclusive or of their numbers.
     fn change(&self, number: u32, count: impl Fn(u64) -> u64) {
         let changed = |members| Some(count(members) ^ u64::from(number));
-        // It never says no.
+        // The update never refuses.
         let _ = self
             .0
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, changed);

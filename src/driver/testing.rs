@@ -1,4 +1,4 @@
-//! What tests of connections need: a socket with a peer, and a connection without a task.
+//! Parts of tests of connections: a socket with a peer, and a connection without a task.
 
 use super::boundary::{first_word, op};
 use super::engine::Engine;
@@ -31,7 +31,7 @@ pub fn options() -> ConnectionOptions {
     }
 }
 
-/// A connection that nobody serves.
+/// A connection without a task.
 pub fn connection(engine: &Engine) -> Arc<Connection> {
     let make = |id, _| {
         let inbox = engine.env.inbox.clone();
@@ -56,7 +56,7 @@ pub fn open(connection: u32) -> Vec<u8> {
     bytes
 }
 
-/// Listens on a free port, and returns that.
+/// Listens on a free port. Returns the port.
 pub fn listen(engine: &Arc<Engine>, connection: ConnectionOptions) -> u16 {
     let options = ListenOptions {
         address: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()),
@@ -72,7 +72,8 @@ pub fn listen(engine: &Arc<Engine>, connection: ConnectionOptions) -> u16 {
 }
 
 thread_local! {
-    /// Tries of JavaScript's thread that find the lock taken, though no other thread runs in a test.
+    /// The number of tries of JavaScript's thread that are to find the lock taken, though no other thread runs in a
+    /// test.
     static REFUSALS: Cell<u32> = const { Cell::new(0) };
 }
 
@@ -103,7 +104,7 @@ pub fn set_interlude(work: Option<Box<dyn FnMut()>>) {
     INTERLUDE.set(work);
 }
 
-/// Lets the next tries for a connection's lock fail.
+/// Lets the next `times` tries for a connection's lock fail.
 pub fn refuse_lock(times: u32) {
     REFUSALS.set(times);
 }

@@ -1,6 +1,6 @@
-//! What the connections' tasks share on their thread.
+//! State that the connections' tasks share on their thread.
 //!
-//! May not outlive a turn, but for a count.
+//! Nothing but a count may outlive a turn.
 
 use crate::driver::connection::Connection;
 use crate::driver::inbox::collector::Collector;
@@ -12,9 +12,9 @@ use std::pin::pin;
 use std::task::Poll;
 
 thread_local! {
-    /// Used by whichever connection has its turn on this thread.
+    /// The collector of the connection that has its turn on this thread.
     static COLLECTOR: RefCell<Collector> = RefCell::default();
-    /// Connections whose last turn on this thread left something to read.
+    /// The number of connections whose last turn on this thread left something to read.
     static BUSY: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -23,7 +23,7 @@ thread_local! {
 pub struct Busy(bool);
 
 impl Busy {
-    /// Its turn is over, and left something to read or nothing.
+    /// Notes whether the connection's turn, which is over, left something to read.
     pub fn set(&mut self, is_busy: bool) {
         if is_busy != self.0 {
             self.0 = is_busy;
@@ -34,7 +34,7 @@ impl Busy {
         }
     }
 
-    /// Whether others are.
+    /// Whether other connections left something to read.
     pub fn is_shared(&self) -> bool {
         BUSY.get() > usize::from(self.0)
     }
@@ -54,7 +54,7 @@ pub fn with_collector<R>(connection: &Connection, work: impl FnOnce(&mut Collect
     })
 }
 
-/// Does `work`. A panic, which is a defect of ours, ends this connection and not the process, nor is it lost: the runtime
+/// Does `work`. A panic is a defect of ours: it ends this connection, and not the process. Without this, the runtime
 /// would drop the task, and the application would wait for ever.
 pub async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
     let mut work = pin!(work);

@@ -1,8 +1,8 @@
-//! What a connection may be told before it starts. Defaults live in JavaScript (`lib/options.js`), where they are
-//! validated and documented; the ones here serve Rust callers and tests. From there they come as JSON text, by the names
-//! of the fields.
+//! The configuration of a connection. The defaults live in JavaScript (`lib/options.js`), where they are validated and
+//! documented. The ones here serve Rust callers and tests. A configuration comes from JavaScript as JSON text, with the
+//! names of the fields.
 //!
-//! May not validate: a wrong option is the caller's error, and JavaScript's to word.
+//! May not validate: a wrong option is the caller's error, and JavaScript words it.
 
 use serde::Deserialize;
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub enum Side {
     Listening,
 }
 
-/// What an end speaks.
+/// The protocol that an end speaks.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub enum Protocol {
@@ -34,26 +34,26 @@ pub enum Protocol {
 pub struct Config {
     /// The protocol to speak.
     pub protocol: Protocol,
-    /// The caller vouches that the peer is not 0.1.0 (`peer: 'new'`): no pacing from the first byte.
+    /// The caller vouches that the peer is not 0.1.0 (`peer: 'new'`): nothing is paced from the first byte on.
     pub peer_new: bool,
-    /// Ends the connection when the peer has taken so long to say what it speaks. Zero: never.
+    /// The connection ends if the peer takes longer than this to say what it speaks. Zero: never.
     #[serde(with = "milliseconds")]
     pub handshake_timeout: Duration,
-    /// How many streams the peer may reset at once at first, if that is less than its budget: it has used the rest up on
-    /// another connection.
+    /// The number of streams that the peer may reset at once at first, if that is less than its budget because the peer
+    /// has used the rest up on another connection.
     #[serde(skip)]
     pub resets_left: Option<u32>,
-    /// Longest JSON text of a stream's meta, in bytes.
+    /// The longest JSON text of a stream's meta, in bytes.
     pub max_meta_size: usize,
-    /// Longest sum of the meta of those streams of the peer that live, in bytes of JSON text.
+    /// The longest sum of the metas of the peer's live streams, in bytes of JSON text.
     pub max_meta_total: usize,
-    /// Longest JSON text of an end value or of a JSON data frame, in bytes.
+    /// The longest JSON text of an end value or of a JSON data frame, in bytes.
     pub max_end_value_size: usize,
-    /// Deepest nesting of arrays and objects in JSON from the peer.
+    /// The deepest nesting of arrays and objects in JSON from the peer.
     pub max_json_depth: usize,
-    /// Bytes the application may hold for paused streams before the socket is no longer read.
+    /// The bytes that the application may hold for paused streams before the socket is no longer read.
     pub hold_limit: usize,
-    /// Of QMux.
+    /// The limits and choices of QMux.
     pub qmux: QmuxConfig,
 }
 
@@ -61,30 +61,30 @@ pub struct Config {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct QmuxConfig {
-    /// What a peer may send on a stream ahead of the application's consumption, at first and at most.
+    /// The bytes that the peer may send on a stream ahead of the application's consumption, at first and at most.
     pub stream_window: u64,
     pub max_stream_window: u64,
-    /// What a peer may send on all streams together, at first and at most.
+    /// The bytes that the peer may send on all streams together, at first and at most.
     pub connection_window: u64,
     pub max_connection_window: u64,
-    /// What slow readers may hold before it counts against the connection's window.
+    /// The bytes that slow readers may hold before they count against the connection's window.
     pub max_held: u64,
-    /// Streams of the peer's that may live.
+    /// The number of the peer's streams that may live.
     pub max_incoming_streams: u64,
-    /// Streams of the peer's that may wait to be accepted.
+    /// The number of the peer's streams that may wait to be accepted.
     pub max_pending_streams: u64,
-    /// Longest record we accept.
+    /// The longest record that this end accepts.
     pub max_record_size: u64,
-    /// Ends the connection after so long without a record, or a frame of the legacy wire. Zero: never.
+    /// The connection ends after this time without a record, or without a frame of the legacy wire. Zero: never.
     #[serde(with = "milliseconds")]
     pub idle_timeout: Duration,
-    /// Sends a ping after so long without a record from the peer. Zero: never.
+    /// A ping is sent after this time without a record from the peer. Zero: never.
     #[serde(with = "milliseconds")]
     pub ping_interval: Duration,
-    /// Ends the connection when a ping was due for so long and nothing has come since. Zero: never.
+    /// The connection ends if a ping was due for this time and nothing has come since. Zero: never.
     #[serde(with = "milliseconds")]
     pub ping_timeout: Duration,
-    /// Budgets: so many at once, and so many each second.
+    /// Budgets: each is a number at once, and as many each second.
     pub max_resets: u32,
     pub max_pings: u32,
     pub max_empty_frames: u32,
@@ -96,7 +96,7 @@ pub mod milliseconds {
     use serde::{Deserialize, Deserializer};
     use std::time::Duration;
 
-    /// Takes it from where it stands.
+    /// Reads the number of milliseconds.
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         u64::deserialize(from).map(Duration::from_millis)
     }
@@ -132,13 +132,13 @@ impl Default for Config {
             peer_new: false,
             handshake_timeout: Duration::ZERO,
             resets_left: None,
-            // The original had no limit and survives 300,000 characters; 4 MiB leaves an order of magnitude and
+            // The original had no limit, and survives 300,000 characters. 4 MiB is an order of magnitude more, and
             // still bounds what 256 simultaneous openers can make us hold to one text at a time.
             max_meta_size: 4 << 20,
-            // 64 KiB for each of 256 streams. Parsed, a hostile text takes 22 times its length.
+            // 64 KiB for each of 256 streams. A hostile text takes 22 times its length when it is parsed.
             max_meta_total: 16 << 20,
             max_end_value_size: 4 << 20,
-            // JSON.parse itself is iterative; what walks the value afterwards often is not.
+            // JSON.parse itself is iterative, but code that walks the value afterwards often is not.
             max_json_depth: 512,
             hold_limit: 256 << 10,
             qmux: QmuxConfig::default(),

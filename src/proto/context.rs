@@ -25,7 +25,7 @@ impl<S: Sink> Context<'_, S> {
         self.sink.emit(event, payload);
     }
 
-    /// Tells the application when everything encoded so far is with the kernel.
+    /// Tells the application when the kernel has taken everything that was encoded so far.
     pub fn mark(&mut self, id: u32) {
         self.marks.add(self.outbox.total(), id, &mut self.sink);
     }

@@ -1,23 +1,24 @@
-//! Errors whose origin is the peer. What the caller or the environment does wrong never becomes one of these.
+//! Errors whose origin is the peer. A mistake of the caller, or a failure of the environment, never becomes one of
+//! these.
 //!
 //! May not name an error of the caller or of the environment.
 
 use std::fmt;
 
-/// Why a connection ends because of what the peer sent. Each has a stable code that JavaScript shows; the table
-/// stands again in `lib/errors.js` and in docs/PROTOCOL.md, and a test compares them.
+/// Why a connection ends because of what the peer sent. Each error has a stable code that JavaScript shows. The codes
+/// are also in `lib/errors.js` and in docs/PROTOCOL.md, and a test compares the three tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProtocolError {
     /// A frame announced a length below that of its own header.
     FrameLength(u32),
-    /// The peer finished in the middle of a frame.
+    /// The peer ended its direction in the middle of a frame.
     FrameTruncated,
-    /// A frame spoke of a stream that never was, or has ended.
+    /// A frame named a stream that never was, or has ended.
     UnknownStream {
         /// The frame's type.
         kind: u8,
-        /// The id it named.
+        /// The id that the frame named.
         id: u8,
     },
     /// A stream was opened under an id that is still in use.
@@ -31,7 +32,7 @@ pub enum ProtocolError {
         /// The limit in force.
         limit: usize,
     },
-    /// The meta of the streams that live is longer, in sum, than the limit.
+    /// The metas of the live streams are longer, in sum, than the limit.
     MetaTotal(usize),
     /// A JSON text nests deeper than the limit.
     JsonTooDeep(usize),
@@ -51,18 +52,18 @@ pub enum ProtocolError {
     ClosedByPeer {
         /// The code.
         code: u64,
-        /// Whether it is the application's.
+        /// Whether the code is the application's.
         application: bool,
-        /// What it said.
+        /// The peer's reason.
         reason: String,
     },
     /// Nothing came for too long.
     IdleTimeout,
-    /// The peer began to say what it speaks and did not end, or had to and did not begin.
+    /// The peer began to say what it speaks and did not finish, or had to and did not begin.
     HandshakeTimeout,
-    /// Nothing came although it was asked for a sign of life.
+    /// Nothing came although the peer was pinged.
     PingTimeout,
-    /// The peer speaks a protocol of others.
+    /// The peer speaks a protocol that is not ours.
     WrongProtocol(&'static str),
 }
 
@@ -80,14 +81,14 @@ pub enum Violation {
 }
 
 impl Violation {
-    /// The error that this violation is; `what` says what the peer did.
+    /// The error for this violation; `what` says what the peer did.
     pub fn error(self, what: &'static str) -> ProtocolError {
         ProtocolError::Qmux(self, what)
     }
 }
 
 impl ProtocolError {
-    /// What the peer is told in a CONNECTION_CLOSE frame.
+    /// The code of the CONNECTION_CLOSE frame that the peer is sent.
     pub fn wire_code(&self) -> u64 {
         match self {
             Self::Qmux(violation, _) => *violation as u64,
@@ -99,7 +100,7 @@ impl ProtocolError {
 }
 
 impl ProtocolError {
-    /// Whether it is about what did not come: then the peer is not told.
+    /// Whether the error is about what did not come. Then the peer is not told.
     pub fn is_timeout(&self) -> bool {
         matches!(
             self,

@@ -1,13 +1,13 @@
-//! What a session tells its application. No event owns bytes: a payload is a range of the input just received, or
-//! a borrowed text that was put together from several inputs.
+//! The events of a session for its application. No event owns bytes: a payload is a range of the input just received,
+//! or a borrowed text that was put together from several inputs.
 //!
 //! May not know which wire an event came by.
 
 use std::ops::Range;
 use std::time::Duration;
 
-/// A stream, as both sides of the boundary name it: even ones were opened here (the application chose the slot),
-/// odd ones by the peer (the session chose).
+/// A stream, as both sides of the boundary name it. Even handles are streams opened here, whose slot the application
+/// chose; odd handles are streams opened by the peer, whose slot the session chose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Handle(pub u32);
 
@@ -38,7 +38,7 @@ impl Handle {
 pub enum PeerKind {
     /// The peer has not sent a whole frame yet.
     Undecided,
-    /// The peer is 0.1.0, or behaves as if: paced.
+    /// The peer is 0.1.0, or behaves as if it were, and what it is sent is paced.
     Old,
     /// The peer sent an offer.
     New,
@@ -74,9 +74,9 @@ pub enum Event {
     },
     /// Nothing more comes of this stream.
     Closed(Handle),
-    /// Everything commanded before `mark(id)` is with the kernel.
+    /// The kernel has taken everything that was commanded before `mark(id)`.
     Mark(u32),
-    /// What the peer is has become known.
+    /// The kind of the peer has become known.
     Peer(PeerKind),
     /// The wires in use have changed.
     Wires(Wires),
@@ -86,21 +86,21 @@ pub enum Event {
     Stopped(Handle),
     /// The peer refused a stream of ours; the payload is its code, a decimal number.
     Refused(Handle),
-    /// The peer goes away and never served this stream of ours; none: it serves no new ones.
+    /// The peer goes away, and has never served this stream of ours. `None`: the peer serves no new streams.
     GoAway(Option<Handle>),
     /// The opener of a stream of the peer's is done with it, and reads no answer.
     Unread(Handle),
-    /// What was written on a stream waits for the peer's reader.
+    /// Bytes that were written on a stream wait for the peer's reader.
     Blocked(Handle),
-    /// Most of what waited for the peer's reader has gone.
+    /// Most of the bytes that waited for the peer's reader have left.
     Unblocked(Handle),
-    /// To be answered by `Session::credit` when everything before has been seen; none: for the connection.
+    /// `Session::credit` is to be called when everything before has been seen. `None`: for the connection.
     Credit(Option<Handle>),
     /// The answer to `Session::ping`.
     Pong {
         /// The ping's number.
         id: u32,
-        /// How long the answer took.
+        /// The round trip time.
         rtt: Duration,
     },
 }
@@ -108,9 +108,9 @@ pub enum Event {
 /// Which directions speak QMux.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Wires {
-    /// What we send.
+    /// We send QMux.
     pub sending: bool,
-    /// What we receive.
+    /// We receive QMux.
     pub receiving: bool,
     /// The peer speaks plain QMux, without our mapping.
     pub foreign: bool,
@@ -121,16 +121,16 @@ pub struct Wires {
 /// The bytes of an event.
 #[derive(Debug)]
 pub enum Payload<'a> {
-    /// None.
+    /// There are no bytes.
     Empty,
     /// A range of the slice given to `Session::receive`.
     Input(Range<usize>),
-    /// A text that was put together.
+    /// A text that was put together from several inputs.
     Owned(&'a [u8]),
 }
 
-/// Longest message that arrives whole, in bytes, if whoever reads for the session puts it together (see
-/// [`super::Session::partial`]): what programs read from files and write at once.
+/// The longest message that arrives whole, in bytes, if the reader of the socket puts it together for the session (see
+/// [`super::Session::partial`]). It is the length that programs read from files, and write, at once.
 pub const MAX_MESSAGE: usize = 64 << 10;
 
 /// A message of at most [`MAX_MESSAGE`] bytes whose first part was emitted as [`Event::Data`], and which goes on in the next
@@ -139,12 +139,12 @@ pub const MAX_MESSAGE: usize = 64 << 10;
 pub struct Partial {
     /// The stream.
     pub stream: Handle,
-    /// Bytes of it that are still to come.
+    /// The bytes of the message that are still to come.
     pub missing: usize,
 }
 
 /// Takes a session's events, in order.
 pub trait Sink {
-    /// Called once for each event; must not call back into the session.
+    /// Called once for each event. The sink must not call back into the session.
     fn emit(&mut self, event: Event, payload: Payload<'_>);
 }

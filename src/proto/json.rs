@@ -2,7 +2,7 @@
 //!
 //! The texts are never turned into values here: lone surrogates, 1e400 and invalid UTF-8 (which JavaScript's decoder
 //! replaces) are all fine for `JSON.parse` and would not survive serde_json's `Value`. `IgnoredAny` accepts them, but
-//! has no depth limit, hence the scan before it.
+//! has no depth limit. So a scan of the depth comes first.
 //!
 //! May not turn a text into a value, nor recurse.
 
@@ -23,8 +23,8 @@ pub fn check(text: &[u8], max_depth: usize) -> Result<(), ProtocolError> {
     }
 }
 
-/// The deepest nesting of brackets outside strings. For a text that is not JSON the number means nothing, and the
-/// parse behind it refuses.
+/// The deepest nesting of brackets outside strings. If the text is not JSON, the number means nothing, and the parse
+/// that follows refuses the text.
 fn depth(text: &[u8]) -> usize {
     let (mut depth, mut deepest) = (0usize, 0usize);
     let mut bytes = text.iter();

@@ -1,11 +1,11 @@
-//! Who wants to know when what was queued before is with the kernel.
+//! Marks: an event tells the application when the kernel has taken everything before a mark.
 //!
 //! May not know what was queued.
 
 use super::event::{Event, Payload, Sink};
 use std::collections::VecDeque;
 
-/// Marks in the order of the bytes they stand behind.
+/// The marks, in the order of the bytes before them.
 #[derive(Debug, Default)]
 pub struct Marks {
     waiting: VecDeque<(u64, u32)>,
@@ -13,12 +13,12 @@ pub struct Marks {
 }
 
 impl Marks {
-    /// All bytes that are with the kernel.
+    /// The number of bytes that the kernel has taken.
     pub fn sent(&self) -> u64 {
         self.sent
     }
 
-    /// Adds one behind the first `at` bytes.
+    /// Adds a mark behind the first `at` bytes.
     pub fn add<S: Sink>(&mut self, at: u64, id: u32, sink: &mut S) {
         if at <= self.sent {
             sink.emit(Event::Mark(id), Payload::Empty);
@@ -27,7 +27,7 @@ impl Marks {
         }
     }
 
-    /// So many more bytes are with the kernel.
+    /// The kernel has taken this many more bytes.
     pub fn transmitted<S: Sink>(&mut self, bytes: u64, sink: &mut S) {
         self.sent += bytes;
         while let Some(&(at, id)) = self.waiting.front() {
@@ -39,7 +39,7 @@ impl Marks {
         }
     }
 
-    /// What was queued last came out shorter: no more than `total` bytes are there.
+    /// The bytes that were queued last became fewer: there are no more than `total` in all.
     #[inline]
     pub fn clamp(&mut self, total: u64) {
         for (at, _) in self.waiting.iter_mut().rev() {

@@ -1,4 +1,5 @@
-//! How two ends find out what they speak: recognising a QMux start, and the offer on the legacy wire.
+//! The negotiation, in which two ends find out what they speak: recognising a QMux start, and the offer on the legacy
+//! wire.
 //!
 //! ```text
 //!                      first frame is an offer
@@ -6,8 +7,8 @@
 //!       └───────── first frame is anything else ──▶ Old
 //! ```
 //!
-//! 0.1.0 skips an offer as a frame of an unknown type. Where the two lists of versions meet, each end writes a switch
-//! behind which its direction is the other wire:
+//! 0.1.0 skips an offer as a frame of an unknown type. If the two lists of versions have one in common, each end writes
+//! a switch, and behind it that direction is the other wire:
 //!
 //! ```text
 //!   our direction:    offer ── legacy frames ── switch ── records        the peer's offer is read: switch, at once
@@ -26,36 +27,36 @@ use bytes::{Buf, BufMut};
 pub const OFFER: u8 = 0xf0;
 /// Frame type of the switch.
 pub const SWITCH: u8 = 0xf1;
-/// Longest payload of an offer: room for every parameter and more to come, and nothing to fill memory with.
+/// The longest payload of an offer: room for every parameter and more to come, and too little to fill memory with.
 pub const MAX_OFFER: usize = 1024;
 
 const MAGIC: &[u8; 4] = b"TSMX";
-/// QMux draft-02 with our mapping: the only other wire there is.
+/// QMux draft-02 with our mapping, which is the only other wire there is.
 const QMUX: u8 = 1;
 /// Length of a switch's payload.
 pub const SWITCH_LENGTH: usize = MAGIC.len() + 1 + NONCE;
 /// Length of a nonce.
 const NONCE: usize = 8;
-/// First frame type of a QMux connection, as it stands on the wire.
+/// The first frame type of a QMux connection, as bytes of the wire.
 const QMUX_FIRST_FRAME: [u8; 8] = [0xff, 0x51, 0x53, 0x30, 0x0d, 0x0a, 0x0d, 0x0a];
 
-/// What the first bytes of a connection are.
+/// The kind of a connection's first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// Not enough of them yet.
+    /// There are not enough of them yet.
     Undecided,
     /// Legacy frames.
     Legacy,
     /// QMux records.
     Qmux,
-    /// A protocol of others, by this name.
+    /// A protocol that is not ours, with this name.
     Other(&'static str),
 }
 
-/// How protocols begin that programs connect to, or with, by mistake. As lengths of legacy frames these are from 369 MB to
-/// 1.4 GB, of which no version ever sent one first.
+/// The first bytes of protocols that programs connect to, or with, by mistake. As lengths of legacy frames these are
+/// from 369 MB to 1.4 GB, and no version ever sent such a frame first.
 const OTHERS: [(&[u8], &str); 13] = [
-    // A handshake record, and the alert that a server answers nonsense with; the third byte is from 0 to 4.
+    // A handshake record, and the alert with which a server answers nonsense. The third byte is from 0 to 4.
     (b"\x16\x03", "TLS"),
     (b"\x15\x03", "TLS"),
     (b"SSH-", "SSH"),
@@ -71,7 +72,7 @@ const OTHERS: [(&[u8], &str); 13] = [
     (b"PRI ", "HTTP/2"),
 ];
 
-/// Whether the first bytes are those of a protocol of others; `Undecided`: they may become so.
+/// The foreign protocol that the first bytes belong to; `Undecided` if they may turn out to belong to one.
 fn other(bytes: &[u8]) -> Option<Start> {
     let found = OTHERS.iter().find_map(|&(begin, name)| {
         let seen = begin.len().min(bytes.len());
@@ -83,15 +84,15 @@ fn other(bytes: &[u8]) -> Option<Start> {
     })
 }
 
-/// Most bytes it takes to tell: a size of up to 8 bytes and the frame type.
+/// The most bytes that [`recognise`] needs: a size of up to 8 bytes, and the frame type.
 pub const MAX_START: usize = 16;
 
-/// Tells what the first bytes of a connection are.
+/// Recognises what the first bytes of a connection are.
 pub fn recognise(bytes: &[u8]) -> Start {
     let Some(&first) = bytes.first() else {
         return Start::Undecided;
     };
-    // The shortest record holds the frame type's 8 bytes and a length.
+    // The shortest record has the frame type's 8 bytes and a length.
     if first < 9 {
         return Start::Legacy;
     }
@@ -124,7 +125,7 @@ pub struct Negotiation {
     expects_switch: bool,
 }
 
-/// What an offer led to: another wire, and what the peer says of itself there.
+/// The result of an offer: another wire, and what the peer says of itself there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Agreed {
     /// Payload of our switch.
@@ -134,7 +135,7 @@ pub struct Agreed {
 }
 
 impl Negotiation {
-    /// `nonce` tells our own offer, reflected, from a peer's.
+    /// `nonce` distinguishes our own offer, if it is reflected, from a peer's.
     pub fn new(enabled: bool, side: Side, nonce: [u8; NONCE]) -> Self {
         let peer = if enabled {
             PeerKind::Undecided
@@ -151,18 +152,18 @@ impl Negotiation {
         }
     }
 
-    /// What the peer is, as far as that is known.
+    /// The kind of the peer, as far as it is known.
     pub fn peer(&self) -> PeerKind {
         self.peer
     }
 
-    /// Whether offers are understood; otherwise they are frames of an unknown type.
+    /// Whether offers are understood. Otherwise they are frames of an unknown type.
     pub fn is_enabled(&self) -> bool {
         self.is_enabled
     }
 
-    /// The offer to write before any other frame, once: by a connecting end as its first bytes; by a listening one
-    /// when it has something to say before the peer spoke, or in answer to an offer.
+    /// The offer to write before any other frame, once. A connecting end writes it as its first bytes. A listening end
+    /// writes it if it has something to say before the peer has spoken, or as its answer to an offer.
     pub fn offer(&mut self, parameters: impl FnOnce() -> Vec<u8>) -> Option<Vec<u8>> {
         let answers = self.side == Side::Connecting || self.peer != PeerKind::Old;
         if !self.is_enabled || self.has_offered || !answers {
@@ -184,12 +185,12 @@ impl Negotiation {
         self.has_offered
     }
 
-    /// The peer is new although it made no offer: it started with records.
+    /// The peer started with records, so it is new although it made no offer.
     pub fn recv_records(&mut self) {
         self.peer = PeerKind::New;
     }
 
-    /// A frame that is no offer arrived. Returns whether that decided what the peer is.
+    /// A frame that is no offer arrived. Returns whether that decided the kind of the peer.
     pub fn recv_other(&mut self) -> bool {
         let decides = self.peer == PeerKind::Undecided;
         if decides {
@@ -198,7 +199,7 @@ impl Negotiation {
         decides
     }
 
-    /// Whether an offer may stand here: it is the first frame of its direction or it is never sent.
+    /// Whether an offer may come here: an offer is the first frame of its direction, or is never sent.
     pub fn check_place(&self) -> Result<(), ProtocolError> {
         match self.peer {
             PeerKind::Undecided => Ok(()),
@@ -207,7 +208,7 @@ impl Negotiation {
         }
     }
 
-    /// An offer arrived whole. Returns what it leads to; `None`: no other wire.
+    /// A whole offer arrived. Returns its result; `None`: there is no other wire.
     pub fn recv_offer(&mut self, payload: &[u8]) -> Result<Option<Agreed>, ProtocolError> {
         self.check_place()?;
         let offer = parse(payload).ok_or(ProtocolError::Offer("it is malformed"))?;
@@ -248,7 +249,7 @@ impl Negotiation {
     }
 }
 
-/// What a well-formed offer says. What stands behind the parameters is room for more and ignored.
+/// The contents of a well-formed offer. Bytes behind the parameters are room for more, and are ignored.
 struct Offer<'a> {
     versions: &'a [u8],
     nonce: [u8; NONCE],

@@ -1,8 +1,8 @@
 //! Bytes on their way out: frames are encoded into chunks, and whole chunks are taken for sending.
 //!
 //! A chunk that was taken is never appended to, so one thread can be in the kernel with some chunks while another
-//! encodes into the next. Towards an old peer a chunk may end a send: then nothing behind it goes with it.
-//! The queue is bounded by its callers: the driver stops applying commands while more than a limit is queued.
+//! encodes into the next. Towards an old peer a chunk may end a send; nothing behind it then goes into that send. The
+//! callers bound the queue: the driver executes no more commands while more than a limit is queued.
 //!
 //! May not look into a frame, nor refuse one.
 
@@ -10,31 +10,31 @@ use bytes::BufMut;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-/// Most bytes encoded ahead of the socket. Behind it commands are kept as they are, and streams' bytes on their streams, so
-/// that a change of wire, or of what is most urgent, is never far behind in the queue.
+/// The most bytes that are encoded ahead of the socket. Beyond that, commands wait as they are, and streams' bytes on
+/// their streams, so that a change of wire, or of what is most urgent, is never far behind in the queue.
 pub const MAX_ENCODED: u64 = 256 << 10;
 
-/// Size of a chunk: a few of them fill one vectored write, one of them holds a frame with 64 KiB of data, and a recycled
-/// one stays in cache.
+/// The size of a chunk. A few chunks fill one vectored write, one chunk takes a frame with 64 KiB of data, and a
+/// recycled one stays in cache.
 const CHUNK: usize = (64 << 10) + 64;
 
-/// What a frame counts for at least in pacing. 0.1.0 overflows its stack over about 8,000 empty frames in one read, and
-/// takes a frame of few bytes no faster than one of 64: this is 512 of them in a burst.
+/// The least that a frame counts for in pacing. 0.1.0 overflows its stack over about 8,000 empty frames in one read,
+/// and takes a frame of few bytes no faster than one of 64. With this minimum a burst has at most 512 frames.
 const MIN_CHARGE: usize = 64;
 
-/// Chunks kept for reuse: fresh memory costs far more than the copy into it.
+/// The number of chunks kept for reuse: fresh memory costs far more than the copy into it.
 const SPARE: usize = 8;
 
-/// Most bytes taken at once: what a vectored write moves in one system call without holding other connections up.
+/// The most bytes taken at once: what a vectored write moves in one system call without delaying other connections.
 const TAKE: usize = 256 << 10;
 
 #[derive(Debug, Default)]
 struct Chunk {
-    /// A `BytesMut` here was measured to cost 4 to 5 % more for messages of 64 bytes, on both wires, and to win nothing for
-    /// longer ones: nothing is ever split off a chunk or shared.
+    /// A plain `Vec`: a `BytesMut` cost 4 to 5 % more for messages of 64 bytes, on both wires, and won nothing for
+    /// longer ones, because nothing is ever split off a chunk or shared.
     bytes: Vec<u8>,
     ends_send: bool,
-    /// What its frames count for in pacing.
+    /// The charge of the chunk's frames in pacing.
     charge: usize,
 }
 
@@ -44,16 +44,16 @@ pub struct Outbox {
     chunks: VecDeque<Chunk>,
     spare: Vec<Vec<u8>>,
     len: usize,
-    /// All that was ever queued.
+    /// The number of bytes that were ever queued.
     total: u64,
-    /// Charge of the send that the last chunk belongs to.
+    /// The charge of the send that the last chunk belongs to.
     open_send: usize,
-    /// Bytes of that send.
+    /// The bytes of that send.
     open_bytes: usize,
     is_sealed: bool,
 }
 
-/// Chunks taken for sending. Until it is empty nothing else may be sent.
+/// Chunks taken for sending. Nothing else may be sent until all of it is.
 #[derive(Debug, Default)]
 pub struct Transmit {
     charge: usize,
@@ -63,7 +63,7 @@ pub struct Transmit {
 }
 
 impl Outbox {
-    /// Bytes queued and not yet taken.
+    /// The number of bytes that are queued and not taken yet.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -73,12 +73,12 @@ impl Outbox {
         self.len == 0
     }
 
-    /// All bytes that were ever queued.
+    /// The number of bytes that were ever queued.
     pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// The last chunk, if so many bytes fit into it. Whoever changes its length says so: [`Outbox::grew`],
+    /// The last chunk, if it has room for `room` bytes. A caller that changes its length must call [`Outbox::grew`] or
     /// [`Outbox::shrank`].
     #[inline]
     pub fn tail(&mut self, room: usize) -> Option<&mut Vec<u8>> {
@@ -86,7 +86,7 @@ impl Outbox {
         (!last.ends_send && last.bytes.len() + room <= CHUNK).then_some(&mut last.bytes)
     }
 
-    /// A last chunk that so many bytes fit into.
+    /// A last chunk with room for `room` bytes.
     pub fn tail_or_new(&mut self, room: usize) -> &mut Vec<u8> {
         if self.tail(room).is_none() {
             self.add_chunk();
@@ -95,21 +95,21 @@ impl Outbox {
         &mut self.chunks[last].bytes
     }
 
-    /// So many bytes were added to the last chunk.
+    /// This many bytes were added to the last chunk.
     #[inline]
     pub fn grew(&mut self, bytes: usize) {
         self.len += bytes;
         self.total += bytes as u64;
     }
 
-    /// So many bytes were taken from it.
+    /// This many bytes were taken from the last chunk.
     #[inline]
     pub fn shrank(&mut self, bytes: usize) {
         self.len -= bytes;
         self.total -= bytes as u64;
     }
 
-    /// Whether nothing more is taken.
+    /// Whether the outbox accepts nothing more.
     pub fn is_sealed(&self) -> bool {
         self.is_sealed
     }
@@ -123,17 +123,17 @@ impl Outbox {
         });
     }
 
-    /// Takes nothing more: the last byte of this direction has been queued.
+    /// Accepts nothing more: the last byte of this direction has been queued.
     pub fn seal(&mut self) {
         self.is_sealed = true;
     }
 
-    /// Bytes in the send that is open to more frames, while pacing.
+    /// The bytes in the send that further frames may join, while pacing.
     pub fn open_bytes(&self) -> usize {
         self.open_bytes
     }
 
-    /// Appends one frame. With `max_send`, a send is closed before a frame that would make it longer than that.
+    /// Appends one frame. With `max_send`, the open send is closed first if the frame would make it longer than that.
     pub fn push_frame<const HEADER: usize>(
         &mut self,
         header: &[u8; HEADER],
@@ -153,7 +153,7 @@ impl Outbox {
             self.open_bytes = 0;
         }
         match self.chunks.back_mut() {
-            // Nearly always: both fit behind what is there.
+            // Nearly always, both fit behind what is there.
             Some(last) if !last.ends_send && total <= CHUNK - last.bytes.len() => {
                 last.bytes.put_slice(header);
                 last.bytes.put_slice(payload);
@@ -173,17 +173,18 @@ impl Outbox {
         }
     }
 
-    /// The frame at the end has a payload of so many bytes that the caller sends itself, right behind what it takes next.
+    /// The frame at the end has a payload of this length, which the caller sends itself, right behind what it takes
+    /// next.
     pub fn expect_payload(&mut self, length: usize) {
         self.total += length as u64;
     }
 
-    /// Whether all that is queued, and a head, can be taken at once.
+    /// Whether all that is queued, and another head, can be taken at once.
     pub fn takes_all_at_once(&self) -> bool {
         self.len <= TAKE / 2
     }
 
-    /// Puts a copy of what the caller could not send of a payload behind what it took.
+    /// Appends to a transmit a copy of the part of a payload that the caller could not send.
     pub fn put_behind(&mut self, transmit: &mut Transmit, rest: &[u8]) {
         let mut chunk = self.spare.pop().unwrap_or_default();
         chunk.extend_from_slice(rest);
@@ -208,7 +209,7 @@ impl Outbox {
         }
     }
 
-    /// What the first send counts for in pacing.
+    /// The charge of the first send in pacing.
     pub fn first_send(&self) -> usize {
         let end = self
             .chunks
@@ -218,7 +219,7 @@ impl Outbox {
         self.chunks.iter().take(end).map(|chunk| chunk.charge).sum()
     }
 
-    /// Takes what may be sent next: up to a limit of whole chunks, or with `one_send` the first send only.
+    /// Takes what may be sent next: whole chunks up to a limit, or with `one_send` the first send only.
     pub fn take(&mut self, one_send: bool) -> Option<Transmit> {
         let mut transmit = Transmit::default();
         let mut taken = 0;
@@ -241,7 +242,7 @@ impl Outbox {
     /// Takes the memory of a finished transmit back.
     pub fn recycle(&mut self, transmit: Transmit) {
         for mut bytes in transmit.done {
-            // A chunk that only ever held a few bytes is small: dropping it keeps idle connections small too.
+            // A chunk that only ever held a few bytes is small. Dropping it keeps idle connections small too.
             if self.spare.len() < SPARE && bytes.capacity() >= CHUNK / 2 {
                 bytes.clear();
                 self.spare.push(bytes);
@@ -249,7 +250,7 @@ impl Outbox {
         }
     }
 
-    /// Returns all memory kept for reuse: little happens on the connection.
+    /// Frees all memory kept for reuse, because little happens on the connection.
     pub fn shrink(&mut self) {
         self.spare = Vec::new();
         if self.chunks.is_empty() {
@@ -259,7 +260,7 @@ impl Outbox {
 }
 
 impl Transmit {
-    /// What it counts for in pacing.
+    /// The charge of the transmit in pacing.
     pub fn charge(&self) -> usize {
         self.charge
     }

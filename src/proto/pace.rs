@@ -6,53 +6,54 @@
 //!      └──────────────────────── peer known to be new: Off, for good ───────────────────────────────────┘
 //! ```
 //!
-//! Only whole frames are sent, and at most [`MAX_BURST`] bytes of them (a larger frame goes alone) before the last
-//! have left the socket's send queue and [`REST`] has passed. That is what an old receiver was measured to survive on
-//! loopback; over a real network nothing the sender does can guarantee it. A few bytes now and then never wait.
+//! Only whole frames are sent, and at most [`MAX_BURST`] bytes of them (a larger frame goes alone) before the last have
+//! left the socket's send queue and [`REST`] has passed. An old receiver was measured to survive that on loopback. Over
+//! a real network, nothing that the sender does can guarantee it. A few bytes now and then never wait.
 //!
-//! What makes an empty send queue mean that the receiver has read: Linux acknowledges at once when more has arrived
-//! than the largest segment it has seen, otherwise when the application has read everything, or 40 ms later; and
-//! several segments sooner than a single one. So the first long send is one of [`MAX_BURST`], which sets that measure,
-//! and later bursts go in sends of at most [`MAX_SEND`]. With a receiver that takes 3 ms for each read, the queue was
-//! measured to empty every 3.1 ms.
+//! An empty send queue means that the receiver has read, for this reason. Linux acknowledges at once if more has
+//! arrived than the largest segment it has seen; otherwise when the application has read everything, or 40 ms later;
+//! and several segments sooner than a single one. So the first long send is one of [`MAX_BURST`], which sets that
+//! measure, and later bursts go in sends of at most [`MAX_SEND`]. With a receiver that takes 3 ms for each read, the
+//! queue was measured to empty every 3.1 ms.
 //!
-//! May not send, sleep or look at a socket: the driver does, and tells it.
+//! May not send, sleep or look at a socket: the driver does so, and reports here.
 
 use std::time::{Duration, Instant};
 
-/// Longest burst in bytes: half of what an old receiver reads at once, so that two that meet still fit in a read.
+/// The longest burst in bytes: half of what an old receiver reads at once, so that two bursts that meet still fit in a
+/// read.
 pub const MAX_BURST: usize = 32 << 10;
 
-/// Longest send in bytes, frames larger than that aside.
+/// The longest send in bytes, except for a frame that is longer than that.
 pub const MAX_SEND: usize = 8 << 10;
 
-/// Shortest rest behind a burst: the time the receiver is given to read it. Measured: none crashed an old receiver
-/// within seconds, 250 µs did not in 14 million messages, and is no slower than the original.
+/// The shortest rest behind a burst, in which the receiver reads the burst. As measured, an old receiver crashed within
+/// seconds without a rest, and did not with 250 µs in 14 million messages, which is no slower than the original.
 pub const REST: Duration = Duration::from_micros(250);
 
-/// A send of so many bytes sets the receiver's measure.
+/// A send of this length sets the receiver's measure.
 const LONG_SEND: usize = MAX_BURST - (2 << 10);
 
-/// Rest after which a burst counts as read although the send queue is not empty, on this machine: longer than an
-/// acknowledgement is ever delayed.
+/// The rest after which a burst counts as read although the send queue is not empty, for a peer on this machine: longer
+/// than an acknowledgement is ever delayed.
 pub const PATIENCE_HERE: Duration = Duration::from_millis(50);
 
-/// Rest after which a burst counts as read, over a network: on a long path each acknowledgement takes a round trip, and waiting for it would make us
-/// slower than the original ever was.
+/// The rest after which a burst counts as read, over a network. On a long path each acknowledgement takes a round trip,
+/// and waiting for it would make us slower than the original ever was.
 pub const PATIENCE_FAR: Duration = Duration::from_millis(10);
 
-/// Where the pacing stands.
+/// The state of the pacing.
 #[derive(Debug)]
 pub struct Pace {
     is_active: bool,
     patience: Duration,
     /// A long send has been encoded.
     had_long_send: bool,
-    /// What was taken since the last rest.
+    /// The charge of what was taken since the last rest.
     used: usize,
-    /// When the kernel took the last of them.
+    /// The time at which the kernel took the last of it.
     last: Option<Instant>,
-    /// When to look at the send queue again.
+    /// The time at which to look at the send queue again.
     again: Option<Instant>,
 }
 
@@ -79,12 +80,12 @@ impl Pace {
         self.is_active
     }
 
-    /// How long a send queue may stay filled, now that it is known where the peer is.
+    /// Sets how long a send queue may stay filled, because it is now known where the peer is.
     pub fn set_patience(&mut self, patience: Duration) {
         self.patience = patience;
     }
 
-    /// Longest send while pacing.
+    /// The longest send while pacing.
     pub fn max_send(&self) -> Option<usize> {
         let longest = if self.had_long_send {
             MAX_SEND
@@ -94,17 +95,17 @@ impl Pace {
         self.is_active.then_some(longest)
     }
 
-    /// A frame was encoded into a send that is now so long.
+    /// A frame was encoded into a send, which now has this length.
     pub fn encoded(&mut self, send: usize) {
         self.had_long_send |= send >= LONG_SEND;
     }
 
-    /// Whether a send that counts for so many bytes may go.
+    /// Whether a send with this charge may go.
     pub fn can_send(&self, bytes: usize) -> bool {
         !self.is_active || self.used == 0 || self.used + bytes <= MAX_BURST
     }
 
-    /// A send that counts for so many bytes was taken.
+    /// A send with this charge was taken.
     pub fn taken(&mut self, bytes: usize) {
         self.used += bytes;
     }
@@ -117,12 +118,13 @@ impl Pace {
         }
     }
 
-    /// When the driver should look at the send queue and call [`Pace::observe`], if there is something to send.
+    /// The time at which the driver should look at the send queue and call [`Pace::observe`], if there is something to
+    /// send.
     pub fn deadline(&self) -> Option<Instant> {
         self.again.filter(|_| self.is_active && self.used > 0)
     }
 
-    /// The driver looked: `unsent` is what the socket's send queue still holds.
+    /// The driver looked at the send queue, which still holds `unsent` bytes.
     pub fn observe(&mut self, now: Instant, unsent: usize) {
         let (Some(last), Some(again)) = (self.last, self.again) else {
             return;
@@ -134,7 +136,7 @@ impl Pace {
             self.used = 0;
             self.again = None;
         } else {
-            // A receiver that takes its time is looked at less and less often.
+            // A receiver that takes its time is checked less and less often.
             self.again = Some(now + REST.max((now - last) / 4));
         }
     }

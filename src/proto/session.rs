@@ -43,22 +43,22 @@ pub struct Session {
     /// First bytes that do not decide yet what the connection speaks.
     undecided: Vec<u8>,
     legacy: Legacy,
-    /// What we send from our switch on.
+    /// The wire that we send after our switch.
     qmux: Option<Box<Qmux>>,
     outbox: Outbox,
     pace: Pace,
     marks: Marks,
-    /// Numbers of those who wait until everything is sent.
+    /// The marks of callers who wait until everything is sent.
     barriers: Vec<u32>,
     held: u64,
-    /// What the application wants and only QMux can say, until it is known whether the peer speaks it.
+    /// Commands that only QMux can express, until it is known whether the peer speaks QMux.
     postponed: commands::Postponed,
     /// Streams of the peer's for which there is no place yet.
     lobby: Lobby,
     watch: Watch,
-    /// Nothing is commanded any more.
+    /// The application gives no more commands.
     is_finishing: bool,
-    /// As of the last call that said.
+    /// The time, as of the last call that passed it.
     now: Instant,
 }
 
@@ -103,7 +103,7 @@ impl Session {
         session
     }
 
-    /// Speaks QMux without a word of legacy before.
+    /// Speaks QMux from the first byte on.
     fn start_qmux<S: Sink>(&mut self, sink: &mut S) {
         self.negotiation.recv_records();
         self.pace.lift();
@@ -114,7 +114,8 @@ impl Session {
         }
     }
 
-    /// The peer may reset no more than this many streams at once, for now: it used the rest up on another connection.
+    /// The peer may reset no more than this many streams at once, for now, because it used the rest up on another
+    /// connection.
     pub fn set_resets(&mut self, left: u32) {
         self.config.resets_left = Some(left);
         if let Some(wire) = &mut self.qmux {
@@ -122,12 +123,12 @@ impl Session {
         }
     }
 
-    /// How many streams the peer may reset at once; `None` as long as it speaks no QMux.
+    /// The number of streams that the peer may reset at once; `None` while we do not send QMux.
     pub fn resets_left(&self, now: Instant) -> Option<u32> {
         Some(self.qmux.as_ref()?.resets_left(now))
     }
 
-    /// Whether the peer is on this machine is known: the pacing towards an old one depends on that.
+    /// It has become known whether the peer is on this machine, on which the pacing towards an old peer depends.
     pub fn set_local(&mut self, local: bool) {
         self.pace.set_patience(if local {
             pace::PATIENCE_HERE
@@ -136,7 +137,7 @@ impl Session {
         });
     }
 
-    /// What is known of the peer.
+    /// The kind of the peer, as far as it is known.
     pub fn peer(&self) -> PeerKind {
         self.negotiation.peer()
     }
@@ -168,8 +169,9 @@ impl Session {
         self.settle_lobby(sink)
     }
 
-    /// The message within which the last input ended, if its parts are to be put together. What was emitted of it is the
-    /// last event with bytes of the input, and what comes is emitted first of the next input, unless nobody wants it any more.
+    /// The message within which the last input ended, if its parts are to be put together. The last event with bytes of
+    /// the input had its first part, and the first event of the next input will have the rest, unless nobody wants the message
+    /// any more.
     pub fn partial(&self) -> Option<Partial> {
         match self.receiving {
             Receiving::Qmux => self.qmux.as_ref()?.partial(),
@@ -206,7 +208,7 @@ impl Session {
             }
             return Ok(());
         }
-        // Behind the switch the next byte is a record's.
+        // The byte behind the switch is a record's.
         self.receiving = Receiving::Qmux;
         self.legacy = Legacy::default();
         sink.emit(Event::Wires(self.wires()), Payload::Empty);
@@ -242,7 +244,7 @@ impl Session {
             sink,
         };
         match self.receiving {
-            // No legacy frame comes that would decide it.
+            // The switch to QMux was decided without a legacy frame, so what was postponed is done now.
             Receiving::Qmux => {
                 self.do_postponed(&mut owned);
                 self.receive_qmux(&first, 0, &mut owned)?;
@@ -256,7 +258,7 @@ impl Session {
         }
     }
 
-    /// The peer starts with records: so do we, if nothing was said yet.
+    /// The peer starts with records, and so do we, unless something was said already.
     fn begin_records<S: Sink>(&mut self, sink: &mut S) -> Result<(), ProtocolError> {
         if self.qmux.is_some() {
             sink.emit(Event::Peer(PeerKind::New), Payload::Empty);
@@ -271,7 +273,7 @@ impl Session {
         Ok(())
     }
 
-    /// The peer finished sending.
+    /// The peer has ended its direction.
     pub fn receive_fin(&mut self) -> Result<(), ProtocolError> {
         let is_at_boundary = self.undecided.is_empty() && self.legacy.is_between_frames();
         match &mut self.qmux {
@@ -281,8 +283,8 @@ impl Session {
         }
     }
 
-    /// Says why the connection ends, as its last frame; what waits is dropped. The legacy wire has no such frame. If the wire
-    /// is not known yet, the frame waits until it is, see [`Session::owes_close`].
+    /// Encodes why the connection ends, as its last frame, and drops what waits. The legacy wire has no such frame. If
+    /// the wire is not known yet, the frame waits until it is; see [`Session::owes_close`].
     pub fn close(&mut self, code: u64, application: bool, reason: &str) {
         if self.postpone_close(code, application, reason) {
             return;
@@ -293,8 +295,8 @@ impl Session {
         self.outbox.seal();
     }
 
-    /// Nothing is commanded any more: what is queued is the last to be sent. On the legacy wire that goes for the
-    /// answers to what the peer still sends, too.
+    /// The application gives no more commands: what is queued is sent last. On the legacy wire, answers to what the
+    /// peer still sends are not sent either.
     pub fn finish(&mut self) {
         self.is_finishing = true;
         if self.qmux.is_none() {
@@ -302,19 +304,19 @@ impl Session {
         }
     }
 
-    /// Whether the socket may be read. The legacy wire has no credit, so what paused streams hold stops the
-    /// connection; QMux has, and then only the application's pause does. Between our switch and the peer's neither
-    /// may: the switch might never be read.
+    /// Whether the socket may be read. The legacy wire has no credit, so bytes held by paused streams stop the
+    /// connection. QMux has credit, so only the application's pause does. Between our switch and the peer's neither
+    /// may, because the switch might never be read.
     pub fn wants_read(&self, paused: bool) -> bool {
         match (&self.qmux, self.receiving) {
             (None, _) => !paused && self.held <= self.config.hold_limit as u64,
-            // What an honest peer can still send on the legacy wire is far less than this.
+            // An honest peer can still send far less than this on the legacy wire.
             (Some(_), Receiving::Legacy) => self.held <= self.config.qmux.max_held,
             (Some(_), _) => !paused,
         }
     }
 
-    /// Bytes encoded and not with the kernel.
+    /// The bytes that are encoded and that the kernel has not taken.
     fn encoded(&self) -> u64 {
         self.outbox.total() - self.marks.sent()
     }
@@ -330,7 +332,7 @@ impl Session {
         self.qmux.is_some() || self.encoded() < MAX_ENCODED
     }
 
-    /// Whether all that was commanded is with the kernel, and the last word, where there is one, too.
+    /// Whether the kernel has taken all that was commanded, and the last word, if there is one.
     pub fn is_flushed(&self) -> bool {
         self.encoded() == 0
             && self
@@ -340,13 +342,13 @@ impl Session {
             && !self.owes_last_word()
     }
 
-    /// A foreign peer is told that the connection ends in order.
+    /// Whether a foreign peer is still to be told that the connection ends in order.
     fn owes_last_word(&self) -> bool {
         let is_foreign = self.qmux.as_ref().is_some_and(|qmux| qmux.is_foreign());
         self.is_finishing && is_foreign && !self.outbox.is_sealed()
     }
 
-    /// Takes bytes to send. While they are not all sent, nothing else may be.
+    /// Takes bytes to send. Nothing else may be sent until all of them are.
     pub fn take_transmit<S: Sink>(&mut self, now: Instant, sink: &mut S) -> Option<Transmit> {
         self.now = now;
         self.prepare(sink);
@@ -362,9 +364,9 @@ impl Session {
         Some(transmit)
     }
 
-    /// Takes all that is queued, and behind it the head of a long message: the caller sends the payload right behind that,
-    /// from wherever it has it, or puts there what it could not send ([`Session::put_behind`]). `None`, if the message
-    /// cannot be sent at once as a whole.
+    /// Takes all that is queued, and behind it the head of a long message. The caller sends the payload right behind
+    /// that, from its own memory, and appends what it could not send by [`Session::put_behind`]. Returns `None` if the
+    /// message cannot be sent at once as a whole.
     pub fn take_with_head<S: Sink>(
         &mut self,
         stream: Handle,
@@ -393,7 +395,7 @@ impl Session {
         self.outbox.take(false)
     }
 
-    /// Puts what the caller could not send of a payload behind what it took.
+    /// Appends to a transmit a copy of the part of a payload that the caller could not send.
     pub fn put_behind(&mut self, transmit: &mut Transmit, rest: &[u8]) {
         self.outbox.put_behind(transmit, rest);
     }
@@ -413,7 +415,7 @@ impl Session {
         self.tell_barriers(sink);
     }
 
-    /// Takes all that is left to send, whatever the pace: the process is about to exit.
+    /// Takes all that is left to send, without pacing, because the process is about to exit.
     pub fn take_rest<S: Sink>(&mut self, sink: &mut S) -> Option<Transmit> {
         self.prepare(sink);
         self.outbox.take(false)
@@ -445,14 +447,14 @@ impl Session {
         }
     }
 
-    /// All of a transmit is with the kernel.
+    /// The kernel has taken all of a transmit.
     pub fn transmit_done(&mut self, transmit: Transmit, now: Instant) {
         debug_assert!(transmit.is_empty());
         self.outbox.recycle(transmit);
         self.pace.written(now);
     }
 
-    /// Little happens on the connection: spare memory goes back.
+    /// Frees spare memory, because little happens on the connection.
     pub fn shrink(&mut self) {
         if self.encoded() == 0 {
             self.outbox.shrink();

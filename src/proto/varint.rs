@@ -4,13 +4,13 @@
 
 use bytes::{Buf, BufMut};
 
-/// The largest number there is.
+/// The largest number that has a form.
 pub const MAX: u64 = (1 << 62) - 1;
 
-/// Most bytes a number takes.
+/// The most bytes that a number takes.
 pub const MAX_SIZE: usize = 8;
 
-/// Reads a number from the front of `input`. `None`: it is cut short, and nothing is taken.
+/// Reads a number from the front of `input`. `None`: the number is cut short, and nothing is taken.
 #[inline]
 pub fn get(input: &mut impl Buf) -> Option<u64> {
     let &first = input.chunk().first()?;
@@ -32,7 +32,7 @@ pub fn get(input: &mut impl Buf) -> Option<u64> {
     }
 }
 
-/// The number at the front of `input` and how many bytes it takes. `None`: it is cut short.
+/// The number at the front of `input`, and its length in bytes. `None`: the number is cut short.
 #[inline]
 pub fn peek(input: &[u8]) -> Option<(u64, usize)> {
     let mut rest = input;
@@ -40,7 +40,7 @@ pub fn peek(input: &[u8]) -> Option<(u64, usize)> {
     Some((value, input.len() - rest.len()))
 }
 
-/// How many bytes the shortest form of a number takes.
+/// The length of a number's shortest form, in bytes.
 #[inline]
 pub fn size(value: u64) -> usize {
     match value {
@@ -51,14 +51,14 @@ pub fn size(value: u64) -> usize {
     }
 }
 
-/// Appends the shortest form of a number. A number over [`MAX`] has no form: no caller has one.
+/// Appends the shortest form of a number. A number over [`MAX`] has no form, and no caller has one.
 #[inline]
 pub fn put(value: u64, output: &mut impl BufMut) {
     debug_assert!(value <= MAX, "a number with a form");
     put_sized(value, size(value), output);
 }
 
-/// Appends a number in so many bytes: 1, 2, 4 or 8, and enough for it.
+/// Appends a number in `size` bytes: 1, 2, 4 or 8, and enough for it.
 #[inline]
 pub fn put_sized(value: u64, size: usize, output: &mut impl BufMut) {
     match size {

@@ -1,12 +1,12 @@
-// Node's HTTP/2 over TCP in the clear: a stream is a request whose two bodies are its two directions. Its streams are
-// the session's own; a request is answered at once, and that answer is the acknowledgement.
+// Node's HTTP/2 over TCP in the clear. A stream is a request whose two bodies are its two directions. Streams are the
+// session's own. A request is answered at once, and that answer is the acknowledgement.
 
 import { once } from 'node:events'
 import http2 from 'node:http2'
 import net from 'node:net'
 import { Carrier, answerEnd, hand, listening, metaText } from './carrier.mjs'
 
-// HTTP has no other place for it; header values are Latin-1, so anything else is escaped.
+// HTTP has no other place for a meta. Header values are Latin-1, so anything else is escaped.
 const META = 'x-meta'
 
 class Client extends Carrier {
@@ -49,12 +49,12 @@ class Server extends Carrier {
   destroy () { this.session.destroy() }
 }
 
-/** `settings` are HTTP/2's, `prepare` may change a session that is about to be used; both at both ends. */
+/** `settings` are those of HTTP/2; `prepare` may change a session that is about to be used. Both apply to both ends. */
 export function h2 ({ settings, prepare = () => {} } = {}) {
   return {
     listen ({ host, options }, onConnection) {
       const server = http2.createServer({ settings, ...options })
-      // A session shows no socket once it is closed, and its bytes are asked for afterwards.
+      // A session hides its socket once it is closed, but its bytes are asked for afterwards.
       let accepted
       server.prependListener('connection', (socket) => { accepted = socket })
       server.on('session', (session) => {
@@ -75,7 +75,7 @@ export function h2 ({ settings, prepare = () => {} } = {}) {
 }
 
 export const features = {
-  // Pieces of at most 16 KiB, cut and joined as reads and frames happen to fall.
+  // Pieces are of at most 16 KiB, cut and joined as reads and frames happen to fall.
   messages: 'stream',
   duplex: true,
   acks: true,

@@ -1,5 +1,5 @@
-// One socket per stream: no multiplexer at all. A connection is a factory of sockets at the end that connects; at the
-// end that listens every socket is a connection of its own with one stream, since TCP tells nothing else.
+// One socket per stream: no multiplexer at all. At the end that connects, a connection is a factory of sockets. At the
+// end that listens, every socket is a connection of its own with one stream, since TCP says nothing else.
 
 import process from 'node:process'
 import { connectTcp, hand, listenTcp } from './carrier.mjs'
@@ -11,7 +11,7 @@ class Sockets {
     this.written = 0
   }
 
-  /** The first socket is there before anybody opens a stream: it is what an idle connection is. */
+  /** Opens the first socket before anybody opens a stream, because an idle connection consists of it. */
   async start () {
     this.spare = await this.connect()
     this.first = this.spare
@@ -35,7 +35,7 @@ class Sockets {
       process.nextTick(hand, socket, onOpen)
       return
     }
-    // A refusal is left unhandled: the run has then failed, and its process says why.
+    // A refusal is left unhandled: the run has then failed, and its process reports why.
     this.connect().then((socket) => {
       this.add(socket)
       hand(socket, onOpen)
@@ -65,7 +65,7 @@ class Accepted {
   bytesWritten () { return this.socket.bytesWritten }
 }
 
-/** `prepare` makes of every socket, at both ends, what the contestant is about. */
+/** `prepare` is called for every socket, at both ends, and makes the difference between the contestants. */
 export function sockets (prepare = () => {}) {
   return {
     listen ({ host, options }, onConnection) {
@@ -88,9 +88,9 @@ export function sockets (prepare = () => {}) {
 export const features = {
   messages: 'stream',
   duplex: true,
-  // The system accepts before the process does.
+  // The system accepts a connection before the process does.
   acks: false,
   backpressure: true,
-  // As many as there are file descriptors.
+  // The limit is the number of file descriptors.
   maxStreams: Infinity
 }

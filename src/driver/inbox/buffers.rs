@@ -1,5 +1,5 @@
-//! What is read into: recycled buffers of our own, and memory that JavaScript lends for long reads. What arrives in lent
-//! memory is where JavaScript wants it, and is not copied once more on its thread.
+//! Memory to read into: recycled buffers of our own, and memory that JavaScript lends for long reads. Bytes that arrive
+//! in lent memory are where JavaScript wants them, and are not copied once more on its thread.
 //!
 //! ```text
 //!   application ──lend──▶ free ──a task reads into it──▶ in a batch ──delivered──▶ application, never lent again
@@ -7,53 +7,55 @@
 //!                          └──────────────┘ little was read, and copied
 //! ```
 //!
-//! May not be touched but through [`Memory::with`]: it can be gone when the application is.
+//! Lent memory may be touched through [`Memory::with`] only, because it is gone when the application is.
 
 use crate::proto::MAX_MESSAGE;
 
-/// Size of a read. Larger ones were no faster.
+/// The length of a read. Longer reads were no faster.
 pub const READ: usize = 256 << 10;
 
-/// Room behind a read for what is put together of two: nearly every long read ends within a message.
+/// The room behind a read, for messages that are put together of two reads: nearly every long read ends within a
+/// message.
 const BEHIND: usize = 32 << 10;
 
-/// Reads shorter than this are copied: a buffer of [`READ`] bytes is too dear for them.
+/// A read shorter than this is copied, because a buffer of [`READ`] bytes is too much memory for it.
 pub const HANDED_OVER: usize = 16 << 10;
 
-/// Read buffers kept for reuse.
+/// The number of read buffers kept for reuse.
 pub const SPARE: usize = 8;
 
 /// Memory that is lent.
 pub trait Memory: Send {
-    /// Works on it; on nothing, when it is gone.
+    /// Calls `work` on the memory, unless it is gone.
     fn with(&mut self, work: &mut dyn FnMut(&mut [u8]));
 }
 
-/// A piece of memory, under the number that the application knows it by.
+/// A piece of lent memory, with the number under which the application knows it.
 pub struct Lent {
-    /// Its number.
+    /// The number of the memory.
     pub id: u32,
     memory: Box<dyn Memory>,
 }
 
-/// Bytes read beyond a message that is under way: the header of the next, so that a read ends little behind a message
-/// where they are long, and little has to be put together.
+/// The bytes that a read takes beyond the message under way, for the header of the next one. So, if messages are long,
+/// a read ends soon after the end of one, and little has to be put together.
 pub const AHEAD: usize = 64;
 
-/// Longest read into lent memory: one message that is put together, and a little.
+/// The longest read into lent memory: one message of the greatest length that is put together, and the header of the
+/// next.
 pub const READ_LENT: usize = MAX_MESSAGE + AHEAD;
 
-/// Room behind a read into lent memory: for the longest message that is put together of two reads.
+/// The room behind a read into lent memory: for the longest message that the session puts together.
 pub const BEHIND_LENT: usize = 16 << 10;
 
 impl Lent {
-    /// Memory for reads of [`READ_LENT`] bytes, with [`BEHIND_LENT`] behind them. None is read into it if it is shorter.
+    /// Memory for reads of [`READ_LENT`] bytes, with [`BEHIND_LENT`] behind them. Shorter memory is never read into.
     pub fn new(id: u32, memory: impl Memory + 'static) -> Self {
         let memory = Box::new(memory);
         Self { id, memory }
     }
 
-    /// Writes `bytes` behind the first `filled`. Gives whether they fit.
+    /// Writes `bytes` behind the first `filled` bytes. Returns whether they fit.
     pub fn append(&mut self, filled: usize, bytes: &[u8]) -> bool {
         let mut fits = false;
         self.memory.with(&mut |memory| {
@@ -72,7 +74,7 @@ impl std::fmt::Debug for Lent {
     }
 }
 
-/// What a task reads into.
+/// The buffer that a task reads into.
 #[derive(Debug)]
 pub enum ReadBuffer {
     /// A recycled buffer of [`READ`] bytes and room behind them.
@@ -88,7 +90,7 @@ impl From<Vec<u8>> for ReadBuffer {
 }
 
 impl ReadBuffer {
-    /// Works on its bytes, of which the first so many may be read into.
+    /// Calls `work` with the buffer's bytes, and with the number of the first ones that may be read into.
     pub fn with<R>(&mut self, mut work: impl FnMut(&mut [u8], usize) -> R) -> Option<R> {
         match self {
             Self::Own(bytes) => {
@@ -108,7 +110,7 @@ impl ReadBuffer {
     }
 }
 
-/// The buffers of an environment that nothing is read into.
+/// The buffers of an environment that are not in use.
 #[derive(Debug, Default)]
 pub struct Buffers {
     own: Vec<Vec<u8>>,
@@ -118,7 +120,7 @@ pub struct Buffers {
 }
 
 impl Buffers {
-    /// A buffer of our own, [`READ`] bytes and room behind them.
+    /// A buffer of our own: [`READ`] bytes, and room behind them.
     pub fn new_own() -> Vec<u8> {
         vec![0; READ + BEHIND]
     }
@@ -128,14 +130,14 @@ impl Buffers {
         self.own.pop()
     }
 
-    /// Lent memory, whose lack is remembered.
+    /// Lent memory. If there is none, that is remembered.
     pub fn pop_lent(&mut self) -> Option<Lent> {
         let lent = self.lent.pop();
         self.is_lent_short |= lent.is_none();
         lent
     }
 
-    /// Keeps a buffer. One of our own that was lengthened for a text is dropped, as are those too many.
+    /// Keeps a buffer. A buffer of our own is dropped if it was lengthened for a text, or if there are too many.
     pub fn push(&mut self, buffer: ReadBuffer) {
         match buffer {
             ReadBuffer::Own(bytes) if bytes.len() == READ + BEHIND && self.own.len() < SPARE => {
@@ -146,7 +148,7 @@ impl Buffers {
         }
     }
 
-    /// Whether a long read has found no lent memory since this was last asked.
+    /// Returns whether a long read has found no lent memory since the last call.
     pub fn take_lent_short(&mut self) -> bool {
         std::mem::take(&mut self.is_lent_short)
     }

@@ -1,7 +1,8 @@
-//! Hands queued events to the application: bytes into memory of its own, records into an array beside it.
+//! The delivery of queued events to the application: bytes into the application's memory, records into an array beside
+//! it.
 //!
-//! Payloads that stand close together in a read are copied in one piece, headers between them included: one long copy
-//! costs less than many short ones.
+//! Payloads that are close together in a read are copied in one piece, headers between them included, because one long
+//! copy costs less than many short ones.
 //!
 //! May not wait, nor write to memory that was handed out.
 
@@ -11,51 +12,52 @@ use super::record::{Record, work};
 use crate::driver::boundary::RECORD_WORDS;
 use std::collections::VecDeque;
 
-/// Longest gap between two payloads that is copied with them: a few frame headers.
+/// The longest gap between two payloads that is copied with them: a few frame headers.
 const GAP: usize = 64;
 
-/// Work handed over in one call while several wait, as much as a full array of records of tiny messages: what comes
-/// meanwhile waits behind it, whoever's turn it would be.
+/// The work handed over in one call if several lanes wait: as much as a full array of records of tiny messages.
+/// Whatever comes meanwhile waits behind that, whosever turn it would be.
 const CALL: usize = 256 << 10;
 
-/// Work handed over in one call for a connection that is alone, as much as the application does before it lets other I/O run.
-/// Its answers leave after each call, and more calls would make as many more sends of them.
+/// The work handed over in one call for a connection that is alone: as much as the application does before it lets
+/// other I/O run. The answers leave after each call, and more calls would mean as many more sends.
 const CALL_ALONE: usize = 1 << 20;
 
-/// What the application has taken from the queue and not been handed yet.
+/// Batches that the application has taken from the queue and that were not handed over yet.
 #[derive(Debug, Default)]
 pub struct Delivery {
     taken: VecDeque<Batch>,
     lanes: Lanes,
 }
 
-/// What one call handed over.
+/// The result of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Filled {
-    /// Records.
+    /// The number of records.
     pub records: usize,
-    /// Bytes of the slab.
+    /// The bytes of the slab that are used.
     pub used: usize,
-    /// What the next record needs, if it did not fit. Zero: nothing is left, or the records are full.
+    /// The bytes that the next record needs, if it did not fit. Zero: nothing is left, or the records are full.
     pub needed: usize,
     /// Whether anything is left.
     pub more: bool,
-    /// The lent memory that the records are in, instead of the slab, and whether this was the last of it.
+    /// The number of the lent memory that the payloads are in, instead of the slab, and whether this was the last of
+    /// it.
     pub lent: Option<(u32, bool)>,
-    /// What the records cost the application, as `record::work` counts it.
+    /// The work that the records cost the application, as `record::work` counts it.
     pub work: usize,
 }
 
-/// Where a call writes to.
+/// The destination of a call.
 struct Room<'a> {
     slab: &'a mut [u8],
-    /// Where the slab starts for the application.
+    /// The offset at which the slab starts for the application.
     base: u32,
     records: &'a mut [[u32; RECORD_WORDS]],
 }
 
 impl Delivery {
-    /// Fills `slab` and `records`; offsets in records count from `base`, where the slab starts for the application.
+    /// Fills `slab` and `records`. Offsets in records count from `base`, where the slab starts for the application.
     pub fn fill(
         &mut self,
         events: &Inbox,
@@ -83,7 +85,7 @@ impl Delivery {
                 break;
             };
             let is_lent = batch.lent.is_some();
-            // In a call of its own.
+            // A batch in lent memory has a call of its own.
             if is_lent && filled.records > 0 {
                 break;
             }
@@ -114,7 +116,7 @@ fn cost(record: &Record) -> usize {
     work(record) + record[3] as usize
 }
 
-/// Hands over records whose payloads are where they should be, as many as are `most` work and at least one.
+/// Hands over records whose payloads stay where they are, up to `most` work, and at least one.
 fn fill_lent(
     batch: &mut Batch,
     next: &mut usize,
@@ -147,7 +149,7 @@ fn fill_lent(
     }
 }
 
-/// Hands over records with a copy of their payloads, as many as are `most` work and at least one.
+/// Hands over records with a copy of their payloads, up to `most` work, and at least one.
 fn fill_slab(
     batch: &mut Batch,
     next: &mut usize,
@@ -156,7 +158,7 @@ fn fill_slab(
     filled: &mut Filled,
 ) {
     let slab = &mut *room.slab;
-    // The piece being put together: where it starts and ends in the batch, and where it goes.
+    // The piece being put together: its start and end in the batch, and its destination.
     let (mut start, mut end, mut to) = (0, 0, filled.used);
     let mut sum = 0;
     let out = room.records[filled.records..].iter_mut();

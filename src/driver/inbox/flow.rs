@@ -1,4 +1,4 @@
-//! How far one connection's events have been delivered, and what wakes its task.
+//! The flow of one connection: how much of its events was not delivered yet, and what wakes its task.
 //!
 //! May not know what an event is.
 
@@ -6,14 +6,14 @@ use crate::driver::shared::Undelivered;
 use std::sync::Arc;
 use tokio::sync::Notify;
 
-/// Work, in bytes and records, that one connection may have waiting before it stops reading: enough to fill the time
-/// that JavaScript spends on one batch, small enough for a thousand connections at once.
+/// The work that one connection may have waiting before it stops reading: enough to fill the time that JavaScript
+/// spends on one batch, and little enough for a thousand connections at once.
 pub const MAX_UNDELIVERED: usize = 1 << 20;
 
-/// The events of one connection, or of all servers.
+/// The flow of one connection, or of all servers.
 #[derive(Debug)]
 pub struct Flow {
-    /// Where its batches wait for their turn: connections have lanes of their own, servers share one.
+    /// The lane in which its batches wait for their turn. Connections have lanes of their own; servers share one.
     pub(super) lane: u32,
     undelivered: Undelivered,
     /// Wakes the connection's task.
@@ -26,7 +26,7 @@ impl Flow {
         Self::of_lane(connection + 1)
     }
 
-    /// The flow of a server.
+    /// The flow of all servers.
     pub fn of_server() -> Self {
         Self::of_lane(0)
     }
@@ -39,12 +39,12 @@ impl Flow {
         }
     }
 
-    /// Whether more may be read. If not, the task is woken when that changes.
+    /// Returns whether more may be read. If not, the task is noted as waiting, and is woken when that changes.
     pub fn can_read(&self) -> bool {
         self.undelivered.has_room_or_wait()
     }
 
-    /// Whether the application has seen all there was.
+    /// Whether the application has seen all events.
     pub fn is_delivered(&self) -> bool {
         self.undelivered.is_none()
     }
@@ -62,7 +62,7 @@ impl Flow {
     }
 }
 
-/// Work that a flow was charged; it comes off when this is dropped.
+/// Work that a flow was charged. The charge ends when this is dropped.
 #[derive(Debug)]
 pub struct Charge(Arc<Flow>, usize);
 

@@ -1,9 +1,10 @@
-//! Whose events are delivered next: each connection has a lane of batches, and lanes take turns.
+//! The lanes: each connection has a lane of batches, and lanes take turns to be delivered.
 //!
-//! The turns are those of fq_codel (RFC 8290, section 4.2), whose packets are records here, weighed by what they cost
-//! JavaScript. A lane that had nothing waiting and now has little is *fresh*: it goes ahead of the others. Afterwards it stands among the others, also when it is empty, until its turn has come there; so a connection that
-//! sends a little again and again gains one turn for each round, and not one for each message. A crowd of new
-//! connections is fresh as well: the others have a share for each few that fresh lanes took.
+//! The turns are those of fq_codel (RFC 8290, section 4.2), whose packets are records here, weighed by their cost to
+//! JavaScript. A lane that had nothing waiting and now has little is *fresh*: it goes ahead of the others. Afterwards
+//! it stays among the others, even if it is empty, until its turn has come there. So a connection that sends a little
+//! again and again gains one turn for each round, and not one for each message. A crowd of new connections is fresh as
+//! well: the others have a share after each few that fresh lanes took.
 //!
 //! ```text
 //!   not listed ──short batch──▶ fresh ──share used, or empty──▶ others ──▶ next in turn ──empty──▶ not listed
@@ -11,20 +12,20 @@
 //!                                                                └──share used───┘
 //! ```
 //!
-//! May not know what an event means, nor lock: it belongs to the application's thread.
+//! May not know what an event means, nor lock: the lanes belong to the application's thread.
 
 use super::queue::Batch;
 use std::collections::VecDeque;
 
-/// Work that a lane may do in one turn while others wait: some 30 µs of JavaScript's time, against which the native call
-/// that a turn may cost is small, and 1.5 ms for a round of 50 busy connections.
+/// The work that a lane may do in one turn while others wait. It is some 30 µs of JavaScript's time, against which the
+/// native call that a turn may cost is small, and 1.5 ms for a round of 50 busy connections.
 pub const SHARE: usize = 64 << 10;
 
-/// Work that fresh lanes may do before one of the others has its turn: most of a thread for those who want little, and a
-/// fifth of it for the others beside a crowd that connects, sends and leaves.
+/// The work that fresh lanes may do before one of the others has its turn: most of a thread for lanes that want little,
+/// and a fifth of the thread for the others beside a crowd that connects, sends and leaves.
 const FRESH: usize = 4 * SHARE;
 
-/// Queues of lanes that are not listed, kept for those that will be.
+/// The number of queues of lanes that are not listed which are kept for reuse.
 const SPARE: usize = 64;
 
 /// The batches of one connection, or of all servers.
@@ -33,7 +34,7 @@ pub struct Lane {
     batches: VecDeque<Batch>,
     /// The next record of the first batch.
     pub next: usize,
-    /// Work that it may still do in this turn. Less than nothing: the last record took more than was left.
+    /// The work that the lane may still do in this turn. If it is negative, the last record took more than was left.
     credit: isize,
     is_listed: bool,
 }
@@ -41,23 +42,23 @@ pub struct Lane {
 /// All lanes of an environment.
 #[derive(Debug, Default)]
 pub struct Lanes {
-    /// By number.
+    /// The lanes, by their numbers.
     lanes: Vec<Lane>,
     fresh: VecDeque<usize>,
     others: VecDeque<usize>,
-    /// Work of fresh lanes since one of the others had its turn.
+    /// The work of fresh lanes since one of the others had its turn.
     fresh_work: usize,
-    /// Batches in all lanes.
+    /// The number of batches in all lanes.
     queued: usize,
     spare: Vec<VecDeque<Batch>>,
 }
 
-/// Whose turn it is.
+/// A turn: whose it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Turn {
     number: usize,
     is_fresh: bool,
-    /// Work that may be done; without a bound, if nobody else waits.
+    /// The work that may be done; unbounded if no other lane waits.
     pub work: usize,
 }
 
@@ -87,7 +88,7 @@ impl Lanes {
         self.queued == 0
     }
 
-    /// Whose turn it is. `None`: nothing is queued.
+    /// The turn that is next. `None`: nothing is queued.
     pub fn turn(&mut self) -> Option<Turn> {
         loop {
             let is_fresh =
@@ -127,7 +128,7 @@ impl Lanes {
     /// Counts work that was done in a turn.
     pub fn worked(&mut self, turn: Turn, work: usize) {
         let lane = &mut self.lanes[turn.number];
-        // By itself it has no turns to lose.
+        // A lane that is alone has no turns to lose.
         if turn.work < usize::MAX {
             lane.credit = lane.credit.saturating_sub_unsigned(work);
         }
@@ -137,7 +138,7 @@ impl Lanes {
         };
     }
 
-    /// Takes the first batch of the lane whose turn it is: all of it was delivered.
+    /// Removes the first batch of the lane whose turn it is, because all of it was delivered.
     pub fn finish(&mut self, turn: Turn) -> Option<Batch> {
         let lane = &mut self.lanes[turn.number];
         lane.next = 0;
@@ -146,14 +147,14 @@ impl Lanes {
         Some(batch)
     }
 
-    /// The lane in front has had its turn.
+    /// Ends the turn of the lane in front.
     fn pass(&mut self, number: usize, is_fresh: bool) {
         match is_fresh {
             true => self.fresh.pop_front(),
             false => self.others.pop_front(),
         };
         let lane = &mut self.lanes[number];
-        // An empty one that was fresh waits for its turn among the others, if there are any.
+        // An empty lane that was fresh waits for its turn among the others, if there are any.
         if !lane.batches.is_empty() || (is_fresh && !self.others.is_empty()) {
             self.others.push_back(number);
             return;

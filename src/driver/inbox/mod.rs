@@ -6,7 +6,7 @@
 //!                          read buffers, lent memory ◀──────────── delivered ──────────────────┘
 //! ```
 //!
-//! `flow` counts what of one connection is on its way, and stops its reading.
+//! `flow` counts how much of one connection is on its way, and stops its reading.
 
 pub mod buffers;
 pub mod collector;

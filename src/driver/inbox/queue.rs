@@ -1,8 +1,8 @@
-//! Events on their way to the application: batches of records with the bytes they speak of.
+//! The queue of events on their way to the application: batches of records with the bytes that they refer to.
 //!
-//! Small reads of one connection are copied behind each other into one batch; a large read is handed over with its
-//! buffer, which comes back when the batch has been delivered. The queue is bounded by its connections: each stops
-//! reading while more than [`MAX_UNDELIVERED`] of it waits here. In which order connections are delivered is decided
+//! Small reads of one connection are copied behind each other into one batch. A large read is handed over with its
+//! buffer, which comes back when the batch has been delivered. The connections bound the queue: each stops reading
+//! while more than [`MAX_UNDELIVERED`] of its work waits here. The order in which connections are delivered is decided
 //! behind this queue (`lanes`).
 //!
 //! May not know what an event means to the application.
@@ -16,39 +16,39 @@ use crate::driver::shared::{Asked, Counter};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Most bytes copied into one batch.
+/// The most bytes copied into one batch.
 pub const COPIED: usize = 64 << 10;
 
-/// Work that a batch of its own adds for a small read, whose neighbours in the queue are other connections': some 100 ns,
-/// and as many bytes of memory.
+/// The work of a batch of its own for a small read, if its neighbours in the queue are of other connections: some 100
+/// ns, and as many bytes of memory.
 const BATCH: usize = 256;
 
-/// Batches kept for reuse, one for each of so many connections that have something waiting.
+/// The number of batches kept for reuse: one for each of this many connections that have something waiting.
 const SPARE_BATCHES: usize = 64;
 
-/// Bytes that all but the first [`SPARE`] of them keep.
+/// The bytes that each of them keeps, except for the first [`SPARE`].
 const SPARE_BYTES: usize = 4 << 10;
 
-/// Events with the bytes they speak of.
+/// Records, with the bytes that they refer to.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// Offsets of records are into this; it may be longer than what is used of it.
+    /// The memory that the offsets of records refer to. It may be longer than what is used of it.
     pub bytes: Vec<u8>,
-    /// In place of them, memory of the application's.
+    /// The application's memory, in place of `bytes`.
     pub lent: Option<Lent>,
-    /// In order.
+    /// The records, in order.
     pub records: Vec<Record>,
-    /// How many bytes are used.
+    /// The number of bytes that are used.
     pub used: usize,
-    /// The lane that it waits in.
+    /// The lane that the batch waits in.
     pub lane: u32,
-    /// What of its work has not been done yet.
+    /// The part of the batch's work that has not been done yet.
     pub work: usize,
-    /// Whose it is, and what that was charged for it.
+    /// The flow of its connection, and the work that the flow was charged for it.
     flow: Option<(Arc<Flow>, usize)>,
-    /// What another flow was charged until it is delivered.
+    /// The charge of another flow that ends when the batch is delivered.
     paid: Option<Charge>,
-    /// Bytes that it counts for.
+    /// The bytes that the batch counts for.
     held: usize,
     handed_over: bool,
 }
@@ -64,13 +64,13 @@ struct State {
 pub struct Inbox {
     state: Lock<State>,
     asked: Asked,
-    /// Bytes that this queue and those of its connections towards their sockets hold.
+    /// The bytes that this queue holds, and the queues of its connections towards their sockets.
     held: Counter,
     signal: Box<dyn Fn() + Send + Sync>,
 }
 
 impl Inbox {
-    /// `signal` asks JavaScript's thread to come and take; it is called only when no earlier call is still unanswered.
+    /// `signal` asks JavaScript's thread to come and take. It is called only if no earlier call is still unanswered.
     pub fn new(signal: impl Fn() + Send + Sync + 'static) -> Self {
         Self {
             state: Lock::new(Rank::Inbox, State::default()),
@@ -80,7 +80,7 @@ impl Inbox {
         }
     }
 
-    /// Held for a push or a take only, never over a system call.
+    /// The lock is held for a push or a take only, never over a system call.
     fn state(&self) -> Guard<'_, State> {
         self.state.lock()
     }
@@ -91,29 +91,29 @@ impl Inbox {
         spare.unwrap_or_else(Buffers::new_own)
     }
 
-    /// A buffer for what is likely a long read.
+    /// A buffer for a read that is likely to be long.
     pub fn long_read_buffer(&self) -> ReadBuffer {
         let lent = self.state().buffers.pop_lent();
         lent.map_or_else(|| self.read_buffer().into(), ReadBuffer::Lent)
     }
 
-    /// Takes a buffer back that nothing was read into.
+    /// Takes back a buffer that nothing was read into.
     pub fn return_buffer(&self, buffer: impl Into<ReadBuffer>) {
         self.state().buffers.push(buffer.into());
     }
 
-    /// JavaScript lends memory for long reads.
+    /// Adds memory that JavaScript lends for long reads.
     pub fn lend(&self, lent: Lent) {
         self.return_buffer(ReadBuffer::Lent(lent));
     }
 
-    /// Whether a long read has found no lent memory since this was last asked.
+    /// Returns whether a long read has found no lent memory since the last call.
     pub fn take_lent_short(&self) -> bool {
         self.state().buffers.take_lent_short()
     }
 
-    /// Queues what `collected` holds, which is empty afterwards, and asks nobody to come for it ([`Inbox::notify`]). `read` is what its offsets are into: a buffer of which so
-    /// much was filled.
+    /// Queues what `collected` holds, and empties it, without asking anybody to come for it (see [`Inbox::notify`]).
+    /// `read` is the buffer that its offsets refer to, and how many bytes of it were filled.
     pub fn push(
         &self,
         flow: &Arc<Flow>,
@@ -150,12 +150,12 @@ impl Inbox {
                     }
                 }
             }
-            // The copy's memory is not needed beside the read's.
+            // The copy's memory is not needed, because the batch has the read's.
             batch.bytes = buffer;
             batch.lent = lent;
             batch.used = filled + collected.extra.len();
             batch.handed_over = true;
-            // Offsets are right as they are, and the lists change places.
+            // The offsets are right as they are, so the two lists of records are swapped.
             std::mem::swap(&mut batch.records, &mut collected.records);
             batch.start(flow);
             batch.count(work, held, paid);
@@ -186,11 +186,12 @@ impl Inbox {
             }
         }
         drop(state);
-        // Whoever collects on must not have them told again.
+        // A collector that is used on must not pass these records on again.
         collected.clear();
     }
 
-    /// What a batch is made of: a buffer of ours with so much filled, or lent memory to which all has been written.
+    /// The memory for a batch: a buffer of ours with the number of bytes filled, or lent memory to which all has been
+    /// written.
     fn separate(
         &self,
         collected: &Collector,
@@ -204,7 +205,7 @@ impl Inbox {
         if filled >= HANDED_OVER && lent.append(filled, &collected.extra) {
             return (Vec::new(), filled, Some(lent));
         }
-        // Too dear for so little, or too short for a long text.
+        // The lent memory is too much for so little, or too short for a long text.
         let mut bytes = self.read_buffer();
         let mut lent = ReadBuffer::Lent(lent);
         let copied = lent.with(|lent, _| bytes[..filled].copy_from_slice(&lent[..filled]));
@@ -216,17 +217,17 @@ impl Inbox {
         }
     }
 
-    /// Bytes held natively on behalf of the application.
+    /// The bytes held natively on behalf of the application.
     pub fn held(&self) -> u64 {
         self.held.get()
     }
 
-    /// Counts bytes that the application's connections hold, or no longer: `change` wraps.
+    /// Adds to the bytes that the application's connections hold. A negative `change` wraps.
     pub fn add_held(&self, change: u64) {
         self.held.add(change);
     }
 
-    /// Asks JavaScript's thread to come, if something is queued, unless that was done and not answered yet.
+    /// Asks JavaScript's thread to come, if something is queued and no earlier request is unanswered.
     pub fn notify(&self) {
         let is_empty = self.state().batches.is_empty();
         if !is_empty && self.asked.ask() {
@@ -234,13 +235,13 @@ impl Inbox {
         }
     }
 
-    /// Moves all that is queued to `into`. What is queued after this is asked for again.
+    /// Moves all that is queued to `into`. Batches that are queued later are asked for anew.
     pub fn take(&self, into: &mut VecDeque<Batch>) {
         self.asked.answer();
         into.append(&mut self.state().batches);
     }
 
-    /// A batch has been delivered: its connection may read on, and its memory is used again.
+    /// A batch has been delivered: its connection may read on, and its memory is reused.
     pub fn delivered(&self, mut batch: Batch) {
         if let Some((flow, work)) = batch.flow.take() {
             flow.deliver(work);
@@ -296,11 +297,11 @@ impl Batch {
         if let Some((_, charged)) = &mut self.flow {
             *charged += work;
         }
-        // Only the first records of a connection have it, and those are in one batch.
+        // Only the first records of a connection have such a charge, and those are in one batch.
         self.paid = paid.or(self.paid.take());
     }
 
-    /// So much of its work has been done, as far as there is any left. Returns how much that was.
+    /// Counts work of the batch as done, as far as any is left. Returns how much that was.
     pub fn done(&mut self, work: usize) -> usize {
         let done = work.min(self.work);
         self.work -= done;

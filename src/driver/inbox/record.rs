@@ -1,28 +1,29 @@
-//! Records: how an event is laid out for JavaScript, and what it costs that thread.
+//! Records: the layout of an event for JavaScript, and its cost to that thread.
 //!
 //! May not know what an event means to the application.
 
 use crate::driver::boundary::{RECORD_WORDS, kind, split_word};
 
-/// Which kind and whose, stream, offset, length, aux.
+/// The kind and the connection, stream, offset, length, aux.
 pub type Record = [u32; RECORD_WORDS];
 
-/// What a record of data costs beside its payload. Work is counted in bytes, of which JavaScript takes some 2 in a
-/// nanosecond when they come in messages of 64: those cost it 56 ns each (docs/ARCHITECTURE.md), and count for 128.
+/// The cost of a record of data beside its payload. Work is counted in bytes, of which JavaScript takes some 2 in a
+/// nanosecond if they come in messages of 64: such a message costs it 56 ns (docs/ARCHITECTURE.md), and counts for 128.
 const RECORD: usize = 64;
 
-/// What the application has an object for, with its listeners, its ticks and its share of the garbage collector's work: a
-/// stream that opens and ends takes 4 µs, and one that is reset as long again (measured by benchmark/attack).
+/// The cost of an event for which the application has an object, with its listeners, its ticks and its share of the
+/// garbage collector's work. A stream that opens and ends takes 4 µs, and one that is reset as long again (measured by
+/// benchmark/attack).
 const OBJECT: usize = 8 << 10;
 
-/// A connection that comes or goes is an object of many parts, and a descriptor: some 15 µs.
+/// The cost of a connection that comes or goes: an object of many parts, and a descriptor, some 15 µs.
 const CONNECTION: usize = 32 << 10;
 
-/// What a byte of a JSON text costs beside being there: 8 ns, to parse it and to collect what became of it.
+/// The cost of a byte of a JSON text beside being there: 8 ns, to parse it and to collect the garbage of it.
 const PARSED: usize = 15;
 
-/// What a record costs JavaScript beside the bytes of its payload. The one number for how much may wait, whose turn it
-/// is, and when the application's thread lets other I/O run.
+/// The cost of a record to JavaScript beside the bytes of its payload. It is the one number that decides how much may
+/// wait, whose turn it is, and when the application's thread lets other I/O run.
 pub fn work(record: &Record) -> usize {
     let parsed = PARSED * record[3] as usize;
     match split_word(record[0]).0 {
@@ -34,5 +35,5 @@ pub fn work(record: &Record) -> usize {
     }
 }
 
-/// Marks an offset into `extra`, until the batch is put together.
+/// The bit that marks an offset into `extra`, until the batch is put together.
 pub const EXTRA: u32 = 1 << 31;

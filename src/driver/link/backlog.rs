@@ -4,7 +4,7 @@
 
 use crate::driver::command::{self, Found};
 
-/// Consumed commands at the front of a backlog are cut off at this size.
+/// The size at which consumed commands at the front of a backlog are cut off.
 const COMPACT: usize = 1 << 20;
 
 /// Commands that cannot be executed yet.
@@ -12,12 +12,12 @@ const COMPACT: usize = 1 << 20;
 pub struct Backlog {
     bytes: Vec<u8>,
     at: usize,
-    /// Acknowledgements among them.
+    /// The number of acknowledgements among them.
     pub accepts: usize,
 }
 
 impl Backlog {
-    /// Bytes of commands.
+    /// The number of bytes of commands.
     pub fn len(&self) -> usize {
         self.bytes.len() - self.at
     }
@@ -28,7 +28,7 @@ impl Backlog {
         self.accepts += usize::from(found.command.is_acknowledgement());
     }
 
-    /// Adds a command that is no acknowledgement, as `put` writes it.
+    /// Adds a command that is no acknowledgement, which `put` writes.
     pub fn extend(&mut self, put: impl FnOnce(&mut Vec<u8>)) {
         put(&mut self.bytes);
     }

@@ -1,8 +1,8 @@
-//! What stands between the bytes of the socket and those of the session.
+//! The channel: the place for encryption, between the bytes of the socket and those of the session.
 //!
-//! The channel lies inside the link, so both threads pass through it under the link's lock: received bytes become plain
-//! in place, where ranges of them can be handed to JavaScript, and what the session wants sent is sealed before it is in
-//! flight. A connection in the clear has nothing to do there.
+//! The channel is inside the link, so both threads use it under the link's lock. Received bytes become plain in place,
+//! so that ranges of them can be handed to JavaScript. Bytes that the session wants sent are sealed before they are in
+//! flight. A connection in the clear does nothing of this.
 //!
 //! May not know what the bytes mean.
 
@@ -12,12 +12,12 @@ use std::ops::Range;
 /// The channel of a connection.
 #[derive(Debug)]
 pub enum Channel {
-    /// In the clear.
+    /// Bytes in the clear.
     Plain,
 }
 
 impl Channel {
-    /// Makes received bytes plain, in place. Returns where they are.
+    /// Makes received bytes plain, in place. Returns their range.
     pub fn open(&mut self, _bytes: &mut [u8], received: Range<usize>) -> Range<usize> {
         match self {
             Self::Plain => received,

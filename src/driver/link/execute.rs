@@ -11,8 +11,8 @@ use crate::proto::{Handle, Transmit};
 use std::time::Instant;
 
 impl Link {
-    /// Executes the commands at the front that are for `target`, this connection: those that are sent in their order,
-    /// the others at once. Returns their length.
+    /// Executes the commands at the front that are for `target`, this connection. Commands that must keep their order
+    /// may wait; the others are executed at once. Returns their length.
     pub fn execute(
         &mut self,
         commands: &[u8],
@@ -38,7 +38,7 @@ impl Link {
         }
     }
 
-    /// Executes a command to send data whose payload stands by itself.
+    /// Executes a command to send data whose payload is separate from the command.
     pub fn execute_data(
         &mut self,
         target: u32,
@@ -58,7 +58,8 @@ impl Link {
     }
 
     /// Begins to send a long message from the caller's memory, behind all that is queued, if the message can be sent at
-    /// once. The caller sends the transmit and the payload in one call, and says how much was sent: [`Link::sent_with`].
+    /// once. The caller sends the transmit and the payload in one call, and reports by [`Link::sent_with`] how much was
+    /// sent.
     pub fn begin_data(
         &mut self,
         stream: Handle,
@@ -94,7 +95,7 @@ impl Link {
         self.land(transmit, now);
     }
 
-    /// Executes what waits, as far as the session can encode it.
+    /// Executes the backlog, as far as the session can encode it.
     pub fn execute_backlog(&mut self, now: impl Fn() -> Instant, collector: &mut Collector) {
         if self.backlog.len() == 0 {
             return;
@@ -125,7 +126,8 @@ impl Link {
         }
     }
 
-    /// By itself, since nearly all commands send data, and are executed the faster.
+    /// Executes a command that does not send data. The function is not inlined, because nearly all commands send data,
+    /// and are then executed faster.
     #[inline(never)]
     fn apply_other(
         &mut self,

@@ -1,4 +1,4 @@
-//! How a connection ends: what the peer is still told, and what has to happen to the socket afterwards.
+//! The end of a connection: what the peer is still sent, and what has to happen to the socket afterwards.
 //!
 //! ```text
 //!   send what is left ──▶ tell JavaScript ──▶ close
@@ -6,10 +6,10 @@
 //!   send what is left, CONNECTION_CLOSE ──▶ tell JavaScript ──▶ Linger: FIN ──▶ discard until the peer's FIN ──▶ close
 //! ```
 //!
-//! A socket that closes with bytes unread, or before they arrive, resets the connection, and what the peer has not read
-//! by then is lost to it: also the frame that says why.
+//! A socket that closes with bytes unread, or before they arrive, resets the connection. Whatever the peer has not read
+//! by then is lost to it, the frame that says why included.
 //!
-//! May not do I/O: `pump/linger.rs` does.
+//! May not do I/O, which is for `pump/linger.rs`.
 
 use super::backlog::Backlog;
 use super::life::{Failure, Halves, Life, Reading, Stop, Writing};
@@ -19,19 +19,19 @@ use crate::proto::{Event, Payload, ProtocolError, Session, Sink, Transmit};
 use std::collections::VecDeque;
 use std::time::Instant;
 
-/// Longest message to the peer, in bytes: it is for a person to read.
+/// The longest message to the peer, in bytes. It is for a person to read.
 const MAX_REASON: usize = 200;
 
-/// What is still to be done with a socket whose connection is over.
+/// The work that remains for a socket whose connection is over.
 #[derive(Debug)]
 pub enum Linger {
-    /// The bytes are sent, and behind them a code, once it is known whether the peer can be told one.
+    /// The bytes are to be sent, and behind them a code, if the peer turns out to understand one.
     Undecided(Box<Session>, VecDeque<Transmit>, Halves),
-    /// The bytes are sent, then our FIN, and what comes is discarded until the peer's.
+    /// The bytes are to be sent, and then our FIN. What comes is discarded until the peer's FIN.
     Decided(VecDeque<Transmit>, Halves),
 }
 
-/// A sink for events of which nobody is told any more.
+/// A sink for events that nobody is told of any more.
 struct Nobody;
 
 impl Sink for Nobody {
@@ -39,8 +39,8 @@ impl Sink for Nobody {
 }
 
 impl Linger {
-    /// Takes what was read while it is not known what the peer speaks. Returns whether that is known now; an error, if the
-    /// peer speaks nothing that has a close.
+    /// Takes bytes that were read while it is not known what the peer speaks. Returns whether that is known now, or an
+    /// error if the peer speaks nothing that has a close.
     pub fn received(&mut self, bytes: &[u8], now: Instant) -> Result<bool, ()> {
         let Self::Undecided(session, rest, halves) = self else {
             return Ok(true);
@@ -70,7 +70,7 @@ fn rest_of<S: Sink>(
 
 impl Link {
     /// Ends the link. `send_rest` sends all that is left as far as the kernel takes it at once, and returns whether the
-    /// socket could bear it. Returns why the connection ended, if not in good order, and what is left to be done with its
+    /// socket still works. Returns why the connection ended, unless in good order, and what remains to be done with its
     /// socket.
     pub fn say_farewell(
         &mut self,
@@ -80,7 +80,7 @@ impl Link {
         self.joining.give_up(collector);
         let mut is_sound = true;
         if let Life::Failing(_, Failure::Stopped(Stop::Close)) = self.life {
-            // What was written goes out as far as the kernel has room, as if each write had gone there at once.
+            // The kernel gets what was written as far as it has room, as if each write had gone there at once.
             is_sound = send_rest(self, collector);
         }
         let Some((halves, failure)) = self.life.end() else {
@@ -126,13 +126,13 @@ impl Link {
     }
 }
 
-/// Whether a peer that an error ends the connection with is told why: not if it closed the connection itself, or is most
-/// likely gone.
+/// Whether the peer is told why, if an error of its own ends the connection. A peer that closed the connection itself,
+/// or is most likely gone, is not.
 fn has_last_word(error: &ProtocolError) -> bool {
     !error.is_timeout() && !matches!(error, ProtocolError::ClosedByPeer { .. })
 }
 
-/// A text's beginning, of at most so many bytes.
+/// The beginning of a text, of at most `most` bytes.
 fn cut(text: &str, most: usize) -> &str {
     let mut end = most.min(text.len());
     while !text.is_char_boundary(end) {

@@ -7,17 +7,18 @@
 //!                                                  └──▶ complete: copied in front of the rest, one event for both
 //! ```
 //!
-//! So a byte is copied at most twice, however small the reads are. The session does the same for messages of up to 16 KiB.
+//! So a byte is copied at most twice, however small the reads are. The session does likewise for messages of up to 16
+//! KiB.
 //!
 //! May not hold more than one message, nor know what a frame looks like.
 
 use crate::driver::inbox::collector::Collector;
 use crate::proto::{Event, Handle, Payload, Sink};
 
-/// A message that goes on in the next input: its stream, and where what there is of it starts.
+/// A message that goes on in the next input: its stream, and the place where its part in this input starts.
 pub type Part = Option<(Handle, usize)>;
 
-/// What is kept between two reads.
+/// The bytes that are kept between two reads.
 #[derive(Debug, Default)]
 pub struct Joining {
     stream: Option<Handle>,
@@ -25,18 +26,18 @@ pub struct Joining {
 }
 
 impl Joining {
-    /// The message that the next read goes on with: what is read has to stand behind room for it.
+    /// The message that the next read goes on with. The bytes of that read must have room for the kept ones in front.
     pub fn part(&self) -> Part {
         self.stream.map(|stream| (stream, 0))
     }
 
-    /// Bytes that are kept.
+    /// The number of bytes that are kept.
     pub fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// A read was parsed: `bytes`, of which the first `at` are room for what is kept, and `part` is now to go on. Gives how
-    /// many bytes are of events.
+    /// Takes a parsed read: `bytes`, of which the first `at` are room for what is kept, and `part`, which is now to go
+    /// on. Returns how many of the bytes are of events.
     pub fn settle(&mut self, bytes: &mut [u8], at: usize, part: Part) -> usize {
         debug_assert_eq!(at, self.bytes.len(), "there is room for all that is kept");
         match part {
@@ -55,7 +56,7 @@ impl Joining {
         }
     }
 
-    /// The rest never comes: what there is of the message is an event by itself.
+    /// The rest never comes, so the part of the message that came is an event by itself.
     pub fn give_up(&mut self, collector: &mut Collector) {
         if let Some(stream) = self.stream.take() {
             collector.emit(Event::Data(stream), Payload::Owned(&self.bytes));
@@ -63,7 +64,7 @@ impl Joining {
         }
     }
 
-    /// Gives spare memory back.
+    /// Frees spare memory.
     pub fn shrink(&mut self) {
         self.bytes.shrink_to_fit();
     }

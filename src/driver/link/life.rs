@@ -10,17 +10,17 @@
 //! ```
 //!
 //! A link that is failing takes no more commands, and its task ends it at its next turn. A link that is over has said
-//! its farewell; what then happens to the socket is `Linger`'s (farewell.rs).
+//! its farewell. The socket then belongs to `Linger` (farewell.rs).
 //!
-//! May not act: the link does.
+//! May not act, which is for the link.
 
 use crate::proto::ProtocolError;
 use std::io;
 
-/// How a connection is to end before its time.
+/// The way in which the application stops a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// Not at all.
+    /// The connection is not stopped.
     No,
     /// The socket closes.
     Close,
@@ -39,12 +39,12 @@ impl Stop {
     }
 }
 
-/// Why a connection ended other than in good order.
+/// The reason for which a connection ended other than in good order.
 #[derive(Debug)]
 pub enum Failure {
-    /// What the peer sent, or did not send in time.
+    /// An error in what the peer sent, or did not send in time.
     Protocol(ProtocolError),
-    /// What the socket answered to this system call.
+    /// An error of the socket, in this system call.
     System(io::Error, &'static str),
     /// The application stopped the connection.
     Stopped(Stop),
@@ -54,14 +54,14 @@ pub enum Failure {
     Defect,
 }
 
-/// What is read.
+/// The state of reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
     Open,
     Ended,
 }
 
-/// What is written.
+/// The state of writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writing {
     Open,
@@ -70,7 +70,7 @@ pub enum Writing {
     Ended,
 }
 
-/// How far both directions are.
+/// The states of both directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Halves {
     pub read: Reading,
@@ -99,7 +99,7 @@ impl Life {
         matches!(self, Self::Open(_))
     }
 
-    /// Whether commands that wait are executed: behind a stop by the application they are still worth sending.
+    /// Whether commands that wait are executed. After a stop by the application, they are still worth sending.
     pub fn takes_backlog(&self) -> bool {
         matches!(self, Self::Open(_) | Self::Failing(_, Failure::Stopped(_)))
     }
@@ -119,7 +119,7 @@ impl Life {
         matches!(self, Self::Open(halves) if halves.write == Writing::Finishing)
     }
 
-    /// Whether a failure has to be acted on.
+    /// Whether a failure is to be acted on.
     pub fn is_failing(&self) -> bool {
         matches!(self, Self::Failing(..))
     }
@@ -152,8 +152,9 @@ impl Life {
         }
     }
 
-    /// Something went wrong. The first failure is why the connection ends, with two exceptions: a close with a code says
-    /// more than the stop behind it, which a command that waited may overtake, and a defect is worse than any.
+    /// Notes a failure. The first failure is why the connection ends, with two exceptions. A close with a code says
+    /// more than the stop behind it, which a command that waited may overtake. A defect is worse than any other
+    /// failure.
     pub fn fail(&mut self, failure: Failure) {
         let counts = matches!(
             (&*self, &failure),
@@ -166,7 +167,8 @@ impl Life {
         }
     }
 
-    /// Ends the life. Returns how far both directions were, and what went wrong; `None`, if it was over already.
+    /// Ends the life. Returns the states of both directions, and the failure, if there was one; `None` if the life was
+    /// over already.
     pub fn end(&mut self) -> Option<(Halves, Option<Failure>)> {
         match std::mem::replace(self, Self::Over) {
             Self::Open(halves) => Some((halves, None)),

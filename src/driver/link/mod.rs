@@ -1,4 +1,4 @@
-//! A connection between its session and its socket: decides what happens next, and does none of it.
+//! The link: a connection between its session and its socket. The link decides what happens next, and does none of it.
 //!
 //! ```text
 //!   pump, with a socket           link                                   session
@@ -12,8 +12,8 @@
 //! Two pumps share a link under one lock (`connection.rs`): the connection's task, and the JavaScript thread, which never
 //! waits for the lock. Both follow three rules:
 //!
-//! - Bytes leave in one order. Only who finds nothing in flight takes more from the session; what the kernel did not take
-//!   stays in flight. The task lets go of the lock while it sends, and leaves [`Flight::Away`] behind.
+//! - Bytes leave in one order. Only a pump that finds nothing in flight takes more from the session. Bytes that the kernel
+//!   did not take stay in flight. The task lets go of the lock while it sends, and leaves [`Flight::Away`] behind.
 //! - `Reader` says who reads. Only the task gives reading away; both take it back.
 //! - Events are queued before the lock is let go of, so JavaScript sees them in the order in which they arose.
 //!
@@ -38,11 +38,12 @@ use std::time::Instant;
 
 pub use turn::{ReadPlan, Step, Wait};
 
-/// Acknowledgements that may wait behind a full outbox before the socket is no longer read. A peer has at most 256
-/// opens under way; one that has more of them answered and reads none of the answers would fill our memory with them.
+/// The number of acknowledgements that may wait behind a full outbox before the socket is no longer read. A peer has at
+/// most 256 opens under way. A peer that has more of them answered, and reads none of the answers, would fill our
+/// memory with them.
 const MAX_ACCEPTS: usize = 1024;
 
-/// Which pump reads the socket.
+/// The pump that reads the socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reader {
     /// The connection's task, on the runtime's thread.
@@ -51,14 +52,14 @@ pub enum Reader {
     App,
 }
 
-/// What was taken from the session to be sent.
+/// The bytes that were taken from the session to be sent.
 #[derive(Debug)]
 pub enum Flight {
-    /// Nothing: more may be taken.
+    /// There are none, so more may be taken.
     None,
-    /// The kernel did not take all of it.
+    /// The kernel did not take all of them.
     Held(Transmit),
-    /// The task is in the kernel with it, without the lock.
+    /// The task is in the kernel with them, without the lock.
     Away,
 }
 
@@ -74,10 +75,10 @@ pub struct Link {
     backlog: Backlog,
     /// The message of which a part was read.
     joining: Joining,
-    /// The application wants the socket not to be read.
+    /// The application has paused the connection.
     is_paused: bool,
     /// The deadline that the task waits for, or waited for last.
-    armed: Option<Instant>,
+    task_deadline: Option<Instant>,
     /// Makes the next input panic.
     #[cfg(test)]
     pub panics: bool,
@@ -95,7 +96,7 @@ impl Link {
             backlog: Backlog::default(),
             joining: Joining::default(),
             is_paused: false,
-            armed: None,
+            task_deadline: None,
             #[cfg(test)]
             panics: false,
         }
@@ -107,18 +108,18 @@ impl Link {
         self.session.connected(now);
     }
 
-    /// What the peer may reset for now: others at its address have used up the rest.
+    /// Sets how many streams the peer may reset for now, because others at its address have used up the rest.
     pub fn set_resets(&mut self, left: u32) {
         self.session.set_resets(left);
     }
 
-    /// How many streams the peer may still reset at once, if it speaks a wire that can.
+    /// The number of streams that the peer may still reset at once, if it speaks a wire that can.
     pub fn resets_left(&self, now: Instant) -> Option<u32> {
         self.session.resets_left(now)
     }
 
-    /// Something went wrong on whichever thread: the task ends the connection. Only behind a stop by the application what
-    /// waits is still worth sending.
+    /// Notes a failure that either thread found; the task then ends the connection. After a stop by the application,
+    /// and no other failure, commands that wait are still worth sending.
     pub fn fail(&mut self, failure: Failure) {
         if !matches!(failure, Failure::Stopped(_)) {
             self.backlog = Backlog::default();
@@ -131,12 +132,12 @@ impl Link {
         &self.life
     }
 
-    /// Which pump reads the socket.
+    /// The pump that reads the socket.
     pub fn reader(&self) -> Reader {
         self.reader
     }
 
-    /// The other pump reads from now on.
+    /// Lets the other pump read from now on.
     pub fn set_reader(&mut self, reader: Reader) {
         self.reader = reader;
     }
@@ -146,12 +147,12 @@ impl Link {
         matches!(self.flight, Flight::Away)
     }
 
-    /// Whether something was taken from the session and is not all sent.
+    /// Whether bytes were taken from the session and are not all sent.
     pub fn is_in_flight(&self) -> bool {
         !matches!(self.flight, Flight::None)
     }
 
-    /// What other threads are told.
+    /// The counts that are published to other threads.
     pub fn counts(&self) -> Counts {
         let mut counts = Counts {
             blocked_events: self.session.blocked_events(),
@@ -165,28 +166,28 @@ impl Link {
         counts
     }
 
-    /// What is known of the peer.
+    /// The kind of the peer, as far as it is known.
     pub fn peer(&self) -> PeerKind {
         self.session.peer()
     }
 
-    /// Bytes that wait on one stream for the peer's reader.
+    /// The bytes that wait on one stream for the peer's reader.
     pub fn waiting_on(&mut self, stream: Handle) -> u64 {
         self.session.queued_on(stream)
     }
 
-    /// The connection has seen no traffic for a while: gives spare memory back.
+    /// Frees spare memory, because the connection has seen no traffic for a while.
     pub fn shrink(&mut self) {
         self.session.shrink();
         self.joining.shrink();
     }
 
-    /// A message whose rest never comes is an event as far as it came.
+    /// The rest of a message never comes, so its part is an event by itself.
     pub fn give_up_partial(&mut self, collector: &mut Collector) {
         self.joining.give_up(collector);
     }
 
-    /// The connection is over: nothing is sent any more, and commands are dropped.
+    /// Ends the link for good: nothing is sent any more, and commands are dropped.
     pub fn end(&mut self) {
         self.life = Life::Over;
         self.reader = Reader::Task;
@@ -194,8 +195,8 @@ impl Link {
         self.backlog = Backlog::default();
     }
 
-    /// Lets the session act, if its deadline has come. `unsent` returns the length of the socket's send queue, which the
-    /// session asks for where it paces.
+    /// Lets the session act, if its deadline has come. `unsent` returns the length of the socket's send queue, which
+    /// the session asks for if it paces.
     fn tick(&mut self, now: Instant, unsent: impl FnOnce() -> usize) -> Result<(), ProtocolError> {
         let deadline = self.session.deadline();
         if deadline.is_none_or(|deadline| now < deadline) {

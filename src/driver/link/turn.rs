@@ -1,4 +1,4 @@
-//! What a pump does next with a link's socket, and what it found.
+//! The next steps of a pump with a link's socket, and its reports of what it found.
 //!
 //! May not encode or decode anything.
 
@@ -12,45 +12,45 @@ use crate::proto::{MAX_MESSAGE, Partial, ProtocolError, Transmit};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-/// A message of which more than this is missing is long.
+/// A message is long if more than this is missing of it.
 const LONG: usize = MAX_MESSAGE / 2;
 
-/// A deadline that has come and not moved waits for something else, most likely for the peer to read: it is looked at
-/// again after this time.
+/// The time after which a deadline that has come and not moved is acted on again. It waits for something else, most
+/// likely for the peer to read.
 const STALLED: Duration = Duration::from_millis(100);
 
-/// What a pump does next to send.
+/// The next step of a pump that sends.
 #[derive(Debug)]
 pub enum Step {
-    /// Sends this, and says how much of it the kernel took: [`Link::sent`].
+    /// Send this, and report by [`Link::sent`] how much of it the kernel took.
     Send(Transmit),
-    /// Sends our FIN.
+    /// Send our FIN.
     ShutdownWrite,
-    /// Ends the connection: its life says why.
+    /// End the connection, whose life says why.
     Close,
-    /// Nothing, for now.
+    /// Do nothing for now.
     Wait,
 }
 
-/// How to read.
+/// The bounds of a read.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadPlan {
-    /// Bytes of room in front of what is read, for the part of a message that was kept.
+    /// The room in front of the bytes to read, for the part of a message that was kept.
     pub at: usize,
-    /// Most bytes worth reading.
+    /// The most bytes that are worth reading.
     pub most: usize,
 }
 
-/// What a task waits for.
+/// The events that a task waits for.
 #[derive(Clone, Copy, Debug)]
 pub struct Wait {
-    /// The task reads.
+    /// The socket becomes readable, and the task reads.
     pub to_read: bool,
-    /// The task reads nothing for now, but notices an error of the socket.
+    /// The socket has an error, while the task does not read.
     pub for_error: bool,
     /// The kernel takes more.
     pub to_write: bool,
-    /// The session's deadline.
+    /// The session's deadline comes.
     pub deadline: Option<Instant>,
     /// The deadline is that of pacing, for which a millisecond is long.
     pub is_fine: bool,
@@ -60,7 +60,7 @@ impl Link {
     // ---- sending ----
 
     /// Lets the session act on its deadline. Returns whether the peer has been silent for too long, as far as is known
-    /// without reading the socket; any other error ends the connection.
+    /// without reading the socket. Any other error ends the connection.
     pub fn act_on_deadline(
         &mut self,
         now: Instant,
@@ -73,7 +73,8 @@ impl Link {
         }
     }
 
-    /// What to do next to send, behind the commands that were executed. `has_deferred`: others wait to be.
+    /// The next step of sending, behind the commands that were executed. With `has_deferred`, other commands wait to be
+    /// executed.
     pub fn next(&mut self, has_deferred: bool, now: Instant, collector: &mut Collector) -> Step {
         if self.life.is_failing() {
             return Step::Close;
@@ -97,7 +98,7 @@ impl Link {
         Step::Wait
     }
 
-    /// What is left to send whatever the pace, if it can be sent at once.
+    /// The rest that is to be sent without pacing, if it can be sent at once.
     pub fn next_of_rest(&mut self, collector: &mut Collector) -> Option<Transmit> {
         match std::mem::replace(&mut self.flight, Flight::Away) {
             Flight::Held(transmit) => return Some(transmit),
@@ -114,7 +115,7 @@ impl Link {
         }
     }
 
-    /// Takes what the kernel did not take, to try it again.
+    /// Takes the bytes that the kernel did not take, to try again.
     pub fn take_held(&mut self) -> Option<Transmit> {
         match std::mem::replace(&mut self.flight, Flight::Away) {
             Flight::Held(transmit) => Some(transmit),
@@ -140,7 +141,7 @@ impl Link {
         self.land(transmit, now)
     }
 
-    /// Takes back what was sent. Returns whether that was all of it.
+    /// Takes a transmit back that was sent. Returns whether all of it was.
     pub(super) fn land(&mut self, transmit: Transmit, now: Instant) -> bool {
         let is_all = transmit.is_empty();
         self.flight = match is_all {
@@ -153,7 +154,7 @@ impl Link {
         is_all
     }
 
-    /// Whether all that the application wanted sent before its half-close is with the kernel.
+    /// Whether the kernel has taken all that the application wanted sent before its half-close.
     fn is_flushed(&self, has_deferred: bool) -> bool {
         self.session.is_flushed() && self.backlog.len() == 0 && !has_deferred
     }
@@ -163,17 +164,17 @@ impl Link {
         self.session.wants_write() && self.life.writes()
     }
 
-    /// Whether the JavaScript thread may send: nobody is at it, and nothing goes before what the session has.
+    /// Whether the JavaScript thread may send: no pump is sending, and nothing goes before what the session has.
     pub fn is_clear_to_send(&self) -> bool {
         !self.is_in_flight() && self.backlog.len() == 0 && self.life.writes()
     }
 
-    /// Bytes that the session has ready to be sent.
+    /// The bytes that the session has ready to be sent.
     pub fn ready(&self) -> u64 {
         self.session.queued()
     }
 
-    /// Whether there is something that only the task does.
+    /// Whether there is something to do that only the task does.
     pub fn needs_task(&self) -> bool {
         self.wants_write()
             || self.is_in_flight()
@@ -184,23 +185,23 @@ impl Link {
             || (self.reader == Reader::App && self.awaits_credit())
     }
 
-    /// Whether what was read may have brought about something for the task to send.
+    /// Whether a read may have brought about something for the task to send.
     pub fn has_answers(&self) -> bool {
         let can_take = self.backlog.len() > 0 && self.session.can_encode();
         !self.is_in_flight() && (self.wants_write() || can_take || self.life.is_finishing())
     }
 
-    /// Whether the session has a deadline that the task does not know of. One that has moved back needs no word: the
-    /// task comes early, and finds the new one.
+    /// Whether the session has a deadline that the task does not know of. If a deadline has moved back, the task need
+    /// not be told: it comes early, and finds the new one.
     fn is_due_earlier(&self) -> bool {
-        match (self.session.deadline(), self.armed) {
-            (Some(deadline), Some(armed)) => deadline < armed,
+        match (self.session.deadline(), self.task_deadline) {
+            (Some(deadline), Some(task_deadline)) => deadline < task_deadline,
             (deadline, _) => deadline.is_some(),
         }
     }
 
-    /// Whether something is queued that the peer has yet to allow. The task then reads what the peer says: JavaScript's
-    /// thread has nothing to do with it, and may be at other work.
+    /// Whether something is queued that the peer has yet to allow. If so, the task reads the peer's credit, which does
+    /// not concern JavaScript's thread, and that thread may be at other work.
     fn awaits_credit(&self) -> bool {
         self.life.writes() && self.session.wires().sending && !self.session.is_flushed()
     }
@@ -209,17 +210,18 @@ impl Link {
 
     /// Whether the socket may be read, as far as the application and the protocol are concerned.
     pub fn wants_read(&self) -> bool {
-        // A session that can encode, as one that has changed wires always can, is about to take them.
+        // A session that can encode is about to take them; one that has changed wires always can.
         let has_room = self.backlog.accepts < MAX_ACCEPTS || self.session.can_encode();
         has_room && self.session.wants_read(self.is_paused)
     }
 
-    /// How the task reads next, if it may.
+    /// The next read of the task, if it may read.
     pub fn plan_read(&self) -> Option<ReadPlan> {
         let may = self.life.reads() && self.reader == Reader::Task && self.wants_read();
         may.then(|| ReadPlan {
             at: self.joining.len(),
-            // Of a long message the rest, since the next one is likely long, too, and should begin near the start of a read.
+            // If a message is long, the read takes the rest of it: the next one is likely long, too, and should begin
+            // near the start of a read.
             most: match self.session.partial() {
                 Some(partial) if partial.missing > LONG => partial.missing + AHEAD,
                 _ => usize::MAX,
@@ -227,7 +229,7 @@ impl Link {
         })
     }
 
-    /// Whether the JavaScript thread may read. A message under way is the task's to go on with.
+    /// Whether the JavaScript thread may read. If a message is under way, the task goes on with it.
     pub fn may_app_read(&self) -> bool {
         self.reader == Reader::App
             && self.life.reads()
@@ -235,7 +237,7 @@ impl Link {
             && self.joining.part().is_none()
     }
 
-    /// Takes what was read: a range of `bytes`, behind room for the part of a message that was kept. Returns whether
+    /// Takes a read: a range of `bytes`, behind room for the part of a message that was kept. Returns whether
     /// JavaScript is told anything of it, and how many bytes its events need.
     pub fn received(
         &mut self,
@@ -295,16 +297,16 @@ impl Link {
 
     // ---- waiting ----
 
-    /// What the task waits for. `has_room` says whether JavaScript has seen enough of what was read; `acted` is when the
-    /// session was last let act on its deadline.
+    /// The events that the task waits for. `has_room` says whether JavaScript has seen enough of what was read. `acted`
+    /// is the time at which the session last acted on its deadline.
     pub fn wait(&mut self, has_room: bool, acted: Option<Instant>) -> Wait {
         let deadline = self.session.deadline();
-        self.armed = deadline;
+        self.task_deadline = deadline;
         let is_reader = self.life.reads() && self.reader == Reader::Task;
         let to_read = is_reader && self.wants_read() && has_room;
         Wait {
             to_read,
-            // Behind the peer's FIN only a write has to notice it.
+            // After the peer's FIN, only a write has to notice an error.
             for_error: is_reader && !to_read,
             to_write: self.is_in_flight(),
             deadline: match (deadline, acted) {
@@ -315,8 +317,8 @@ impl Link {
         }
     }
 
-    /// Nothing had come by the deadline, and nothing waits to be read either, if that `can_read`: the connection is given
-    /// up. If reading is held up on this side, the peer is excused.
+    /// Acts on a deadline by which nothing had come, and after which nothing was found to be read. The connection is
+    /// given up. If this side could not read, the peer is excused.
     pub fn expire(
         &mut self,
         has_room: bool,

@@ -11,10 +11,10 @@ use crate::driver::link::life::Failure;
 use crate::proto::{Handle, Transmit};
 use std::io::{self, IoSlice};
 
-/// Chunks in one vectored write.
+/// The number of chunks in one vectored write.
 const SLICES: usize = 16;
 
-/// Sends what of a transmit fits into one call.
+/// Sends as much of a transmit as fits into one call.
 pub fn send_some(io: &dyn Io, transmit: &Transmit) -> io::Result<usize> {
     let mut slices = [IoSlice::new(&[]); SLICES];
     let filled = transmit.fill(&mut slices);
@@ -22,7 +22,7 @@ pub fn send_some(io: &dyn Io, transmit: &Transmit) -> io::Result<usize> {
 }
 
 impl Connection {
-    /// Counts what the kernel took of a transmit. Returns whether that was all of it.
+    /// Counts what the kernel took of a transmit. Returns whether it was all.
     pub fn count_sent(
         &self,
         link: &mut Link,
@@ -66,8 +66,8 @@ impl Connection {
         }
     }
 
-    /// Sends a long message from the caller's memory, and copies only what the kernel does not take. Returns whether the
-    /// message is on its way; if not, something goes before it.
+    /// Sends a long message from the caller's memory, and copies only what the kernel does not take. Returns whether
+    /// the message is on its way. If not, something else goes before it.
     pub fn send_in_place(
         &self,
         guarded: &mut Guarded,
@@ -103,8 +103,8 @@ impl Connection {
         true
     }
 
-    /// Sends all that is queued, whatever the pace, as far as the kernel takes it at once. Returns whether the socket could
-    /// bear it.
+    /// Sends all that is queued, without pacing, as far as the kernel takes it at once. Returns whether the socket
+    /// still works.
     pub fn send_rest(&self, link: &mut Link, io: &dyn Io, collector: &mut Collector) -> bool {
         loop {
             self.absorb(link, collector);
@@ -119,7 +119,7 @@ impl Connection {
         }
     }
 
-    /// Sends all that is queued of a connection that has a socket: see [`Connection::send_rest`].
+    /// Sends all that is queued of a connection, if it has a socket: see [`Connection::send_rest`].
     pub fn send_rest_of(&self, guarded: &mut Guarded, collector: &mut Collector) -> bool {
         match guarded.socket.clone() {
             Some(socket) => self.send_rest(&mut guarded.link, &*socket, collector),
@@ -128,10 +128,10 @@ impl Connection {
     }
 }
 
-/// How far sending came.
+/// The result of sending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
-    /// All is with the kernel.
+    /// The kernel has taken all.
     All,
     /// The kernel has no room for the rest.
     Some,

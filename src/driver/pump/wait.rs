@@ -1,6 +1,7 @@
-//! What a task does while it waits: it gives the connection's spare memory back, and minds a deadline.
+//! A task's wait: it gives the connection's spare memory back, and watches a deadline.
 //!
-//! Traffic that the application's thread handles passes the task by. So that thread says when it begins again, once:
+//! The task does not see traffic that the application's thread handles. So that thread reports once when traffic begins
+//! again:
 //!
 //! ```text
 //!   in use ──a while without traffic──▶ shrunk ──traffic, the task is woken──▶ in use
@@ -12,41 +13,41 @@ use crate::driver::connection::Connection;
 use crate::sys;
 use std::time::{Duration, Instant};
 
-/// A connection gives its spare memory back after so much time without traffic.
-const QUIET: Duration = Duration::from_secs(1);
+/// The time without traffic after which a connection gives its spare memory back.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// Waits for a deadline, if there is one.
 pub async fn until(connection: &Connection, deadline: Option<Instant>, is_fine: bool) {
     if let (Some(deadline), true) = (deadline, is_fine) {
         return sys::sleep_until(deadline).await;
     }
-    rest(connection, deadline, QUIET, || {
+    rest(connection, deadline, IDLE, || {
         connection.lock().link.shrink()
     })
     .await;
     match deadline {
-        // A timer of the runtime's takes no descriptor, and one that is far off need not be fine.
+        // A timer of the runtime takes no descriptor, and a timer for a distant deadline need not be fine.
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => std::future::pending().await,
     }
 }
 
-/// Shrinks once there was no traffic for a `quiet` while, unless the deadline is nearer.
+/// Calls `shrink` once there was no traffic for the time `idle`, unless the deadline is nearer.
 async fn rest(
     connection: &Connection,
     deadline: Option<Instant>,
-    quiet: Duration,
+    idle: Duration,
     shrink: impl FnOnce(),
 ) {
     loop {
-        let next = Instant::now() + quiet;
+        let next = Instant::now() + idle;
         connection.counters.watch_use();
         if deadline.is_some_and(|deadline| deadline <= next) {
             return;
         }
         let moved = connection.counters.moved();
         tokio::time::sleep_until(next.into()).await;
-        // Given up before looking: whoever comes later says so.
+        // The notice comes before the look, so that later traffic is reported.
         connection.counters.await_use();
         if moved == connection.counters.moved() {
             return shrink();

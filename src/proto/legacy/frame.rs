@@ -5,8 +5,8 @@
 //!   Header ────────────▶ Payload(remaining) ──────────────────▶ Header
 //! ```
 //!
-//! The decoder passes payloads on in the pieces they arrive in and keeps none of them, so a length field, whatever
-//! it says, costs nothing. May not know what a frame means.
+//! The decoder passes payloads on in the pieces in which they arrive, and keeps none of them, so a length field costs
+//! nothing, whatever it says. May not know what a frame means.
 
 use super::super::error::ProtocolError;
 use bytes::{Buf, BufMut};
@@ -21,15 +21,15 @@ pub const JSON: u8 = 1;
 pub const OPEN: u8 = 2;
 pub const END: u8 = 3;
 pub const ACK: u8 = 4;
-/// Ours, which 0.1.0 skips as one of an unknown type: the acceptor wants no more of a stream.
+/// A type of ours, which 0.1.0 skips as unknown: the acceptor wants no more of a stream.
 pub const STOP: u8 = 0xf2;
 
-/// What `null`, the payload of an ack and of an end without a value, looks like.
+/// The text of `null`, which is the payload of an ack and of an end without a value.
 pub const NULL: &[u8] = b"null";
 
 /// The header of a frame with `payload` bytes behind it.
 pub fn header(kind: u8, id: u8, payload: usize) -> [u8; HEADER] {
-    // A payload comes from one command, which is bounded far below this; a JSON text is bounded by its caller.
+    // A payload comes from one command, which is bounded far below this; its caller bounds a JSON text.
     let length = u32::try_from(HEADER + payload).unwrap_or(u32::MAX);
     let mut header = [0; HEADER];
     let mut output = &mut header[..];
@@ -57,14 +57,14 @@ pub struct Piece {
 #[derive(Debug, Default)]
 pub struct Decoder {
     header: [u8; HEADER],
-    /// Bytes of the header seen; all of them while in a payload.
+    /// The bytes of the header that were seen; all of them while a payload is under way.
     seen: u8,
     remaining: usize,
 }
 
 impl Decoder {
-    /// The next frame of `input` from `*at` on, if none is under way and the whole of it is there: its type, id and
-    /// payload. What most frames are, found with least work; anything else is for [`Decoder::next`].
+    /// The next frame of `input` from `at` on, if none is under way and the whole of it is there: its type, id and
+    /// payload. Most frames are found here with the least work. All others are for [`Decoder::next`].
     #[inline]
     pub fn peek_frame(&self, input: &[u8], at: usize) -> Option<(u8, u8, Range<usize>)> {
         if self.seen != 0 {
@@ -77,8 +77,8 @@ impl Decoder {
         (length >= HEADER && end <= input.len()).then_some((kind, id, at + HEADER..end))
     }
 
-    /// The next piece of `input` from `*at` on, or `None` when it is used up. A frame with a payload of which
-    /// nothing has arrived has a first piece that is empty, so that its header is judged at once.
+    /// The next piece of `input` from `*at` on, or `None` if the input is used up. If nothing of a frame's payload has
+    /// arrived, its first piece is empty, so that its header is judged at once.
     pub fn next(&mut self, input: &[u8], at: &mut usize) -> Result<Option<Piece>, ProtocolError> {
         let is_first = usize::from(self.seen) < HEADER;
         if is_first {
@@ -123,7 +123,7 @@ impl Decoder {
         (&self.header[..]).get_u32()
     }
 
-    /// Length of the payload under way, and how much of that is still to come.
+    /// The length of the payload under way, and how much of it is still to come.
     pub fn under_way(&self) -> Option<(usize, usize)> {
         let length = (self.length() as usize).checked_sub(HEADER)?;
         let is_in_payload = usize::from(self.seen) == HEADER;

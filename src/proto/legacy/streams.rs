@@ -1,7 +1,7 @@
 //! The two stream tables of the legacy wire, one for each direction.
 //!
-//! The original draws the ids of both directions from one table, so two creators collide. Which direction a frame
-//! speaks of can be told by its type (0–3: streams of the sender; 4: streams of the receiver), so here each direction
+//! The original draws the ids of both directions from one table, so two creators collide. The type of a frame says
+//! which direction the frame concerns (0–3: streams of the sender; 4: streams of the receiver). So here each direction
 //! has a table of its own, and only the choice of an id looks at both.
 //!
 //! May not decide what a frame does to a stream.
@@ -9,7 +9,8 @@
 /// Streams under their ids and under their slots.
 #[derive(Debug)]
 pub struct Table<T> {
-    /// Slot + 1 under an id; allocated with the first stream, so that an idle connection costs nothing.
+    /// The slot plus 1 under each id. The array is allocated with the first stream, so that an idle connection costs
+    /// nothing.
     ids: Option<Box<[u32; 256]>>,
     slots: Vec<Option<T>>,
     free: Vec<u32>,
@@ -31,7 +32,7 @@ impl<T> Table<T> {
         self.ids.as_ref()?[usize::from(id)].checked_sub(1)
     }
 
-    /// Whether a stream stands under `id`.
+    /// Whether an id is in use.
     pub fn is_used(&self, id: u8) -> bool {
         self.slot_of(id).is_some()
     }
@@ -41,10 +42,10 @@ impl<T> Table<T> {
         self.slots.get_mut(slot as usize)?.as_mut()
     }
 
-    /// Puts a stream into a slot of the caller's choice. Returns whether it was free.
+    /// Puts a stream into a slot of the caller's choice. Returns whether the slot was free.
     pub fn insert_at(&mut self, slot: u32, stream: T) -> bool {
         let slot = slot as usize;
-        // The application uses its lowest free slot; far more than can live at once is a mistake, not a table.
+        // The application reuses free slots, so a slot far beyond those that can live at once is a mistake.
         if slot > self.slots.len() + 4096 {
             return false;
         }
@@ -58,7 +59,7 @@ impl<T> Table<T> {
         free
     }
 
-    /// Puts a stream into a slot that another table gave, which may be any.
+    /// Puts a stream into a slot that another table has chosen, which may be any.
     pub fn put_at(&mut self, slot: u32, stream: T) {
         let slot = slot as usize;
         if slot >= self.slots.len() {
@@ -83,7 +84,7 @@ impl<T> Table<T> {
         (self.slots.len() - 1) as u32
     }
 
-    /// Frees a slot that [`Table::insert`] gave.
+    /// Frees a slot that [`Table::insert`] returned.
     pub fn remove(&mut self, slot: u32) {
         if self.take_at(slot).is_some() {
             self.free.push(slot);
@@ -95,7 +96,7 @@ impl<T> Table<T> {
         self.slots.get_mut(slot as usize)?.take()
     }
 
-    /// Lets `id` stand for the stream in `slot`.
+    /// Makes `id` the id of the stream in `slot`.
     pub fn bind(&mut self, id: u8, slot: u32) {
         self.ids.get_or_insert_with(|| Box::new([0; 256]))[usize::from(id)] = slot + 1;
     }
@@ -108,27 +109,27 @@ impl<T> Table<T> {
     }
 }
 
-/// A stream opened here. The fields are open: only the wire knows how they hang together.
+/// A stream opened here. The fields are open, because only the wire knows how they depend on each other.
 #[derive(Debug, Default)]
 pub struct Local {
     /// The id; none while the stream waits for one.
     pub id: Option<u8>,
-    /// Which of our streams this is, once it has an id.
+    /// The stream's place in the order in which we opened streams, once it has an id.
     pub ordinal: u64,
     pub is_acked: bool,
     pub is_ended: bool,
-    /// The peer has said that it wants no more of it.
+    /// The peer has said that it wants no more of the stream.
     pub is_stopped: bool,
 }
 
-/// A stream opened by the peer. The fields are open: only the wire knows how they hang together.
+/// A stream opened by the peer. The fields are open, because only the wire knows how they depend on each other.
 #[derive(Debug)]
 pub struct Remote {
     pub id: u8,
     /// Length of the meta.
     pub meta: usize,
     pub is_ended: bool,
-    /// The application wants no more of it.
+    /// The application wants no more of the stream.
     pub is_discarded: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What the frames of the legacy wire mean: streams by direction, the ack, ids, and the offer's place.
+//! The meaning of the legacy wire's frames: streams by direction, the ack, ids, and the place of the offer.
 //!
 //! A stream opened here:
 //!
@@ -15,9 +15,9 @@
 //!                └──discard──▶ data dropped until type 3
 //! ```
 //!
-//! An accept may come after the end: the opener waits for the ack before it reuses the id.
+//! An accept may come after the end, because the opener waits for the ack before it reuses the id.
 //!
-//! What the application wants of streams is in `commands`; `stop` and `switch` are frames of ours.
+//! The application's commands are in `commands`; `stop` and `switch` are frames of ours.
 //!
 //! May not decide when bytes are sent, nor what is read.
 
@@ -43,21 +43,21 @@ pub struct Context<'a, S> {
     pub shared: context::Context<'a, S>,
     pub negotiation: &'a mut Negotiation,
     pub pace: &'a mut Pace,
-    /// The other wire, once we have switched to it.
+    /// The other wire, if we have switched to it.
     pub qmux: &'a mut Option<Box<Qmux>>,
     pub side: Side,
     pub seed: u64,
 }
 
-/// Longest payload of a data frame that is put together although it arrives in parts, so that a write of few bytes is one
-/// event wherever a read happens to end. Longer ones are passed on as they come.
+/// The longest payload of a data frame that is put together although it arrives in parts, so that a short write is one
+/// event wherever a read happens to end. Longer payloads are passed on as they come.
 const MAX_JOINED: usize = 16 << 10;
 
-/// So much of a frame that is not whole yet shows as well that the peer goes on: version 0.1.0 sends a write of any length
-/// as one frame. It is what a record of QMux has.
+/// This much of an unfinished frame also shows that the peer is alive, because version 0.1.0 sends a write of any
+/// length as one frame. The number is about the length of a QMux record.
 const LONG_FRAME: usize = 16 << 10;
 
-/// Where the payload of the frame under way goes.
+/// The destination of the payload of the frame under way.
 #[derive(Debug, Clone, Copy, Default)]
 enum Target {
     #[default]
@@ -75,22 +75,23 @@ enum Target {
 pub struct Legacy {
     decoder: Decoder,
     target: Target,
-    /// The payload of a frame that arrives in parts and is wanted whole: grows by what has arrived, never by what was
-    /// announced.
+    /// The payload of a frame that arrives in parts and is wanted whole. It grows by what has arrived, never by what
+    /// was announced.
     parts: Vec<u8>,
     local: Table<Local>,
     remote: Table<Remote>,
     waiting: VecDeque<(u32, Vec<u8>)>,
     /// Bytes of meta of the streams in `remote`.
     meta_total: usize,
-    /// Streams that we opened, those that ended included.
+    /// The number of streams that we opened, ended ones included.
     opened: u64,
     /// The peer's switch was read.
     is_over: bool,
     /// The first header was read.
     has_begun: bool,
-    /// Something whole has come since this was last asked, and what has come since then of a frame that is not.
+    /// Something whole, or much of a frame, has come since the last [`Legacy::take_heard`].
     was_heard: bool,
+    /// Bytes that have come of the frame under way, since they last counted as heard.
     heard_of_frame: usize,
 }
 
@@ -109,7 +110,7 @@ impl<'a, S: Sink> Context<'a, S> {
         outbox.expect_payload(payload);
     }
 
-    /// Writes our offer where one is due: before anything else, or not at all.
+    /// Writes our offer if it is due: before anything else, or not at all.
     pub fn write_offer(&mut self) {
         let config = self.shared.config;
         if let Some(payload) = self.negotiation.offer(|| Parameters::encode(config)) {
@@ -117,7 +118,7 @@ impl<'a, S: Sink> Context<'a, S> {
         }
     }
 
-    /// The other wire, if we have switched to it, and what it works on.
+    /// The other wire, if we have switched to it, and the parts that it works on.
     pub(super) fn qmux(&mut self) -> Option<(&mut Qmux, &mut context::Context<'a, S>)> {
         let qmux = self.qmux.as_deref_mut()?;
         Some((qmux, &mut self.shared))
@@ -129,7 +130,7 @@ impl<'a, S: Sink> Context<'a, S> {
 }
 
 impl Legacy {
-    /// Decodes `input`, up to the peer's switch if that comes. Returns where it stopped.
+    /// Decodes `input`, up to the peer's switch if there is one. Returns where the decoder stopped.
     pub fn receive<S: Sink>(
         &mut self,
         input: &[u8],
@@ -155,7 +156,7 @@ impl Legacy {
             }
             match self.target {
                 Target::Stream(stream) => {
-                    // A part with nothing in it is no message of nothing.
+                    // An empty part of a message is not an empty message.
                     if !piece.range.is_empty() {
                         cx.shared
                             .emit(Event::Data(stream), Payload::Input(piece.range));
@@ -180,8 +181,8 @@ impl Legacy {
         }
     }
 
-    /// Takes the messages that stand whole at the front: what a busy connection receives. They lead to what the way through
-    /// `recv_header` and `recv_whole` would lead to.
+    /// Takes the messages that are whole at the front, which are most of what a busy connection receives. The result is
+    /// that of `recv_header` and `recv_whole`.
     fn receive_messages<S: Sink>(&mut self, input: &[u8], at: &mut usize, cx: &mut Context<'_, S>) {
         if cx.negotiation.peer() == PeerKind::Undecided {
             return;
@@ -271,7 +272,7 @@ impl Legacy {
         }
     }
 
-    /// Takes a frame whose payload is wanted whole, and is.
+    /// Takes a frame whose payload is wanted whole, when it is.
     fn recv_whole<S: Sink>(
         &mut self,
         piece: &Piece,
@@ -321,12 +322,12 @@ impl Legacy {
         self.remote.unbind(id);
         if let Some((qmux, cx)) = cx.qmux() {
             qmux.carry_end(stream, cx);
-            // The slot is the other wire's to give.
+            // The slot belongs to the other wire, which frees it.
             self.remote.take_at(slot);
             return Ok(());
         }
         cx.shared.emit(Event::Closed(stream), Payload::Empty);
-        // The id was perhaps the one that an open of ours waits for.
+        // An open of ours may wait for this id.
         self.open_waiting(cx);
         Ok(())
     }
@@ -356,8 +357,8 @@ impl Legacy {
         Ok(())
     }
 
-    /// Whether something came, since this was last asked, that shows that the peer goes on: a whole frame, or a good part of
-    /// a long one.
+    /// Returns whether something came since the last call that shows that the peer is alive: a whole frame, or a good
+    /// part of a long one.
     pub fn take_heard(&mut self) -> bool {
         std::mem::take(&mut self.was_heard)
     }
@@ -372,7 +373,7 @@ impl Legacy {
         self.is_over
     }
 
-    /// The message under way, if it is passed on as it comes and short enough to be put together.
+    /// The message under way, if its parts are passed on as they come and it is short enough to be put together.
     pub fn partial(&self) -> Option<Partial> {
         let Target::Stream(stream) = self.target else {
             return None;
@@ -381,7 +382,7 @@ impl Legacy {
         (length <= MAX_MESSAGE).then_some(Partial { stream, missing })
     }
 
-    /// Whether the peer may finish here.
+    /// Whether the peer may end its direction here.
     pub fn is_between_frames(&self) -> bool {
         self.decoder.is_between_frames()
     }

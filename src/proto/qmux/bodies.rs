@@ -1,23 +1,23 @@
-//! What frames carry behind their headers: bytes of streams, parameters, a reason. Here parts are put together, where the
-//! whole is wanted.
+//! The bodies of frames: bytes of streams, parameters, a reason. If a body is wanted whole, its parts are put together
+//! here.
 //!
-//! May not judge a header, nor know a stream but by its handle.
+//! May not judge a header, nor know a stream except by its handle.
 
 use super::super::error::ProtocolError;
 use super::super::event::Handle;
 use std::ops::Range;
 
-/// Longest message that is put together although it arrives in parts, so that a write of few bytes is one event wherever a
+/// The longest message that is put together although it arrives in parts, so that a short write is one event wherever a
 /// read happens to end.
 pub const MAX_JOINED: u64 = 16 << 10;
 
-/// Longest parameters: several times what all known ones take.
+/// The longest parameters: several times what all known ones take.
 pub const MAX_PARAMETERS: u64 = 4 << 10;
 
-/// Most of a reason that is kept.
+/// The most of a reason that is kept.
 const MAX_REASON: usize = 1 << 10;
 
-/// What the body under way goes to.
+/// The destination of the body under way.
 #[derive(Clone, Copy, Debug, Default)]
 pub enum Target {
     #[default]
@@ -36,13 +36,13 @@ pub enum Target {
     },
 }
 
-/// What a part of a body led to.
+/// The result of a part of a body.
 #[derive(Debug)]
 pub enum Body {
     /// More has to come first.
     Nothing,
     Parameters(Vec<u8>),
-    /// Bytes of a stream, put together. `fin`: the stream ends with them.
+    /// Bytes of a stream, put together. With `fin`, the stream ends with them.
     Stream {
         handle: Handle,
         fin: bool,
@@ -54,7 +54,7 @@ pub enum Body {
 #[derive(Debug, Default)]
 pub struct Bodies {
     target: Target,
-    /// What has arrived of a body that is wanted in one piece.
+    /// The parts that have arrived of a body that is wanted in one piece.
     parts: Vec<u8>,
 }
 
@@ -65,7 +65,7 @@ impl Bodies {
         self.parts.clear();
     }
 
-    /// Whether a part of a frame is still to come: of this stream, or of any.
+    /// Whether a part of a frame is still to come: of this stream, or, with `None`, of any.
     pub fn is_of(&self, stream: Option<Handle>) -> bool {
         match self.target {
             Target::Stream { handle, .. } => stream.is_none_or(|it| it == handle),
@@ -73,7 +73,7 @@ impl Bodies {
         }
     }
 
-    /// The stream whose bytes are passed on as they come, and how many of them the body has.
+    /// The stream whose bytes are passed on as they come, and the number of bytes in the body.
     pub fn passed_on(&self) -> Option<(Handle, u64)> {
         match self.target {
             Target::Stream {
@@ -86,8 +86,8 @@ impl Bodies {
         }
     }
 
-    /// A part of the body under way came. Returns the stream that the part is passed on to as it is, and whether the stream
-    /// ends with it. `None`: the part is for [`Bodies::recv`].
+    /// A part of the body under way came. Returns the stream that the part is passed on to, and whether the stream ends
+    /// with it. `None`: the part is for [`Bodies::recv`].
     #[inline]
     pub fn pass_on(&mut self, is_last: bool) -> Option<(Handle, bool)> {
         let Target::Stream {
@@ -108,7 +108,7 @@ impl Bodies {
         Some((handle, fin && is_last))
     }
 
-    /// A part of the body under way came that is not passed on: a range of the input, and whether it is the last.
+    /// A part of the body under way came that is not passed on: a range of the input, and whether it is the last part.
     pub fn recv(
         &mut self,
         input: &[u8],
@@ -155,7 +155,7 @@ impl Bodies {
         self.parts = joined;
     }
 
-    /// Returns spare memory.
+    /// Frees spare memory.
     pub fn shrink(&mut self) {
         if matches!(self.target, Target::Nothing) {
             self.parts = Vec::new();

@@ -1,4 +1,4 @@
-//! Budgets for what is harmless once and an attack a million times.
+//! Budgets for events that are harmless once and an attack a million times.
 //!
 //! A bucket holds as many tokens as may come at once, and gets as many each second.
 //!
@@ -18,7 +18,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// `what` the peer sent too many of, when it is used up.
+    /// A budget of `size` tokens. `what` names what the peer sent too many of, if they are used up.
     pub fn new(size: u32, what: &'static str) -> Self {
         Self {
             what,
@@ -28,13 +28,13 @@ impl Budget {
         }
     }
 
-    /// Begins with what is left of another's, and gets more from now on.
+    /// Begins with the tokens that another budget has left, and gets more from now on.
     pub fn start_with(&mut self, left: u32, now: Instant) {
         self.left = left.min(self.size);
         self.filled = Some(now);
     }
 
-    /// Tokens that there are, those counted which it would get by now.
+    /// The number of tokens left, including those that the budget would get by now.
     pub fn left(&self, now: Instant) -> u32 {
         self.left.saturating_add(self.fresh(now)).min(self.size)
     }
@@ -52,7 +52,7 @@ impl Budget {
         Ok(())
     }
 
-    /// Something of use was done: it allows for so many more.
+    /// Adds tokens, because something useful was done.
     pub fn earn(&mut self, tokens: u32) {
         self.left = self.left.saturating_add(tokens).min(self.size);
     }
@@ -73,7 +73,7 @@ impl Budget {
     }
 }
 
-/// What one connection's peer may do. Each budget guards itself, so that they are open to whoever has one to spend.
+/// The budgets of one connection's peer. Each budget guards itself, so the fields are open.
 #[derive(Debug)]
 pub struct Budgets {
     pub resets: Budget,
@@ -92,7 +92,7 @@ impl Budgets {
         }
     }
 
-    /// A frame came. One that says nothing new is harmless, unless there are too many of them.
+    /// A frame came. If it says nothing new, it is harmless, unless there are too many such frames.
     pub fn judge(&mut self, is_news: bool, now: Instant) -> Result<(), ProtocolError> {
         match is_news {
             true => Ok(()),

@@ -1,4 +1,5 @@
-//! Frames that are not a stream's bytes and wait to be encoded, each once: what was told is remembered.
+//! Frames that are not a stream's bytes and wait to be encoded. Each is queued once, because the limits that were told
+//! are remembered.
 //!
 //! Bounded: of a reset, a stop and a notice of missing credit there is at most one per stream and limit.
 //!
@@ -11,7 +12,7 @@ use std::collections::VecDeque;
 #[derive(Debug, Default)]
 pub struct Control {
     frames: VecDeque<Vec<u8>>,
-    /// Limits at which the peer was last told that we wait.
+    /// The limits at which the peer was last told that we wait.
     told_blocked: Option<u64>,
     told_streams_blocked: Option<u64>,
 }
@@ -43,21 +44,21 @@ impl Control {
         self.push(frame::numbers(frame::GO_AWAY, [streams]));
     }
 
-    /// We wait for credit of the connection's.
+    /// Tells the peer that we wait for credit of the connection.
     pub fn tell_blocked(&mut self, limit: u64) {
         if self.told_blocked.replace(limit) != Some(limit) {
             self.push(frame::numbers(frame::DATA_BLOCKED, [limit]));
         }
     }
 
-    /// We wait for a place for another stream.
+    /// Tells the peer that we wait for a place for another stream.
     pub fn tell_streams_blocked(&mut self, limit: u64) {
         if self.told_streams_blocked.replace(limit) != Some(limit) {
             self.push(frame::numbers(frame::STREAMS_BLOCKED_BIDI, [limit]));
         }
     }
 
-    /// We wait for credit of a stream's.
+    /// Tells the peer that we wait for credit of a stream.
     pub fn tell_stream_blocked(&mut self, id: u64, limit: u64) {
         self.push(frame::numbers(frame::STREAM_DATA_BLOCKED, [id, limit]));
     }
@@ -66,7 +67,7 @@ impl Control {
         self.frames.push_back(frame);
     }
 
-    /// Returns spare memory.
+    /// Frees spare memory.
     pub fn shrink(&mut self) {
         self.frames.shrink_to_fit();
     }

@@ -1,5 +1,5 @@
-//! How many streams each side has opened, may open and serves, and which ids they have: the n-th stream of a side has its
-//! n-th id.
+//! The counts of streams: how many each side has opened, may open and serves. They are also the ids: the n-th stream of
+//! a side has its n-th id.
 //!
 //! ```text
 //!   the peer's:   0 ──── over ──── answered ──── opened ──── limit      limit ≤ answered + those that may wait for an answer
@@ -13,17 +13,17 @@ use super::super::error::{ProtocolError, Violation};
 use super::frame;
 use super::window::{RecvWindow, SendWindow};
 
-/// Most streams that a side opens on the legacy wire before its switch: an id there is free again when it is acknowledged,
-/// and no acknowledgement comes any more.
+/// The most streams that a side opens on the legacy wire before its switch. An id there is free again when it is
+/// acknowledged, and no acknowledgement comes any more.
 const MAX_CARRIED: u64 = 256;
 
 /// Whether a stream of ours may begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     Free,
-    /// The peer allows no more than so many.
+    /// The peer allows no more than this many streams.
     Full(u64),
-    /// The peer has gone away and serves none that begins now.
+    /// The peer has gone away, and serves no stream that begins now.
     Unserved,
 }
 
@@ -34,20 +34,20 @@ pub struct Counts {
     ours: u64,
     incoming: RecvWindow,
     outgoing: SendWindow,
-    /// Streams of the peer's that may live, and that may wait for the application's answer.
+    /// The number of the peer's streams that may live, and of those that may wait for the application's answer.
     max_live: u64,
     max_pending: u64,
-    /// Streams of the peer's that do not wait for the application's answer any more.
+    /// The number of the peer's streams that have had the application's answer.
     answered: u64,
     /// The application wants no new streams of the peer's.
     goes_away: bool,
-    /// So many of the peer's streams are served and no more, as it was told.
+    /// The number of the peer's streams that are served, once the peer was told.
     served: Option<u64>,
-    /// The peer serves so many of ours.
+    /// The number of our streams that the peer serves.
     peer_serves: u64,
     /// The peer's switch has not been read: the peer may not be told yet how many streams it may open.
     is_carrying: bool,
-    /// Streams of the peer's that ended before its switch.
+    /// The number of the peer's streams that ended before its switch.
     carried_ends: u64,
 }
 
@@ -84,8 +84,8 @@ impl Counts {
         ordinal << 2 | (1 - self.ours)
     }
 
-    /// The ordinal of a stream that the peer begins with a frame for `id`, under which none lives. `None`: the stream is
-    /// over.
+    /// The ordinal of a stream that the peer begins with a frame for `id`, if no stream lives under it. `None`: the
+    /// stream is over.
     pub fn beginning(&self, id: u64) -> Result<Option<u64>, ProtocolError> {
         let (ordinal, is_ours) = (id >> 2, id & 1 == self.ours);
         let never = ProtocolError::Qmux(
@@ -137,7 +137,7 @@ impl Counts {
         id
     }
 
-    /// The peer allows us so many streams. Returns whether that is more than before.
+    /// The peer allows us this many streams. Returns whether that is more than before.
     pub fn raise(&mut self, limit: u64) -> bool {
         self.outgoing.raise(limit)
     }
@@ -157,7 +157,7 @@ impl Counts {
         self.incoming.consume_one();
     }
 
-    /// How many streams the peer is to be told that it may open.
+    /// The number of streams that the peer is to be told it may open.
     fn due(&self) -> Option<u64> {
         if self.is_carrying || self.served.is_some() {
             return None;
@@ -167,7 +167,7 @@ impl Counts {
         self.incoming.due_soon(bound.min(frame::MAX_STREAMS), room)
     }
 
-    /// Whether the peer is to be told how many streams it may open.
+    /// Whether the peer is to be told a new number of streams.
     pub fn is_due(&self) -> bool {
         self.due().is_some()
     }
@@ -184,8 +184,8 @@ impl Counts {
         self.goes_away = true;
     }
 
-    /// How many streams are served, if the peer is to be told that now. `can_hear`: it speaks our mapping. Before its switch
-    /// it cannot be told.
+    /// The number of streams that are served, if the peer is to be told that now. `can_hear`: the peer speaks our
+    /// mapping. The peer cannot be told before its switch.
     pub fn take_go_away(&mut self, can_hear: bool) -> Option<u64> {
         let is_due = self.goes_away && self.served.is_none() && !self.is_carrying && can_hear;
         if is_due {
@@ -199,7 +199,7 @@ impl Counts {
         self.served.is_none_or(|served| id >> 2 < served)
     }
 
-    /// The peer serves so many of our streams and no more. Returns whether that is news.
+    /// The peer serves this many of our streams, and no more. Returns whether that is news.
     pub fn recv_go_away(&mut self, streams: u64) -> Result<bool, ProtocolError> {
         if streams > self.peer_serves {
             return Err(ProtocolError::Qmux(
@@ -217,14 +217,14 @@ impl Counts {
         id >> 2 < self.peer_serves
     }
 
-    /// How many more streams of ours the peer serves.
+    /// The number of further streams of ours that the peer serves.
     pub fn left_to_serve(&self) -> usize {
         let left = self.peer_serves.saturating_sub(self.outgoing.used());
         usize::try_from(left).unwrap_or(usize::MAX)
     }
 
-    /// We opened so many streams on the legacy wire, of which `ended` take no place of those that the peer allows. The peer
-    /// is still to switch.
+    /// We opened `opened` streams on the legacy wire, of which `ended` take none of the places that the peer allows.
+    /// The peer is still to switch.
     pub fn carry(&mut self, opened: u64, ended: u64) {
         let limit = self.outgoing.limit().saturating_add(ended);
         self.outgoing.carry(opened, limit);

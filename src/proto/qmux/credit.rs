@@ -1,11 +1,11 @@
-//! What the peer may send: the connection's credit, and whose credit is to go back.
+//! The credit of the peer: how much it may send on the connection, and which streams' credit is to go back.
 //!
 //! ```text
 //!   bytes come ──▶ ask ──Event::Credit──▶ the application sees them ──▶ answer ──▶ consumed ──half a window──▶ next_frame
 //!                                         and holds some ──▶ hold ──▶ release ──────▲
 //! ```
 //!
-//! Bounded: a stream stands at most once among those whose credit is due.
+//! Bounded: a stream is at most once among those whose credit is due.
 //!
 //! May not decide what is received, nor send a frame.
 
@@ -21,24 +21,24 @@ use super::window::RecvWindow;
 use std::collections::VecDeque;
 use std::time::Instant;
 
-/// What may be held besides, because it came on the legacy wire, which has no credit: what was under way there.
+/// The most that may be held in addition, because it was under way on the legacy wire, which has no credit.
 const CARRIED: u64 = 16 << 20;
 
-/// What all streams of the peer's may send together, and what goes back.
+/// The credit of all the peer's streams together, and the queue of credit that goes back.
 #[derive(Debug)]
 pub struct Credit {
     connection: RecvCredit,
-    /// The connection's window as the peer was told of it first: the peer sends no message in parts that fits into half of
-    /// it, and waits for credit for the whole.
+    /// The connection's window as the peer was first told. The peer never splits a message that fits into half of it,
+    /// and waits for credit for the whole message.
     least_window: u64,
-    /// What the peer may send on a new stream, at first and at most.
+    /// The window of a new stream of the peer's, at first and at most.
     stream_window: u64,
     max_stream_window: u64,
-    /// What may be held before it counts against the connection's credit.
+    /// The bytes that may be held before they count against the connection's credit.
     max_held: u64,
-    /// Far more is held than that.
+    /// Far more than `max_held` is held.
     is_flooded: bool,
-    /// Streams whose credit goes back, and whether the connection's does.
+    /// The streams whose credit goes back, and whether the connection's does.
     due: VecDeque<Handle>,
     connection_is_due: bool,
 }
@@ -58,7 +58,7 @@ impl Credit {
         }
     }
 
-    /// What the peer may send on a new stream.
+    /// The window of a new stream.
     pub fn window_of_stream(&self) -> RecvWindow {
         RecvWindow::new(self.stream_window, self.max_stream_window)
     }
@@ -68,13 +68,13 @@ impl Credit {
         self.is_flooded
     }
 
-    /// How much more the peer may send on all streams.
+    /// The number of bytes that the peer may still send, on all streams.
     #[inline]
     pub fn available(&self) -> u64 {
         self.connection.available()
     }
 
-    /// Takes so much from the peer. `None`: it had no credit for it.
+    /// Counts `amount` bytes that the peer sent. `None`: the peer had no credit for them.
     #[inline]
     pub fn receive(&mut self, amount: u64) -> Option<()> {
         self.connection.receive(amount)
@@ -85,14 +85,14 @@ impl Credit {
         self.connection.hear_blocked(limit)
     }
 
-    /// Asks the application to say when it has seen what it was given of a stream, if credit would then go back.
+    /// Asks the application to answer when it has seen what it was given of a stream, if credit would then go back.
     pub fn ask<S: Sink>(&self, handle: Handle, stream: &mut Stream, cx: &mut Context<'_, S>) {
         if stream.is_known() && stream.recv.ask() {
             cx.emit(Event::Credit(Some(handle)), Payload::Empty);
         }
     }
 
-    /// Asks the application to say when it has seen everything, if the connection's credit would then go back.
+    /// Asks the application to answer when it has seen everything, if the connection's credit would then go back.
     #[inline]
     pub fn ask_for_all<S: Sink>(&mut self, cx: &mut Context<'_, S>) {
         if self.connection.ask() {
@@ -100,7 +100,7 @@ impl Credit {
         }
     }
 
-    /// The application has seen everything before it was asked. Returns whether it was asked.
+    /// The application has seen everything before the question. Returns whether it was asked.
     pub fn answer_for_all(&mut self) -> bool {
         let was_asked = self.connection.answer();
         if was_asked {
@@ -109,7 +109,7 @@ impl Credit {
         was_asked
     }
 
-    /// The application has seen what came of a stream before it was asked. Returns whether it was asked.
+    /// The application has seen what came of a stream before the question. Returns whether it was asked.
     pub fn answer(&mut self, handle: Handle, stream: &mut Stream) -> bool {
         let was_asked = stream.recv.credit.answer();
         if was_asked {
@@ -118,17 +118,17 @@ impl Credit {
         was_asked
     }
 
-    /// Bytes at the front of a stream that the application never sees are consumed on arrival.
+    /// Consumes bytes at the front of a stream that the application never sees.
     pub fn skip(&mut self, handle: Handle, stream: &mut Stream, bytes: usize) {
         stream.recv.credit.skip(bytes as u64);
         self.consume(handle, stream);
     }
 
-    /// `bytes` of what was delivered are not consumed. The stream may be over.
+    /// The application holds `bytes` of what was delivered. The stream may be over.
     pub fn hold(&mut self, stream: Option<&mut Stream>, bytes: u32) {
         self.connection.hold(bytes.into());
-        // What is held counts for more than its bytes, so that tiny messages, and those of nothing, count too. Twice
-        // what can be held of longer ones is too much.
+        // Held messages count for more than their bytes, so that tiny and empty ones count too. Twice what can be held
+        // of longer ones is too much.
         let most = self.max_held.saturating_add(self.connection.window());
         let most = most.saturating_mul(2).saturating_add(CARRIED);
         self.is_flooded |= self.connection.held() > most;
@@ -137,7 +137,7 @@ impl Credit {
         }
     }
 
-    /// `bytes` of what was held are consumed. The stream may be over.
+    /// The application has consumed `bytes` of what it held. The stream may be over.
     pub fn release(&mut self, handle: Handle, stream: Option<&mut Stream>, bytes: u32) {
         self.connection.release(bytes.into());
         self.consume_connection();
@@ -147,20 +147,21 @@ impl Credit {
         }
     }
 
-    /// A stream's credit goes back, if it is worth it.
+    /// Queues the stream's credit to go back, if it is worth a frame.
     fn consume(&mut self, handle: Handle, stream: &mut Stream) {
         if stream.recv.consume() {
             self.due.push_back(handle);
         }
     }
 
-    /// The connection's credit goes back, if it is worth it: of all that was seen but what is held beyond `max_held`.
+    /// Queues the connection's credit to go back, if it is worth a frame: of all that was seen, except for what is held
+    /// beyond `max_held`.
     fn consume_connection(&mut self) {
         self.connection.consume(self.max_held);
         self.connection_is_due |= self.connection.is_due();
     }
 
-    /// From now on the peer may send so much on all streams ahead of what is consumed, if that is not less than at first.
+    /// Sets how far ahead of what is consumed the peer may send on all streams, but not lower than at first.
     pub fn resize(&mut self, window: u64) {
         self.connection.resize(window.max(self.least_window));
         self.consume_connection();
@@ -171,8 +172,8 @@ impl Credit {
         self.connection_is_due || !self.due.is_empty()
     }
 
-    /// The next frame that tells the peer of credit. Its windows want to know the round trip time, and grow by it, but not
-    /// while slow readers hold much as it is.
+    /// The next frame that tells the peer of credit. The windows grow by the round trip time, so a ping is asked for,
+    /// but not while slow readers hold much as it is.
     pub fn next_frame(
         &mut self,
         streams: &mut Streams,
@@ -197,7 +198,7 @@ impl Credit {
         None
     }
 
-    /// Returns spare memory.
+    /// Frees spare memory.
     pub fn shrink(&mut self) {
         self.due.shrink_to_fit();
     }

@@ -6,8 +6,8 @@
 //!      ◀───────── the record is used up ──────┴───────────── the record is used up
 //! ```
 //!
-//! Bodies are passed on in the pieces they arrive in; what is kept is at most a header that was cut short. So a size,
-//! whatever it says, costs nothing. What a frame means is for others to know.
+//! Bodies are passed on in the pieces in which they arrive, and the decoder keeps at most a header that was cut short.
+//! So a size costs nothing, whatever it says. The decoder may not know what a frame means.
 
 use super::super::error::{ProtocolError, Violation};
 use super::super::varint;
@@ -15,25 +15,25 @@ use super::frame::{self, COMPACT, Frame, MAX_HEADER, MESSAGE};
 use bytes::Buf;
 use std::ops::Range;
 
-/// What comes next.
+/// The next step of decoding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     Header(Frame),
-    /// A part of the body that was started: a range of the input, and whether it is the last.
+    /// A part of the body under way: a range of the input, and whether it is the last part.
     Body(Range<usize>, bool),
 }
 
 /// The decoder.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    /// What there is of a size or header that was cut short.
+    /// The bytes of a size or a header that was cut short.
     cut: [u8; MAX_HEADER],
     cut_length: usize,
-    /// Bytes left of the record; 0: between records.
+    /// The bytes left of the record; 0 between records.
     record: u64,
-    /// Bytes left of the body, in one.
+    /// The bytes left of the body, within one.
     body: Option<u64>,
-    /// Records that arrived whole.
+    /// The number of records that arrived whole.
     records: u64,
 }
 
@@ -41,11 +41,11 @@ fn encoding(what: &'static str) -> ProtocolError {
     Violation::FrameEncoding.error(what)
 }
 
-/// What a reader of the front of some bytes finds: a value and its length, or that it is cut short.
+/// The result of reading at the front of some bytes: a value and its length, or `None` if it is cut short.
 type Found<T> = Result<Option<(T, usize)>, ProtocolError>;
 
 impl Decoder {
-    /// The next step in `input` from `*at` on, or `None` when it is used up.
+    /// The next step in `input` from `*at` on, or `None` if the input is used up.
     pub fn next(
         &mut self,
         input: &[u8],
@@ -104,7 +104,7 @@ impl Decoder {
         }
     }
 
-    /// Reads something from the front of the input, or what was kept of it and the input, of which it may take so much.
+    /// Reads a value from the front of the input, together with what was kept of it. The value may take `limit` bytes.
     fn read<T>(
         &mut self,
         input: &[u8],
@@ -126,7 +126,7 @@ impl Decoder {
         self.cut[had..had + more].copy_from_slice(&available[..more]);
         match parse(&self.cut[..had + more])? {
             Some((value, used)) => {
-                // What was kept did not suffice, so this is beyond it.
+                // The value goes beyond what was kept, which did not suffice alone.
                 *at += used.saturating_sub(had);
                 self.cut_length = 0;
                 Ok(Some(value))
@@ -139,26 +139,27 @@ impl Decoder {
         }
     }
 
-    /// A body follows the header just read: so long, or to the end of the record. Returns its length.
+    /// A body of this length follows the header just read; without a length, it reaches to the end of the record.
+    /// Returns its length.
     pub fn start_body(&mut self, length: Option<u64>) -> Result<u64, ProtocolError> {
         let length = length.unwrap_or(self.record);
         if length > self.record {
             return Err(encoding("sent a frame longer than its record"));
         }
         if self.record == 0 {
-            // Counted when its header was read, and again when the empty body will have been.
+            // The record was counted when its header was read, and is counted again after the empty body.
             self.records -= 1;
         }
         self.body = Some(length);
         Ok(length)
     }
 
-    /// How much of the body under way is still to come.
+    /// The bytes of the body under way that are still to come.
     pub fn missing(&self) -> Option<u64> {
         self.body
     }
 
-    /// Skips padding behind a frame of it.
+    /// Skips padding behind a frame of padding.
     pub fn skip_padding(&mut self, input: &[u8], at: &mut usize) {
         let left = usize::try_from(self.record).unwrap_or(usize::MAX);
         let rest = &input[*at..];
@@ -173,15 +174,15 @@ impl Decoder {
         }
     }
 
-    /// The next frame, if it stands whole at the front of the input and is one of ours with a message, not the last of
-    /// its stream: the stream's id and the payload. What most frames are, found with least work.
+    /// The next frame, if it is whole at the front of the input, and is a message of ours that does not end its stream:
+    /// the stream's id and the payload. Most frames are found here with the least work.
     #[inline]
     pub fn peek_message(&self, input: &[u8], at: usize) -> Option<(u64, Range<usize>)> {
         if self.cut_length != 0 || self.body.is_some() || self.record == 0 {
             return None;
         }
         let rest = &input[at..];
-        // What busy streams send: short numbers.
+        // Busy streams have short numbers.
         let short = match *rest {
             [MESSAGE, id @ 0..0x40, length @ 0..0x40, ..] => Some((u64::from(id), length, 3)),
             [MESSAGE, high @ 0x40..0x80, low, length @ 0..0x40, ..] => {
@@ -214,18 +215,18 @@ impl Decoder {
         fits.then(|| (id, start..start + length as usize))
     }
 
-    /// The frame that [`Decoder::peek_message`] found is taken, with so many bytes.
+    /// Takes the frame that [`Decoder::peek_message`] found, of `bytes` bytes.
     #[inline]
     pub fn take_message(&mut self, bytes: usize) {
         self.used(bytes as u64);
     }
 
-    /// How many records arrived whole.
+    /// The number of records that arrived whole.
     pub fn records(&self) -> u64 {
         self.records
     }
 
-    /// Whether the peer may finish here.
+    /// Whether the peer may end its direction here.
     pub fn is_between_records(&self) -> bool {
         self.record == 0 && self.cut_length == 0 && self.body.is_none()
     }

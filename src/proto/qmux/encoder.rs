@@ -1,4 +1,4 @@
-//! Frames on their way into records: how a stream's bytes, their end and all else are encoded.
+//! The encoder of frames into records: a stream's bytes, its end, and all other frames.
 //!
 //! May not know a stream, nor ask whether a frame may be sent.
 
@@ -24,7 +24,7 @@ impl Encoder {
         cx.marks.clamp(cx.outbox.total());
     }
 
-    /// Encodes one frame with bytes of a stream. Without an offset the peer counts for itself.
+    /// Encodes one frame with bytes of a stream. If there is no offset, the peer counts by itself.
     #[inline]
     pub fn push_bytes<S>(
         &mut self,
@@ -66,7 +66,7 @@ impl Encoder {
         }
     }
 
-    /// Encodes the head of a frame whose payload, of so many bytes, the caller sends itself.
+    /// Encodes the head of a frame whose payload, of this length, the caller sends itself.
     pub fn push_head<S>(
         &mut self,
         id: u64,

@@ -1,5 +1,5 @@
-//! The headers of frames, in and out. What a frame carries behind its header (bytes of a stream, a reason, parameters) is
-//! the decoder's business.
+//! The headers of frames, in and out. The decoder handles what a frame carries behind its header (bytes of a stream, a
+//! reason, parameters).
 //!
 //! May not know a stream, nor whether a frame is allowed where it stands.
 
@@ -25,9 +25,9 @@ pub const DATAGRAM: u64 = 0x30;
 pub const DATAGRAM_LENGTH: u64 = 0x31;
 /// Ours: STREAM without an offset.
 pub const COMPACT: u64 = 0x38;
-/// Ours: what is left of the stream is its end value.
+/// Ours: the rest of the stream is its end value.
 pub const END_VALUE: u64 = 0x3c;
-/// Ours: how many streams are served.
+/// Ours: the number of streams that are served.
 pub const GO_AWAY: u64 = 0x3d;
 /// Ours: the opener is done with a stream, and nobody there reads what the acceptor might still send.
 pub const UNREAD: u64 = 0x3e;
@@ -35,18 +35,18 @@ pub const PARAMETERS: u64 = 0x3f51_5330_0d0a_0d0a;
 pub const PING_REQUEST: u64 = 0x348c_6752_9ef8_c7bd;
 pub const PING_RESPONSE: u64 = 0x348c_6752_9ef8_c7be;
 
-/// Bits of STREAM, and but for the offset of ours.
+/// Bits of STREAM, and of our type without an offset except for the bit of the offset.
 pub const OFFSET_BIT: u8 = 4;
 pub const LENGTH_BIT: u8 = 2;
 pub const FIN_BIT: u8 = 1;
 
-/// Type of a message of ours that has a length and is not the last of its stream.
+/// The type of a message of ours that has a length and does not end its stream.
 pub const MESSAGE: u8 = COMPACT as u8 | LENGTH_BIT;
 
-/// Most bytes of a header: a type and three numbers.
+/// The most bytes of a header: a type and three numbers.
 pub const MAX_HEADER: usize = 4 * varint::MAX_SIZE;
 
-/// Highest count of streams there can be.
+/// The highest count of streams there can be.
 pub const MAX_STREAMS: u64 = 1 << 60;
 
 /// A frame's header.
@@ -67,9 +67,9 @@ pub enum Frame {
     },
     Stream {
         id: u64,
-        /// None: where the stream stands.
+        /// `None`: the bytes follow those before.
         offset: Option<u64>,
-        /// None: the rest of the record.
+        /// `None`: the bytes reach to the end of the record.
         length: Option<u64>,
         fin: bool,
     },
@@ -91,7 +91,7 @@ pub enum Frame {
         limit: u64,
         uni: bool,
     },
-    /// The peer has no credit beyond a limit: nothing that we would not see ourselves.
+    /// The peer has no credit beyond a limit, which says nothing that we would not see ourselves.
     DataBlocked(u64),
     StreamDataBlocked {
         id: u64,
@@ -114,8 +114,8 @@ fn encoding(what: &'static str) -> ProtocolError {
     Violation::FrameEncoding.error(what)
 }
 
-/// Reads the header at the front of `input`, which is part of one record. `None`: it is cut short. With `ours`, frames of
-/// our mapping are understood.
+/// Reads the header at the front of `input`, which is part of one record. `None`: the header is cut short. With `ours`,
+/// frames of our mapping are understood.
 pub fn read(input: &[u8], ours: bool) -> Result<Option<(Frame, usize)>, ProtocolError> {
     let mut rest = input;
     match read_header(&mut rest, ours) {
@@ -125,7 +125,7 @@ pub fn read(input: &[u8], ours: bool) -> Result<Option<(Frame, usize)>, Protocol
     }
 }
 
-/// Why a header is not read.
+/// The reason why a header is not read.
 enum NoHeader {
     /// More of it has to come first.
     CutShort,
@@ -253,7 +253,7 @@ fn read_header(rest: &mut &[u8], ours: bool) -> Result<Frame, NoHeader> {
     })
 }
 
-/// Most bytes of the header of a stream's bytes: a type, id, offset and length.
+/// The most bytes of the header of a stream's bytes: a type, id, offset and length.
 const MAX_STREAM_HEADER: usize = 1 + 3 * varint::MAX_SIZE;
 
 /// The header of a frame with bytes of a stream, put together without an allocation.
@@ -261,12 +261,12 @@ const MAX_STREAM_HEADER: usize = 1 + 3 * varint::MAX_SIZE;
 pub struct StreamHeader {
     bytes: [u8; MAX_STREAM_HEADER],
     length: usize,
-    /// How many of the last bytes are the length field.
+    /// The number of its last bytes that are the length field.
     length_field: usize,
 }
 
-/// The header of a message of ours whose numbers are short, how long it is, and how much of that is the length field:
-/// most of them are.
+/// The header of a message of ours whose numbers are short, as most are; the header's length; and the length of its
+/// length field.
 #[inline]
 pub fn short_header(id: u64, length: usize) -> Option<([u8; 8], usize, usize)> {
     if id >= 0x4000 || length >= 0x4000 {
@@ -286,7 +286,8 @@ pub fn short_header(id: u64, length: usize) -> Option<([u8; 8], usize, usize)> {
 }
 
 impl StreamHeader {
-    /// With `offset`, a STREAM frame; else one of ours. With `length`, one that need not be the last of its record.
+    /// The header of a STREAM frame with an offset, or of ours without one. With `length`, the frame need not be the
+    /// last of its record.
     #[inline]
     pub fn new(id: u64, offset: Option<u64>, length: Option<usize>, fin: bool) -> Self {
         let mut header = Self {
@@ -320,7 +321,7 @@ impl StreamHeader {
         self.length += before - room.len();
     }
 
-    /// How many of the last bytes are the length field.
+    /// The number of the last bytes that are the length field.
     #[inline]
     pub fn length_field(&self) -> usize {
         self.length_field
@@ -333,7 +334,7 @@ impl StreamHeader {
     }
 }
 
-/// A whole frame of a type and so many numbers.
+/// A whole frame of a type and `N` numbers.
 pub fn numbers<const N: usize>(kind: u64, values: [u64; N]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(varint::MAX_SIZE * (N + 1));
     varint::put(kind, &mut bytes);

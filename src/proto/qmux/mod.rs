@@ -1,8 +1,8 @@
 //! QMux: QUIC's streams and their flow control over one ordered byte stream (draft-ietf-quic-qmux, state of draft-02),
 //! and our mapping on top of it.
 //!
-//! A part owns its fields, which nobody else sees; `Qmux` owns the parts and does what concerns several of them. A part never
-//! calls `Qmux`, and knows no part but those it is lent for a call:
+//! A part owns its fields, which nobody else sees. `Qmux` owns the parts, and does what concerns several of them. A
+//! part never calls `Qmux`, and knows only the parts that are lent to it for a call:
 //!
 //! ```text
 //!                          Qmux (wire)          looks a stream up, lends it to the parts, removes it when it is over
@@ -19,13 +19,13 @@
 //! | `Streams` | the table: streams by handle and by id, final sizes of the last |
 //! | `Stream` | id, what the application knows of it; its halves, `SendHalf` and `RecvHalf`, own their state, queue and credit |
 //! | `Recv` | what is under way of the input: `Decoder`, `Bodies`, `Texts` |
-//! | `Send` | what is under way of the output: `Records`, `Scheduler`, `Opens`, `Waiting`, the connection's send window |
+//! | `Send` | what is under way of the output: `Encoder`, `Scheduler`, `Opens`, `Waiting`, the connection's send window |
 //! | `Credit` | what the peer may send on all streams, and whose credit is due: `RecvCredit` |
 //! | `Counts` | ids; how many streams each side opened, may open and serves |
 //! | `Control` | frames that are told once |
 //! | `Ping` | pings, the round trip time, both timers |
 //! | `Peer` | what the peer declared, and what follows for what we send |
-//! | `Budgets` | what is harmless once |
+//! | `Budgets` | limits for what is harmless once |
 //!
 //! | file | what it is |
 //! |---|---|

@@ -1,5 +1,5 @@
-//! Streams of ours that wait for a place, and the one whose meta is under way: others begin behind that, so that the peer
-//! learns of them in their order.
+//! Streams of ours that wait for a place, and the stream whose meta is under way. Others begin behind that meta, so
+//! that the peer learns of the streams in their order.
 //!
 //! Bounded by the streams that the application opens.
 //!
@@ -9,21 +9,21 @@ use super::super::event::Handle;
 use super::super::varint;
 use std::collections::VecDeque;
 
-/// Most bytes of memory kept for putting a meta together.
+/// The most memory kept for putting a meta together, in bytes.
 const SPARE_TEXT: usize = 4 << 10;
 
 /// The streams that wait.
 #[derive(Debug, Default)]
 pub struct Opens {
     waiting: VecDeque<Handle>,
-    /// The stream whose meta is not all sent, and where that ends.
+    /// The stream whose meta is not all sent, and the offset at which the meta ends.
     current: Option<(Handle, u64)>,
     /// Memory for putting a meta together.
     text: Vec<u8>,
 }
 
 impl Opens {
-    /// Whether a stream that is opened now is behind nobody.
+    /// Whether a stream that is opened now has none before it.
     pub fn is_empty(&self) -> bool {
         self.current.is_none() && self.waiting.is_empty()
     }
@@ -38,7 +38,7 @@ impl Opens {
         self.waiting.push_back(handle);
     }
 
-    /// The first of those that wait, if no meta is under way.
+    /// The first stream that waits, if no meta is under way.
     pub fn first(&self) -> Option<Handle> {
         match self.current {
             None => self.waiting.front().copied(),
@@ -46,17 +46,17 @@ impl Opens {
         }
     }
 
-    /// The first of those that wait does so no longer.
+    /// Removes the first stream that waits.
     pub fn pop(&mut self) {
         self.waiting.pop_front();
     }
 
-    /// The meta of a stream is under way, and ends behind so many bytes.
+    /// The meta of a stream is under way, and ends at offset `end`.
     pub fn start(&mut self, handle: Handle, end: u64) {
         self.current = Some((handle, end));
     }
 
-    /// So many bytes of a stream have been sent: its meta may be all.
+    /// A stream has sent its first `bytes` bytes, which may be all of its meta.
     pub fn sent(&mut self, handle: Handle, bytes: u64) {
         if self
             .current
@@ -73,14 +73,14 @@ impl Opens {
         }
     }
 
-    /// A stream waits no longer. It may have left already, in one go with others.
+    /// Removes a stream. It may have left already, together with others.
     pub fn remove(&mut self, handle: Handle) {
         if let Some(at) = self.waiting.iter().position(|&waiting| waiting == handle) {
             self.waiting.remove(at);
         }
     }
 
-    /// Only the first `left` of those that wait still may. Returns the others, which do so no longer.
+    /// Lets only the first `left` streams wait on. Returns the others.
     pub fn truncate(&mut self, left: usize) -> Vec<Handle> {
         self.waiting.split_off(left.min(self.waiting.len())).into()
     }
@@ -93,14 +93,14 @@ impl Opens {
         text
     }
 
-    /// Keeps the memory of a text for the next.
+    /// Keeps the memory of a text for the next one.
     pub fn recycle(&mut self, mut text: Vec<u8>) {
         text.clear();
         text.shrink_to(SPARE_TEXT);
         self.text = text;
     }
 
-    /// Returns spare memory.
+    /// Frees spare memory.
     pub fn shrink(&mut self) {
         self.waiting.shrink_to_fit();
         self.text = Vec::new();

@@ -1,4 +1,4 @@
-//! Transport parameters: what each end tells the other first, in QX_TRANSPORT_PARAMETERS or within an offer.
+//! Transport parameters: what each end first tells the other, in QX_TRANSPORT_PARAMETERS or within an offer.
 //!
 //! May not keep what it does not know.
 
@@ -22,18 +22,18 @@ const MAPPING: u64 = 0x3254_534d_5800_0001;
 /// Ours: the sender understands [`super::frame::UNREAD`], if its value is 1.
 const HEARS_UNREAD: u64 = 0x3254_534d_5800_0002;
 
-/// Longest record of a peer that says nothing, and the least it may declare.
+/// The longest record of a peer that declares none, and the least that it may declare.
 pub const DEFAULT_RECORD: u64 = 16_382;
 
-/// What a peer declared.
+/// The parameters that a peer declared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parameters {
-    /// Zero: none.
+    /// Zero means none.
     pub idle_timeout: Duration,
     pub max_data: u64,
-    /// On streams that the peer opened.
+    /// The limit on streams that the peer opened.
     pub max_stream_data_local: u64,
-    /// On streams that we open.
+    /// The limit on streams that we open.
     pub max_stream_data_remote: u64,
     pub max_streams: u64,
     pub max_record: u64,
@@ -44,7 +44,7 @@ pub struct Parameters {
 }
 
 impl Default for Parameters {
-    /// Of a peer that declares nothing.
+    /// The parameters of a peer that declares nothing.
     fn default() -> Self {
         Self {
             idle_timeout: Duration::ZERO,
@@ -64,7 +64,7 @@ fn error(what: &'static str) -> ProtocolError {
 }
 
 impl Parameters {
-    /// Ours, as bytes. The same for the same configuration: the offer has them too.
+    /// Our own parameters, as bytes. One configuration has always the same bytes, because the offer has them too.
     pub fn encode(config: &Config) -> Vec<u8> {
         let qmux = &config.qmux;
         let mut bytes = Vec::with_capacity(64);
@@ -132,7 +132,7 @@ impl Parameters {
                 }
                 MAPPING => parameters.is_ours = number()? == 1,
                 HEARS_UNREAD => parameters.hears_unread = number()? == 1,
-                // The others of RFC 9000 concern packets and paths.
+                // The other parameters of RFC 9000 concern packets and paths.
                 0x00..=0x10 => return Err(error("declared a parameter that QMux does not have")),
                 _ => {}
             }

@@ -1,4 +1,4 @@
-//! The peer, as its transport parameters describe it, and what follows from them for what we send.
+//! The peer, as its transport parameters describe it, and their consequences for what we send.
 //!
 //! May not send anything, nor know a stream.
 
@@ -6,21 +6,21 @@ use super::super::error::{ProtocolError, Violation};
 use super::super::event::MAX_MESSAGE;
 use super::parameters::Parameters;
 
-/// Longest header in front of a payload in one frame: type, id, offset.
+/// The longest header in front of a payload in one frame: type, id, offset.
 const HEADER_ROOM: usize = 1 + 8 + 8;
 
-/// Longest header where no offset is needed.
+/// The longest header if no offset is needed.
 const OUR_HEADER: usize = 1 + 8;
 
-/// Longest payload of one frame where the peer takes any length.
+/// The longest payload of one frame if the peer accepts any length.
 const LONGEST: usize = MAX_MESSAGE;
 
 /// The peer, as far as it is known.
 #[derive(Debug, Default)]
 pub struct Peer {
-    /// `None` until the peer has declared them: what needs them waits.
+    /// `None` until the peer has declared them. Whatever needs them waits.
     parameters: Option<Parameters>,
-    /// The parameters in the peer's offer, which it has to repeat.
+    /// The parameters in the peer's offer, which the peer has to repeat.
     offered: Option<Vec<u8>>,
     longest_payload: usize,
     longest_unsplit: usize,
@@ -29,7 +29,7 @@ pub struct Peer {
 impl Peer {
     /// The peer's parameters are in force.
     pub fn declare(&mut self, parameters: Parameters) {
-        // A record takes the header of its frame, too.
+        // A record also has the header of its frame.
         let record = usize::try_from(parameters.max_record).unwrap_or(usize::MAX);
         let header = match parameters.is_ours {
             true => OUR_HEADER,
@@ -37,7 +37,7 @@ impl Peer {
         };
         self.longest_payload = record.saturating_sub(header).min(LONGEST);
         if parameters.is_ours {
-            // At half a window credit goes back, so a message of half a window never waits in vain.
+            // Credit goes back at half a window, so a message of half a window never waits in vain.
             let windows = parameters.max_data.min(parameters.max_stream_data_local);
             let half = windows.min(parameters.max_stream_data_remote) / 2;
             let half = usize::try_from(half).unwrap_or(usize::MAX);
@@ -86,27 +86,27 @@ impl Peer {
             .is_some_and(|peer| peer.hears_unread)
     }
 
-    /// What we may send at first on a stream that we open.
+    /// The credit that a stream begins with if we open it.
     pub fn credit_on_ours(&self) -> u64 {
         self.parameters
             .as_ref()
             .map_or(0, |peer| peer.max_stream_data_remote)
     }
 
-    /// What we may send at first on a stream that the peer opens.
+    /// The credit that a stream begins with if the peer opens it.
     pub fn credit_on_theirs(&self) -> u64 {
         self.parameters
             .as_ref()
             .map_or(0, |peer| peer.max_stream_data_local)
     }
 
-    /// Longest payload of one frame.
+    /// The longest payload of one frame.
     #[inline]
     pub fn longest_payload(&self) -> usize {
         self.longest_payload
     }
 
-    /// Longest message that always goes in one frame, although others wait.
+    /// The longest message that always goes in one frame, although others wait.
     #[inline]
     pub fn longest_unsplit(&self) -> usize {
         self.longest_unsplit

@@ -1,4 +1,4 @@
-//! A part of what came of a stream, and where it stands in the input, if it does.
+//! A part of what came of a stream, and its place in the input, if it has one.
 //!
 //! May not know what the bytes mean.
 
@@ -46,7 +46,7 @@ impl<'a> Piece<'a> {
         }
     }
 
-    /// Cuts at most so many bytes off the front.
+    /// Cuts at most `length` bytes off the front.
     pub fn cut(&mut self, length: usize) -> Self {
         let (bytes, rest) = self.bytes.split_at(length.min(self.bytes.len()));
         let at = self.at;

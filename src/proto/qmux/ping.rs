@@ -11,18 +11,18 @@ use super::super::error::{ProtocolError, Violation};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Requests under way. More wait for the next one: each answer answers all before it.
+/// The number of requests under way. More wait for the next one, because each answer answers all requests before it.
 const MAX_SENT: usize = 16;
 
-/// Requests go no faster than this, once [`AT_ONCE`] have: half of what a peer like us takes before it calls it a flood.
-/// Who asks meanwhile is answered with the next.
+/// The least interval of requests, once [`AT_ONCE`] have been sent: half the rate at which a peer like us calls them a
+/// flood. Callers who ask meanwhile are answered together with the next request.
 const SPACING: Duration = Duration::from_millis(20);
 const AT_ONCE: u32 = 50;
 
-/// A ping without an answer is repeated so many times within the time that there is for one.
+/// The number of times that a ping without an answer is repeated within the time for an answer.
 const REPEATS: u32 = 3;
 
-/// How long a measured round trip time is good for.
+/// The time for which a measured round trip time is good.
 const SAMPLE: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
@@ -35,11 +35,12 @@ struct Sent {
 /// One connection's pings.
 #[derive(Debug)]
 pub struct Ping {
-    /// Who asked for the request that is due.
+    /// The callers who asked for the request that is due.
     asked: Vec<u32>,
     due: bool,
     sent: VecDeque<Sent>,
-    /// When those that were sent would all have been, at their spacing; and until when the next has to wait.
+    /// The time at which all requests sent so far would have been due at their spacing, and the time until which the
+    /// next has to wait.
     paced: Instant,
     held_back: Option<Instant>,
     next: u64,
@@ -50,14 +51,14 @@ pub struct Ping {
     measured: Option<Instant>,
     interval: Duration,
     idle_timeout: Duration,
-    /// How long a peer may be silent that was asked for a sign of life, and since when it is asked.
+    /// The time for which a peer that was pinged may be silent, and the time since when it was.
     timeout: Duration,
     waiting: Option<Instant>,
     /// The request that was last taken repeats one that has no answer.
     is_repeat: bool,
-    /// Bytes of such requests that are encoded and not sent.
+    /// The bytes of such requests that are encoded and not sent.
     repeated: u64,
-    /// When anything last came, when a record last came, and when one last came or went.
+    /// The times at which anything last came, at which a record last came, and at which a record last came or was sent.
     arrived: Instant,
     heard: Instant,
     active: Instant,
@@ -88,7 +89,7 @@ impl Ping {
         }
     }
 
-    /// The peer declared its idle timeout: the smaller one counts.
+    /// The peer declared its idle timeout. The smaller one counts.
     pub fn set_peer_timeout(&mut self, timeout: Duration) {
         if !timeout.is_zero() && (self.idle_timeout.is_zero() || timeout < self.idle_timeout) {
             self.idle_timeout = timeout;
@@ -100,7 +101,7 @@ impl Ping {
         self.rtt
     }
 
-    /// The application asks.
+    /// The application asks for a ping.
     pub fn ask(&mut self, id: u32, now: Instant) {
         self.asked.push(id);
         self.request(now);
@@ -117,7 +118,7 @@ impl Ping {
         self.timeout = Duration::ZERO;
     }
 
-    /// Credit is about to go back: its windows want to know the round trip time.
+    /// Credit is about to go back, so its windows need the round trip time.
     pub fn sample(&mut self, now: Instant) {
         let is_fresh = self.measured.is_some_and(|at| now < at + SAMPLE);
         if self.sent.is_empty() && !is_fresh {
@@ -143,7 +144,7 @@ impl Ping {
         self.held_back = None;
         self.paced = self.paced.max(now) + SPACING;
         self.due = false;
-        // Nobody asked for those: the answer to this one answers them as well.
+        // Nobody asked for those requests: the answer to this one answers them as well.
         self.is_repeat = !self.sent.is_empty() && self.asked.is_empty();
         self.sent.retain(|sent| !sent.asked.is_empty());
         let number = self.next;
@@ -156,7 +157,7 @@ impl Ping {
         Some(number)
     }
 
-    /// The number of an answer to send now: only the latest request needs one.
+    /// The number of an answer to send now. Only the latest request needs one.
     pub fn take_answer(&mut self) -> Option<u64> {
         std::mem::take(&mut self.answer).then_some(self.request?)
     }
@@ -166,7 +167,7 @@ impl Ping {
         self.answer
     }
 
-    /// The peer asks.
+    /// The peer pings.
     pub fn recv_request(&mut self, number: u64) -> Result<(), ProtocolError> {
         if self.request.is_some_and(|last| number <= last) {
             return Err(Violation::Protocol.error("sent a ping whose number does not grow"));
@@ -176,7 +177,7 @@ impl Ping {
         Ok(())
     }
 
-    /// The peer answers. Returns who asked, and how long that took.
+    /// The peer answers. Returns the callers who asked, and how long that took.
     pub fn recv_response(
         &mut self,
         number: u64,
@@ -203,7 +204,7 @@ impl Ping {
         Ok(answered)
     }
 
-    /// A frame was encoded in so many bytes: of the request that was taken just now, if there was one.
+    /// A frame of this length was encoded: the request that was taken just now, if there was one.
     pub fn encoded(&mut self, bytes: u64) {
         if std::mem::take(&mut self.is_repeat) {
             self.repeated += bytes;
@@ -215,7 +216,7 @@ impl Ping {
         self.arrived = now;
     }
 
-    /// Nothing was read, so nothing can have come. Pings go on: they tell the peer that we are there.
+    /// Nothing was read, so nothing can have come. Pings go on, because they tell the peer that we are there.
     pub fn excuse(&mut self, now: Instant) {
         self.arrived = now;
         self.active = now;
@@ -227,14 +228,14 @@ impl Ping {
         self.active = now;
     }
 
-    /// So many bytes are about to be sent. A ping that is repeated is no sign of life.
+    /// Bytes are about to be sent. A ping that is repeated is no sign of life.
     pub fn sent(&mut self, bytes: u64, now: Instant) {
         if bytes > std::mem::take(&mut self.repeated) {
             self.active = now;
         }
     }
 
-    /// When to look at the timers.
+    /// The time at which to call [`Ping::timeout`].
     pub fn deadline(&self) -> Option<Instant> {
         let idle = (!self.idle_timeout.is_zero()).then(|| self.active + self.idle_timeout);
         [idle, self.keep_alive(), self.last_chance(), self.held_back]
@@ -243,8 +244,9 @@ impl Ping {
             .min()
     }
 
-    /// When the next ping is due by itself: an interval after the peer was last heard, and while it is not, again and again,
-    /// since the peer has to notice, too, that we are there, also while nothing is read here.
+    /// The time at which the next ping is due by itself: an interval after the peer was last heard. While the peer is
+    /// silent, pings are repeated, because the peer, too, has to notice that we are there, even while nothing is read
+    /// here.
     fn keep_alive(&self) -> Option<Instant> {
         if self.interval.is_zero() || self.due {
             return None;
@@ -259,7 +261,7 @@ impl Ping {
         })
     }
 
-    /// Until when something has to come.
+    /// The time until which something has to come.
     fn last_chance(&self) -> Option<Instant> {
         let waiting = self.waiting.filter(|_| !self.timeout.is_zero())?;
         Some(waiting.max(self.arrived) + self.timeout)

@@ -1,29 +1,29 @@
-//! What waits to be sent on one stream, in order: messages, bytes without boundaries, and what stands between them.
+//! The queue of one stream: messages, bytes without boundaries, and what stands between them, in order.
 //!
-//! Entries stand packed in chunks, each behind four bytes that tell its kind and length, so that a flood of small
-//! messages costs no allocation each.
+//! Entries are packed in chunks, each behind four bytes with its kind and length, so that a flood of small messages
+//! needs no allocation for each.
 //!
 //! May not know credit, nor what a frame looks like. Bounded by what the application writes past a false `write()`.
 
 use bytes::{Buf, BufMut};
 use std::collections::VecDeque;
 
-/// Size up to which a chunk grows; an entry that is longer has one of its own.
+/// The size up to which a chunk grows. A longer entry has a chunk of its own.
 const CHUNK: usize = 64 << 10;
 
-/// Length of an entry's head.
+/// The length of an entry's head.
 const HEAD: usize = 4;
 
-/// Bits of the head that tell the length; above them stands the kind.
+/// The bits of the head that are the length; the kind is above them.
 const LENGTH_BITS: u32 = 28;
 
-/// Longest entry: what is longer is put in parts.
+/// The longest entry. Longer bytes are put in parts.
 const MAX_ENTRY: usize = (1 << LENGTH_BITS) - 1;
 
-/// What an entry is.
+/// The kind of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A message: a frame of its own, whole if it is short.
+    /// A message, which becomes a frame of its own, whole if it is short.
     Message = 0,
     /// Bytes that may be cut anywhere.
     Bytes = 1,
@@ -31,7 +31,7 @@ pub enum Kind {
     EndValue = 2,
     /// The end of the stream.
     Fin = 3,
-    /// Somebody wants to know when all before it is sent; its bytes are the number.
+    /// A caller waits until all before it is sent; the bytes are the mark's number.
     Mark = 4,
 }
 
@@ -55,14 +55,14 @@ impl Kind {
 #[derive(Debug, Default)]
 pub struct SendQueue {
     chunks: VecDeque<Vec<u8>>,
-    /// Where the first entry starts in the first chunk, and how much of its bytes is sent.
+    /// The place of the first entry in the first chunk, and how many of the entry's bytes are sent.
     at: usize,
     sent: usize,
     len: u64,
 }
 
 impl SendQueue {
-    /// Bytes of messages and others that wait.
+    /// The number of bytes that wait.
     pub fn len(&self) -> u64 {
         self.len
     }
@@ -92,7 +92,7 @@ impl SendQueue {
             .back()
             .is_some_and(|last| last.len() + total <= CHUNK);
         if !fits {
-            // Small ones grow; a long entry gets what it needs at once.
+            // Chunks of small entries grow; a long entry gets what it needs at once.
             self.chunks.push_back(Vec::with_capacity(total.max(256)));
         }
         if let Some(last) = self.chunks.back_mut() {
@@ -102,7 +102,7 @@ impl SendQueue {
         }
     }
 
-    /// The first entry: its kind and what is not sent of its bytes.
+    /// The first entry: its kind, and its bytes that are not sent.
     #[inline]
     pub fn first(&self) -> Option<(Kind, &[u8])> {
         let mut rest = self.chunks.front()?.get(self.at..)?;
@@ -111,7 +111,7 @@ impl SendQueue {
         Some((Kind::of(head), rest.get(self.sent..length)?))
     }
 
-    /// So many bytes of the first entry are sent; with none left, it is over.
+    /// Notes that `bytes` bytes of the first entry are sent. If none are left, the entry is removed.
     #[inline]
     pub fn advance(&mut self, bytes: usize) {
         let Some((kind, left)) = self.first() else {

@@ -1,6 +1,7 @@
-//! Records on their way out: frames are gathered in one at the end of the outbox until it is full or about to be sent.
+//! Records on their way out. Frames are gathered in one record at the end of the outbox, until that is full or about to
+//! be sent.
 //!
-//! The last frame of a record needs no length, and a short record's size is one byte: so a message that goes alone
+//! The last frame of a record needs no length, and the size of a short record is one byte. So a message that goes alone
 //! costs three bytes, and one of many costs three and its share of the record's two.
 //!
 //! May not know what a frame means.
@@ -11,14 +12,14 @@ use super::frame::LENGTH_BIT;
 use super::parameters::DEFAULT_RECORD;
 use bytes::BufMut;
 
-/// Longest record that frames are gathered in: what every peer accepts.
+/// The longest record that frames are gathered in, which every peer accepts.
 pub const MAX_GATHERED: usize = DEFAULT_RECORD as usize;
 
-/// Bytes kept for the size of a record that is gathered, and of one that is not.
+/// The bytes reserved for the size of a record that is gathered, and of one that is not.
 const SIZE: usize = 2;
 const LONG_SIZE: usize = 4;
 
-/// A length field is taken out of a last frame of at most so many bytes: what it saves is worth the move.
+/// The longest last frame whose length field is taken out: the saved byte is worth moving so many.
 const SHORT: usize = 256;
 
 /// The record that is gathered, if there is one.
@@ -29,18 +30,18 @@ pub struct Records {
 
 #[derive(Clone, Copy, Debug)]
 struct Open {
-    /// Where it starts in the outbox's last chunk, bytes of its size included.
+    /// The place in the outbox's last chunk where the record starts, with the bytes of its size.
     start: usize,
-    /// Where its last frame starts.
+    /// The place where its last frame starts.
     last: usize,
-    /// Where that frame's length field ends, and how long it is; 0: it has none.
+    /// The place where that frame's length field ends, and the field's length; 0 if there is none.
     length_end: usize,
     length_field: usize,
 }
 
 impl Records {
-    /// Adds a frame. `length_field`: how many bytes at the end of the header are the length of the payload, which may be
-    /// left out if this frame comes to be the last.
+    /// Adds a frame. `length_field` is the number of bytes at the end of the header that are the length of the payload.
+    /// They may be left out if this frame turns out to be the last.
     #[inline]
     pub fn push(
         &mut self,
@@ -82,8 +83,8 @@ impl Records {
         });
     }
 
-    /// Adds a frame whose header is the first bytes of an array, if it goes into the record that is open. Returns whether
-    /// it did.
+    /// Adds a frame whose header is the first bytes of an array, if it fits into the record that is open. Returns
+    /// whether it did.
     #[inline]
     pub fn push_short(
         &mut self,
@@ -91,7 +92,7 @@ impl Records {
         payload: &[u8],
         outbox: &mut Outbox,
     ) -> bool {
-        // As many bytes as the array has are copied: that many at once cost less than counting them.
+        // All bytes of the array are copied: a fixed number costs less than counting them.
         let room = header.len() + payload.len();
         if let Some(open) = &mut self.open
             && !outbox.is_sealed()
@@ -124,7 +125,7 @@ impl Records {
         outbox.grew(LONG_SIZE + total);
     }
 
-    /// Adds the head of such a record, whose payload, of so many bytes, the caller sends itself.
+    /// Adds the head of such a record, whose payload, of this length, the caller sends itself.
     pub fn push_head(&mut self, header: &[u8], payload: usize, outbox: &mut Outbox) {
         self.complete(outbox);
         let length = LONG_SIZE + header.len();
@@ -135,7 +136,7 @@ impl Records {
         outbox.expect_payload(payload);
     }
 
-    /// Nothing more goes into the record that was gathered.
+    /// Completes the record that is gathered.
     pub fn complete(&mut self, outbox: &mut Outbox) {
         let Some(open) = self.open.take() else { return };
         let Some(tail) = outbox.tail(0) else { return };

@@ -1,10 +1,10 @@
-//! What comes: bytes are decoded into frames, bodies are put together where that is wanted, and a stream's first bytes become
-//! its meta or its refusal, its last ones its end value.
+//! The receiving side: bytes are decoded into frames, and bodies are put together if they are wanted whole. A stream's
+//! first bytes become its meta or its refusal, its last ones its end value.
 //!
 //! ```text
 //!   input ──▶ decoder ──header──▶ Qmux decides ──▶ a body is started
 //!                └────part────▶ bodies ──whole or part──▶ Qmux ──▶ meta, refusal, end_value (texts), or Event::Data
-//!   input ──▶ take_messages ──▶ Event::Data         what most frames are, past all that
+//!   input ──▶ take_messages ──▶ Event::Data     most frames, past all that
 //! ```
 //!
 //! May not send anything, nor change what we send on a stream.
@@ -36,8 +36,8 @@ pub struct Recv {
     was_padding: bool,
 }
 
-/// The error of bytes that come for a half that is over. `ended`: its final size, if that is remembered; `offset`:
-/// none, where the stream stands.
+/// The error of bytes that come for a half that is over. `ended`: its final size, if that is remembered. `offset`:
+/// `None` if the bytes follow those before.
 pub fn behind_end(
     ended: Option<u64>,
     offset: Option<u64>,
@@ -45,7 +45,7 @@ pub fn behind_end(
     fin: bool,
 ) -> ProtocolError {
     let changes = match (ended, offset) {
-        // Where the stream stands is its end.
+        // The stream's position is its end.
         (_, None) => length > 0,
         (Some(ended), Some(offset)) => {
             let end = offset.saturating_add(length);
@@ -60,29 +60,30 @@ pub fn behind_end(
 }
 
 impl Recv {
-    /// How many records came whole.
+    /// The number of records that came whole.
     pub fn records(&self) -> u64 {
         self.decoder.records()
     }
 
-    /// Whether the peer may finish here.
+    /// Whether the peer may end its direction here.
     pub fn is_between_records(&self) -> bool {
         self.decoder.is_between_records()
     }
 
-    /// Whether a part of a stream's frame is still to come: of this stream, or of any.
+    /// Whether a part of a stream's frame is still to come: of this stream, or, with `None`, of any.
     pub fn is_within(&self, stream: Option<Handle>) -> bool {
         self.bodies.is_of(stream)
     }
 
-    /// The message under way, if it is passed on as it comes and short enough to be put together by whoever reads.
+    /// The message under way, if its parts are passed on as they come and it is short enough to be put together by the
+    /// reader.
     pub fn partial(&self) -> Option<Partial> {
         let (stream, length) = self.bodies.passed_on()?;
         let missing = usize::try_from(self.decoder.missing()?).ok()?;
         (length <= MAX_MESSAGE as u64).then_some(Partial { stream, missing })
     }
 
-    /// The next step in `input` from `*at` on, or `None` when it is used up. `ours`: the peer speaks our mapping.
+    /// The next step in `input` from `*at` on, or `None` if the input is used up. `ours`: the peer speaks our mapping.
     pub fn next<S>(
         &mut self,
         input: &[u8],
@@ -94,8 +95,8 @@ impl Recv {
         self.decoder.next(input, at, max_record, ours)
     }
 
-    /// Takes the messages that stand whole at the front: what a busy connection receives. They lead to what the way through
-    /// [`Recv::next`] would lead to.
+    /// Takes the messages that are whole at the front, which are most of what a busy connection receives. The result is
+    /// that of [`Recv::next`].
     pub fn take_messages<S: Sink>(
         &mut self,
         input: &[u8],
@@ -119,7 +120,7 @@ impl Recv {
             if recv.state() != RecvState::Data {
                 return;
             }
-            // Messages of one stream in a row are counted in one.
+            // Messages of one stream in a row are counted together.
             let allowed = recv.credit.available().min(credit.available());
             let mut taken = 0;
             next = loop {
@@ -137,7 +138,7 @@ impl Recv {
                     other => break other,
                 }
             };
-            // So much was allowed.
+            // The credit was checked for each message.
             let _ = recv.credit.receive(taken);
             let _ = credit.receive(taken);
             if recv.credit.may_ask() {
@@ -147,7 +148,7 @@ impl Recv {
         }
     }
 
-    /// Takes the peer's first frame, which has to be its parameters. Returns whether this frame is the first.
+    /// Takes the peer's first frame, which must be its parameters. Returns whether this frame is the first.
     pub fn recv_first(&mut self, frame: Frame) -> Result<bool, ProtocolError> {
         if self.has_begun {
             return Ok(false);
@@ -171,7 +172,7 @@ impl Recv {
         std::mem::replace(&mut self.was_padding, frame == Frame::Padding)
     }
 
-    /// Skips padding behind a frame of it.
+    /// Skips padding behind a frame of padding.
     pub fn skip_padding(&mut self, input: &[u8], at: &mut usize) {
         self.decoder.skip_padding(input, at);
     }
@@ -188,7 +189,7 @@ impl Recv {
         Ok(())
     }
 
-    /// Bytes of a stream follow: so many, or to the end of the record. Returns how many.
+    /// Bytes of a stream follow, of this length or to the end of the record. Returns the length.
     pub fn start_body(&mut self, length: Option<u64>) -> Result<u64, ProtocolError> {
         self.decoder.start_body(length)
     }
@@ -226,14 +227,14 @@ impl Recv {
         Ok(())
     }
 
-    /// A part of the body under way came. Returns the stream that the part is passed on to as it is, and whether the stream
-    /// ends with it. `None`: the part is for [`Recv::recv_body`].
+    /// A part of the body under way came. Returns the stream that the part is passed on to, and whether the stream ends
+    /// with it. `None`: the part is for [`Recv::recv_body`].
     #[inline]
     pub fn pass_on(&mut self, is_last: bool) -> Option<(Handle, bool)> {
         self.bodies.pass_on(is_last)
     }
 
-    /// A part of the body under way came that is not passed on: a range of the input, and whether it is the last.
+    /// A part of the body under way came that is not passed on: a range of the input, and whether it is the last part.
     pub fn recv_body(
         &mut self,
         input: &[u8],
@@ -279,7 +280,7 @@ impl Recv {
         Ok(())
     }
 
-    /// Takes what comes of a refusal. When its code is complete, the application learns of it.
+    /// Takes a part of a refusal. When its code is complete, the application learns of it.
     pub fn refusal<S: Sink>(
         &mut self,
         handle: Handle,
@@ -335,17 +336,17 @@ impl Recv {
         Ok(())
     }
 
-    /// The text that is put together for a stream is not wanted any more.
+    /// Drops the text that is put together for a stream.
     pub fn drop_text(&mut self, stream: &mut Stream) {
         self.texts.take(stream);
     }
 
-    /// A stream of the peer's began on another wire, and its meta counts.
+    /// A stream of the peer's began on the other wire, and its meta counts.
     pub fn count_meta(&mut self, stream: &mut Stream, length: usize) {
         self.texts.count_meta(stream, length);
     }
 
-    /// Meta of the streams that live.
+    /// The sum of the metas of the live streams.
     pub fn meta_total(&self) -> usize {
         self.texts.meta_total()
     }
@@ -355,7 +356,7 @@ impl Recv {
         self.texts.remove(stream);
     }
 
-    /// Returns spare memory.
+    /// Frees spare memory.
     pub fn shrink(&mut self) {
         self.bodies.shrink();
     }

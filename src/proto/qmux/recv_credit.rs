@@ -1,4 +1,4 @@
-//! What the peer may send, on one stream or on all together, and how far the application has consumed it. One type for both.
+//! The credit of one stream, or of all together: what the peer may send, and how far the application has consumed it.
 //!
 //! ```text
 //!   0 ──── consumed ──── seen ──── asked ──── received ──── limit      consumed = seen but for what is held
@@ -15,11 +15,11 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct RecvCredit {
     window: RecvWindow,
-    /// Up to where the application is known to have seen what came.
+    /// The offset up to which the application is known to have seen what came.
     seen: u64,
-    /// Up to where it will have seen when it answers, if it was asked.
+    /// The offset up to which the application will have seen it when it answers, if it was asked.
     asked: Option<u64>,
-    /// What the application holds of that, as it counts.
+    /// The part of that which the application holds, by its own count.
     held: u64,
 }
 
@@ -33,19 +33,19 @@ impl RecvCredit {
         }
     }
 
-    /// How much was received.
+    /// The number of bytes that were received.
     #[inline]
     pub fn received(&self) -> u64 {
         self.window.received()
     }
 
-    /// How much more the peer may send.
+    /// The number of bytes that the peer may still send.
     #[inline]
     pub fn available(&self) -> u64 {
         self.window.available()
     }
 
-    /// Takes so much from the peer. `None`: it had no credit for it.
+    /// Counts `amount` bytes that the peer sent. `None`: the peer had no credit for them.
     #[inline]
     pub fn receive(&mut self, amount: u64) -> Option<()> {
         self.window.receive(amount)
@@ -56,28 +56,29 @@ impl RecvCredit {
         self.window.hear_blocked(limit)
     }
 
-    /// How far ahead of what is consumed the peer may be.
+    /// How far ahead of what is consumed the peer may send.
     pub fn window(&self) -> u64 {
         self.window.size()
     }
 
-    /// From now on the peer may be so far ahead of what is consumed.
+    /// Sets how far ahead of what is consumed the peer may send.
     pub fn resize(&mut self, window: u64) {
         self.window.resize(window);
     }
 
-    /// What the application holds.
+    /// The number of bytes that the application holds.
     pub fn held(&self) -> u64 {
         self.held
     }
 
-    /// Whether the application may have to be asked, as far as that is quick to tell.
+    /// Whether the application may have to be asked, as far as that is quick to determine.
     #[inline]
     pub fn may_ask(&self) -> bool {
         self.asked.is_none() && self.window.would_be_due(self.window.received())
     }
 
-    /// Asks the application for an answer, if it was not asked and credit would go back. Returns whether it is asked now.
+    /// Asks the application for an answer, if it was not asked yet and credit would go back. Returns whether it is
+    /// asked now.
     #[inline]
     pub fn ask(&mut self) -> bool {
         let received = self.window.received();
@@ -97,22 +98,22 @@ impl RecvCredit {
         true
     }
 
-    /// So many bytes at the front are never shown to the application.
+    /// The application is never shown this many bytes at the front.
     pub fn skip(&mut self, bytes: u64) {
         self.seen += bytes;
     }
 
-    /// The application holds so much more.
+    /// The application holds this much more.
     pub fn hold(&mut self, bytes: u64) {
         self.held += bytes;
     }
 
-    /// The application holds so much less.
+    /// The application holds this much less.
     pub fn release(&mut self, bytes: u64) {
         self.held = self.held.saturating_sub(bytes);
     }
 
-    /// All that was seen is consumed, but for what is held beyond `allowance`.
+    /// Consumes all that was seen, except for what is held beyond `allowance`.
     pub fn consume(&mut self, allowance: u64) {
         let excess = self.held.saturating_sub(allowance);
         self.window.consume_to(self.seen.saturating_sub(excess));
@@ -123,7 +124,7 @@ impl RecvCredit {
         self.window.is_due()
     }
 
-    /// The limit to tell. `rtt`: the round trip time, once it is known.
+    /// The limit to tell. `rtt` is the round trip time, once it is known.
     pub fn tell(&mut self, now: Instant, rtt: Option<Duration>) -> u64 {
         self.window.tell(now, rtt)
     }

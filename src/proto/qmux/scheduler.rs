@@ -1,14 +1,14 @@
-//! Whose turn it is: streams with something that may be sent, by urgency (RFC 9218), taking turns within one.
+//! The scheduler: streams with something that may be sent, by urgency (RFC 9218), taking turns within one urgency.
 //!
-//! May not know what they send.
+//! May not know what the streams send.
 
 use super::super::event::Handle;
 use std::collections::VecDeque;
 
-/// Levels of urgency: 0 comes first.
+/// The levels of urgency; 0 comes first.
 pub const LEVELS: usize = 8;
 
-/// Urgency of a stream nobody spoke of.
+/// The urgency of a stream for which none was set.
 pub const DEFAULT: u8 = 3;
 
 /// The streams that wait for their turn.
@@ -41,14 +41,14 @@ impl Scheduler {
         self.waiting += 1;
     }
 
-    /// The stream whose turn it is; it no longer waits.
+    /// Removes and returns the stream whose turn it is.
     pub fn next(&mut self) -> Option<Handle> {
         let stream = self.rings.iter_mut().find_map(VecDeque::pop_front)?;
         self.waiting -= 1;
         Some(stream)
     }
 
-    /// A stream waits no longer.
+    /// Removes a stream.
     pub fn remove(&mut self, stream: Handle, urgency: u8) {
         let ring = self.ring(urgency);
         let before = ring.len();
@@ -57,7 +57,7 @@ impl Scheduler {
         self.waiting -= removed;
     }
 
-    /// Returns spare memory.
+    /// Frees spare memory.
     pub fn shrink(&mut self) {
         for ring in &mut self.rings {
             ring.shrink_to_fit();

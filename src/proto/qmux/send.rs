@@ -1,13 +1,13 @@
-//! What is sent on streams, and when: at once where there is credit and nobody waits; else from the stream's queue, in
-//! turns of a bounded length.
+//! The sending side: bytes of streams are sent at once if there is credit and nobody waits, and otherwise from the
+//! stream's queue, in turns of bounded length.
 //!
 //! ```text
 //!   at_once ────────────────────────────────────────────▶ record ──▶ outbox
 //!   put ──▶ the stream's queue ──▶ scheduler ──▶ turn ─────▲
 //! ```
 //!
-//! The only part that writes to the outbox. May not know the table of streams, nor decide what the application is told, but
-//! that a stream is blocked.
+//! This is the only part that writes to the outbox. May not know the table of streams, nor decide what the application
+//! is told, except that a stream is blocked.
 
 use super::super::context::Context;
 use super::super::event::{Event, Handle, Payload, Sink};
@@ -24,23 +24,23 @@ use super::stream::{SendHalf, SendState, Stream};
 use super::waiting::Waiting;
 use super::window::SendWindow;
 
-/// Bytes of one turn, when several streams wait: about a record, or one message that goes whole.
+/// The bytes of one turn, if several streams wait: about a record, or one message that goes whole.
 const QUANTUM: usize = MAX_GATHERED;
 
-/// A stream that was blocked and has no more than this waiting may be written to again: what it takes the application to
-/// hear of that and answer is then still filled.
+/// A stream that was blocked may be written to again if no more than this waits on it. The bytes that wait bridge the
+/// time in which the application hears of that and answers.
 const LOW: u64 = 64 << 10;
 
-/// How a turn ended.
+/// The way in which a turn ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Turn {
-    /// Nothing waits any more.
+    /// Nothing waits on the stream any more.
     Done,
-    /// The stream would go on.
+    /// The stream has more to send.
     Over,
-    /// The peer's reader has to read first.
+    /// The stream's credit is used up until the peer's reader reads.
     NoStreamCredit,
-    /// The peer's application has to.
+    /// The connection's credit is used up until the peer's application reads.
     NoCredit,
 }
 
@@ -50,17 +50,17 @@ pub struct Send {
     encoder: Encoder,
     scheduler: Scheduler,
     opens: Opens,
-    /// What we may send on all streams together.
+    /// The credit for all streams together.
     window: SendWindow,
     waiting: Waiting,
-    /// How often the application was told that a stream is blocked.
+    /// The number of times that the application was told that a stream is blocked.
     blocked_events: u32,
-    /// The peer sends nothing more: what has no credit never gets any.
+    /// The peer sends nothing more, so bytes without credit will never get any.
     peer_has_finished: bool,
 }
 
 impl Send {
-    /// The peer lets us send up to a limit on all streams together. Returns whether that is more than before.
+    /// The peer raises the limit for all streams together. Returns whether that is more than before.
     pub fn raise(&mut self, limit: u64) -> bool {
         self.window.raise(limit)
     }
@@ -91,7 +91,7 @@ impl Send {
         Self::has_room(cx) && !cx.outbox.is_sealed()
     }
 
-    /// Whether a stream may send so many bytes in one frame: there is credit, and nobody waits.
+    /// Whether a stream may send `length` bytes in one frame: there is credit, and nobody waits.
     #[inline]
     fn is_free(&self, stream: &Stream, length: usize, peer: &Peer) -> bool {
         self.scheduler.is_empty()
@@ -100,14 +100,14 @@ impl Send {
             && length <= peer.longest_payload()
     }
 
-    /// Uses credit for bytes of a stream up. Returns their offset.
+    /// Uses up credit for bytes of a stream. Returns their offset.
     #[inline]
     fn take_credit(&mut self, stream: &mut Stream, length: usize) -> u64 {
         self.window.take(length as u64);
         stream.send.send(length as u64)
     }
 
-    /// Sends bytes of a stream in one frame, if there is credit and nobody waits. Returns whether it did.
+    /// Sends bytes of a stream in one frame, if there is credit and nobody waits. Returns whether they were sent.
     #[inline]
     pub fn at_once<S: Sink>(
         &mut self,
@@ -145,7 +145,7 @@ impl Send {
         is_free
     }
 
-    /// Puts something behind what waits on a stream, which then waits for its turn.
+    /// Appends an entry to a stream's queue, and lets the stream wait for its turn.
     pub fn put(&mut self, handle: Handle, stream: &mut Stream, kind: Kind, bytes: &[u8]) {
         if stream.send.is_done() {
             return;
@@ -155,19 +155,20 @@ impl Send {
         self.schedule(handle, stream);
     }
 
-    /// A stream with something to send waits for its turn, unless it may not send yet, or no longer.
+    /// Lets a stream wait for its turn, if it has something to send and may send.
     pub fn schedule(&mut self, handle: Handle, stream: &mut Stream) {
         if let Some(urgency) = stream.send.schedule() {
             self.scheduler.add(handle, urgency);
         }
     }
 
-    /// The stream whose turn it is.
+    /// Returns the stream whose turn it is.
     pub fn next(&mut self) -> Option<Handle> {
         self.scheduler.next()
     }
 
-    /// One stream's turn: encodes what waits there, as far as it may. Returns whether there is credit for others.
+    /// Takes one stream's turn: encodes what waits there, as far as it may go. Returns whether there is credit for
+    /// others.
     pub fn turn<S: Sink>(
         &mut self,
         handle: Handle,
@@ -218,7 +219,7 @@ impl Send {
                     queue.advance(4);
                 }
                 Kind::EndValue => {
-                    // To a foreign peer a value is bytes.
+                    // A foreign peer gets the value as bytes.
                     if is_ours {
                         let frame = frame::numbers(frame::END_VALUE, [stream.id()]);
                         self.push_frame(&frame, cx);
@@ -242,7 +243,7 @@ impl Send {
                     let own = stream.send.available();
                     let credit = own.min(self.window.available());
                     let length = bytes.len().min(longest);
-                    // A message that can goes whole; of the rest whatever there is credit for.
+                    // A message that fits into one frame goes whole. Of other bytes goes whatever there is credit for.
                     let needed = match is_unsplit {
                         true => length as u64,
                         false => 1,
@@ -283,7 +284,7 @@ impl Send {
         self.encoder.push_fin(stream.id(), offset, cx);
     }
 
-    /// Ends a stream behind what waits. Returns whether the end is encoded by that.
+    /// Ends a stream behind what waits. Returns whether the end is encoded by this call.
     pub fn end<S: Sink>(
         &mut self,
         handle: Handle,
@@ -326,7 +327,7 @@ impl Send {
             }
             SendState::Done => {}
         }
-        // Nothing of it will be sent any more, so whoever waits for that need not.
+        // Nothing of the stream will be sent any more, so nobody need wait for that.
         let mut queue = queue.unwrap_or_default();
         while let Some((kind, bytes)) = queue.first() {
             if kind == Kind::Mark {
@@ -351,14 +352,14 @@ impl Send {
         if !stream.send.is_blocked() {
             self.waiting
                 .moved(&mut stream.send, |send| send.set_blocked(true));
-            // If it is not known, the application learns that with the acceptance.
+            // If the application does not know the stream yet, it learns of the block with the acceptance.
             if stream.is_known() {
                 self.emit_blocked(handle, cx);
             }
         }
     }
 
-    /// A stream of which little waits no longer waits for the peer's reader.
+    /// A stream on which little waits no longer waits for the peer's reader.
     fn unblock<S: Sink>(&mut self, handle: Handle, stream: &mut Stream, cx: &mut Context<'_, S>) {
         if stream.send.is_blocked() && stream.send.queued() <= LOW {
             self.waiting
@@ -375,7 +376,7 @@ impl Send {
         cx.emit(Event::Blocked(handle), Payload::Empty);
     }
 
-    /// How urgent a stream is.
+    /// Sets the urgency of a stream.
     pub fn set_priority(
         &mut self,
         handle: Handle,
@@ -395,7 +396,7 @@ impl Send {
         self.opens.text(meta)
     }
 
-    /// Whether a stream of ours with these first bytes may begin now, behind nobody, if there is a place for it.
+    /// Whether a stream of ours with these first bytes may begin now, ahead of nobody, if there is a place for it.
     pub fn can_begin<S>(&self, first_bytes: &[u8], peer: &Peer, cx: &Context<'_, S>) -> bool {
         let credit = peer.credit_on_ours().min(self.window.available());
         self.opens.is_empty()
@@ -413,27 +414,28 @@ impl Send {
         self.opens.push(handle);
     }
 
-    /// Takes the memory of first bytes back.
+    /// Keeps the memory of first bytes for the next ones.
     pub fn recycle(&mut self, first_bytes: Vec<u8>) {
         self.opens.recycle(first_bytes);
     }
 
-    /// The first stream of ours that waits for a place, if it may begin: behind the meta of the one before.
+    /// The first stream of ours that waits for a place, if it may begin, which it may behind the meta of the one
+    /// before.
     pub fn first_open(&self) -> Option<Handle> {
         self.opens.first()
     }
 
-    /// The first stream of ours that waits for a place does so no longer.
+    /// Removes the first stream of ours that waits for a place.
     pub fn pop_open(&mut self) {
         self.opens.pop();
     }
 
-    /// Streams of ours that wait for a place, but for the first `left`: none of them waits any longer.
+    /// Removes streams of ours that wait for a place, except for the first `left`. Returns them.
     pub fn cut_opens(&mut self, left: usize) -> Vec<Handle> {
         self.opens.truncate(left)
     }
 
-    /// A stream of ours that waited has a place. A foreign peer knows no meta; an empty frame lets it see the stream.
+    /// A stream of ours that waited has a place. A foreign peer knows no meta, so an empty frame shows it the stream.
     pub fn begin<S: Sink>(
         &mut self,
         handle: Handle,
@@ -454,17 +456,17 @@ impl Send {
         self.encoder.push_bytes(stream.id(), Some(0), &[], cx);
     }
 
-    /// Bytes that may be sent as soon as there is room.
+    /// The bytes that may be sent as soon as there is room.
     pub fn ready(&self) -> u64 {
         self.waiting.for_turns()
     }
 
-    /// Bytes that wait for the peer's readers, or for a place for their stream.
+    /// The bytes that wait for the peer's readers, or for a place for their stream.
     pub fn waiting_for_peer(&self) -> u64 {
         self.waiting.for_peer()
     }
 
-    /// How often the application was told that a stream is blocked.
+    /// The number of times that the application was told that a stream is blocked.
     pub fn blocked_events(&self) -> u32 {
         self.blocked_events
     }
@@ -475,14 +477,14 @@ impl Send {
         is_empty && !self.opens.is_sending() || self.peer_has_finished
     }
 
-    /// Returns spare memory.
+    /// Frees spare memory.
     pub fn shrink(&mut self) {
         self.scheduler.shrink();
         self.opens.shrink();
     }
 }
 
-/// The number of a mark, as it stands in a queue.
+/// The number of a mark in a queue.
 fn number_of(bytes: &[u8]) -> u32 {
     bytes.first_chunk().map_or(0, |id| u32::from_le_bytes(*id))
 }

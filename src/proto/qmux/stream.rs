@@ -1,4 +1,4 @@
-//! One stream: its two halves, each with the states of RFC 9000, section 3. Over an ordered transport nothing is lost,
+//! One stream: its two halves, each with the states of RFC 9000, section 3. Nothing is lost over an ordered transport,
 //! so what is sent counts as received.
 //!
 //! Sending half:
@@ -11,7 +11,7 @@
 //!      └───────────────────────────── given up before it began ─────▶ Done
 //! ```
 //!
-//! Receiving half, of a stream of the peer's (Meta) or of our own (Accept); a foreign peer's start at Data:
+//! Receiving half, of a stream of the peer's (Meta) or of our own (Accept); a foreign peer's streams start at Data:
 //!
 //! ```text
 //!   Meta ───meta complete────▶ Data ──END_VALUE frame──▶ EndValue ──FIN──▶ Done
@@ -40,18 +40,20 @@ pub struct Stream {
     is_known: bool,
     /// The application has accepted or refused the stream.
     is_answered: bool,
-    /// The opener is done with the stream and reads no answer: said, of ours, or heard, of the peer's.
+    /// The opener is done with the stream and reads no answer. On a stream of ours we said so; on one of the peer's,
+    /// the peer did.
     is_unread: bool,
-    /// The code with which the peer stopped the stream before it accepted it, which the application learns behind that.
+    /// The code with which the peer stopped the stream before it accepted it. The application learns the code after the
+    /// acceptance.
     stopped: Option<u64>,
-    /// The stream ended before the peer's switch: its place was given back then.
+    /// The stream ended before the peer's switch, and its place was given back then.
     is_counted: bool,
-    /// Length of the meta, while it counts.
+    /// The length of the meta, while it counts.
     meta: usize,
 }
 
 impl Stream {
-    /// `id`: of one that waits for a place, any.
+    /// A stream under `id`. The id of a stream that waits for a place is of no meaning.
     pub fn new(id: u64, send: SendHalf, recv: RecvHalf) -> Self {
         Self {
             id,
@@ -71,7 +73,7 @@ impl Stream {
         self.id
     }
 
-    /// The stream has a place, and an id by that.
+    /// The stream has a place, and thus an id.
     pub fn set_id(&mut self, id: u64) {
         self.id = id;
     }
@@ -131,7 +133,7 @@ impl Stream {
         self.meta = length;
     }
 
-    /// Length of the meta, as far as it counts.
+    /// The length of the meta, while it counts.
     pub fn meta(&self) -> usize {
         self.meta
     }

@@ -7,17 +7,17 @@ use super::stream::Stream;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hasher};
 
-/// Slots further than this behind the last one are a mistake of the caller's, not a table.
+/// A slot that is further than this behind the last one is a mistake of the caller's.
 const MAX_GAP: usize = 1 << 16;
 
-/// Streams that are over whose final sizes are remembered, 16 bytes each: what a peer may still send on one that has just
-/// ended comes within a round trip. RFC 9000, section 4.5, does not ask for more.
+/// The number of streams that are over whose final sizes are remembered, 16 bytes each. What a peer may still send on a
+/// stream that has just ended comes within a round trip. RFC 9000, section 4.5, does not ask for more.
 const REMEMBERED: usize = 64;
 
-/// How many streams are found without the map: as many as live by default.
+/// The number of streams that are found without the map: as many as live by default.
 const RECENT: usize = 256;
 
-/// Where a stream stands among those: neighbours do not share a place, nor do the two directions.
+/// The place of a stream in `recent`. Neighbours do not share a place, nor do the two directions.
 #[inline]
 fn place(id: u64) -> usize {
     ((id >> 2) ^ (id & 1) << 7) as usize % RECENT
@@ -28,11 +28,11 @@ enum Slot {
     #[default]
     Free,
     Live(Box<Stream>),
-    /// Over; the application has not seen that yet.
+    /// The stream is over, and the application has not seen that yet.
     Closed,
 }
 
-/// Hashes ids. They are chosen by the peer, but only in sequence, and a seed keeps places from being foretold.
+/// Hashes ids. The peer chooses them, but only in sequence, and a seed keeps their places from being predicted.
 #[derive(Clone, Copy, Debug)]
 struct Seeded(u64);
 
@@ -59,7 +59,7 @@ impl Hasher for IdHasher {
     }
 
     fn write_u64(&mut self, value: u64) {
-        // Both halves of the product: the table uses its highest and its lowest bits.
+        // Both halves of the product are used, because the table uses the highest and the lowest bits.
         let product = u128::from(value ^ self.0) * 0x9e37_79b9_7f4a_7c15;
         self.0 = (product >> 64) as u64 ^ product as u64;
     }
@@ -72,11 +72,11 @@ pub struct Streams {
     remote: Vec<Slot>,
     free: Vec<u32>,
     ids: HashMap<u64, Handle, Seeded>,
-    /// The last one looked up: most frames are for the stream of the frame before.
+    /// The last stream that was looked up: most frames are for the stream of the frame before.
     last: (u64, Handle),
-    /// Streams that were looked up lately, each where its id says; allocated with the second.
+    /// Streams that were looked up lately, each at the place of its id. The array is allocated with the second stream.
     recent: Option<Box<[Handle; RECENT]>>,
-    /// Ids and final sizes of those that were over last, the newest behind.
+    /// Ids and final sizes of the streams that ended last, the newest at the end.
     past: VecDeque<(u64, u64)>,
 }
 
@@ -93,7 +93,7 @@ impl Streams {
         }
     }
 
-    /// The stream that lives under an id.
+    /// The live stream under an id.
     #[inline]
     pub fn find(&mut self, id: u64) -> Option<Handle> {
         if self.last.0 == id {
@@ -105,7 +105,7 @@ impl Streams {
         }
         let &handle = self.ids.get(&id)?;
         self.last = (id, handle);
-        // One stream alone never comes here twice.
+        // A single stream comes here only once.
         let recent = self
             .recent
             .get_or_insert_with(|| Box::new([Handle(0); RECENT]));
@@ -138,7 +138,8 @@ impl Streams {
         }
     }
 
-    /// Puts a stream of ours where the application wants it. The stream has no id yet. Returns whether the slot was free.
+    /// Puts a stream of ours into the slot that the application chose. The stream has no id yet. Returns whether the
+    /// slot was free.
     pub fn insert_local(&mut self, handle: Handle, stream: Stream) -> bool {
         let slot = handle.slot();
         if slot > self.local.len() + MAX_GAP {
@@ -170,7 +171,7 @@ impl Streams {
         handle
     }
 
-    /// Lets an id stand for a stream.
+    /// Makes an id the id of a stream.
     pub fn bind(&mut self, id: u64, handle: Handle) {
         self.ids.insert(id, handle);
         if let Some(recent) = &mut self.recent {
@@ -178,7 +179,7 @@ impl Streams {
         }
     }
 
-    /// A stream is over. One of the peer's keeps its slot until [`Streams::forget`].
+    /// Removes a stream that is over. A stream of the peer's keeps its slot until [`Streams::forget`].
     pub fn remove(&mut self, handle: Handle) -> Option<Box<Stream>> {
         let slot = self.slots(handle).get_mut(handle.slot())?;
         let Slot::Live(stream) = std::mem::replace(
@@ -190,7 +191,7 @@ impl Streams {
         ) else {
             return None;
         };
-        // One that never began had no id.
+        // A stream that never began has no id.
         if self.ids.remove(&stream.id()).is_some() {
             if self.past.len() == REMEMBERED {
                 self.past.pop_front();
@@ -202,7 +203,7 @@ impl Streams {
         Some(stream)
     }
 
-    /// How long what the peer sent on a stream was, if that is over and remembered.
+    /// The final size of what the peer sent on a stream, if the stream is over and remembered.
     pub fn final_size(&self, id: u64) -> Option<u64> {
         let past = self.past.iter().rev().find(|&&(it, _)| it == id);
         past.map(|&(_, size)| size)
@@ -224,7 +225,7 @@ impl Streams {
             .collect()
     }
 
-    /// Returns spare memory.
+    /// Frees spare memory.
     pub fn shrink(&mut self) {
         if self.ids.is_empty() {
             self.ids.shrink_to_fit();

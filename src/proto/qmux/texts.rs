@@ -1,7 +1,7 @@
-//! The texts at the ends of a stream, which the application never sees as bytes: its meta or its refusal first, its end
+//! The texts at the ends of a stream, which the application never gets as bytes: its meta or its refusal first, its end
 //! value last.
 //!
-//! A text takes no more memory than has arrived of it; the sum of all is bounded.
+//! A text takes no more memory than has arrived of it. The sum of all texts is bounded.
 //!
 //! May not know what lies between, nor tell the application anything.
 
@@ -14,9 +14,9 @@ use super::stream::Stream;
 /// A meta that is complete.
 #[derive(Debug)]
 pub enum Meta<'a> {
-    /// All of it stood in one piece.
+    /// All of the meta was in one piece.
     Piece(Piece<'a>),
-    /// The meta was put together, behind its length of so many bytes.
+    /// The meta was put together, behind its length, which takes the second field's number of bytes.
     Joined(Vec<u8>, usize),
 }
 
@@ -30,17 +30,17 @@ impl Meta<'_> {
     }
 }
 
-/// What the texts of all streams take together.
+/// The sums of the texts of all streams.
 #[derive(Debug, Default)]
 pub struct Texts {
-    /// Meta of the streams that live.
+    /// The metas of the live streams.
     meta_total: usize,
     /// Texts under way.
     total: usize,
 }
 
 impl Texts {
-    /// Meta of the streams that live.
+    /// The sum of the metas of the live streams.
     pub fn meta_total(&self) -> usize {
         self.meta_total
     }
@@ -57,7 +57,7 @@ impl Texts {
         self.total -= stream.recv.text().len();
     }
 
-    /// Puts a text together that must not be longer than `length`; returns whether it is complete.
+    /// Puts a text together that must not be longer than `length`. Returns whether it is complete.
     fn gather(
         &mut self,
         stream: &mut Stream,
@@ -74,7 +74,7 @@ impl Texts {
         }
     }
 
-    /// The text of a stream as it is; a next one begins empty.
+    /// Takes the text of a stream as it is; the next one begins empty.
     pub fn take(&mut self, stream: &mut Stream) -> Vec<u8> {
         let text = stream.recv.take_text();
         self.total -= text.len();
@@ -89,7 +89,7 @@ impl Texts {
         config: &Config,
     ) -> Result<Option<Meta<'a>>, ProtocolError> {
         let limit = config.max_meta_size;
-        // Nearly always: all of it is in this one piece.
+        // Nearly always, all of the meta is in this one piece.
         if stream.recv.text().is_empty()
             && let Some((length, head)) = varint::peek(piece.bytes())
             && length <= (piece.len() - head) as u64
@@ -98,7 +98,7 @@ impl Texts {
             piece.cut(head);
             return Ok(Some(Meta::Piece(piece.cut(length as usize))));
         }
-        // The length first, byte by byte; then as much as it says.
+        // The length comes first, byte by byte, and then as much as it says.
         loop {
             let head = varint::peek(stream.recv.text());
             let total = match head {
@@ -123,7 +123,7 @@ impl Texts {
         }
     }
 
-    /// Takes what comes of a refusal. Returns its code, once that is complete.
+    /// Takes a part of a refusal. Returns its code, once that is complete.
     pub fn recv_refusal(
         &mut self,
         stream: &mut Stream,

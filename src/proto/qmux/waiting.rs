@@ -1,4 +1,5 @@
-//! How many bytes wait on streams, by what they wait for: what the application may still write depends on that.
+//! The numbers of bytes that wait on streams, by what they wait for. What the application may still write depends on
+//! them.
 //!
 //! May not know a queue.
 
@@ -13,7 +14,7 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// The sum that a half's bytes count in, as it stands.
+    /// The sum in which a half's bytes count, in its present state.
     fn sum_of(&mut self, half: &SendHalf) -> &mut u64 {
         match half.waits_for() {
             WaitsFor::Place => &mut self.for_places,
@@ -22,12 +23,12 @@ impl Waiting {
         }
     }
 
-    /// So many more bytes wait on a half.
+    /// Adds bytes that wait on a half.
     pub fn add(&mut self, half: &SendHalf, bytes: u64) {
         *self.sum_of(half) += bytes;
     }
 
-    /// So many fewer bytes wait on a half.
+    /// Subtracts bytes that wait on a half.
     pub fn remove(&mut self, half: &SendHalf, bytes: u64) {
         *self.sum_of(half) -= bytes;
     }
@@ -40,12 +41,12 @@ impl Waiting {
         self.add(half, bytes);
     }
 
-    /// Bytes that may be sent as soon as there is room.
+    /// The bytes that may be sent as soon as there is room.
     pub fn for_turns(&self) -> u64 {
         self.for_turns
     }
 
-    /// Bytes that wait for the peer: for its readers, or for places for their streams.
+    /// The bytes that wait for the peer: for its readers, or for places for their streams.
     pub fn for_peer(&self) -> u64 {
         self.for_places + self.for_readers
     }

@@ -4,21 +4,22 @@
 //!   0 ──────── consumed ──────── received ──────── limit          limit = consumed + window, as last told
 //! ```
 //!
-//! A window doubles when half of it was consumed within two round trips: then the sender was likely waiting for us.
+//! A window doubles if half of it was consumed within two round trips, because the sender was then likely waiting for
+//! us.
 //!
 //! May not know what is counted, nor send anything.
 
 use super::super::varint;
 use std::time::{Duration, Instant};
 
-/// Credit goes back when the application has consumed, which takes turns of its event loop besides the round trip: on a
-/// short path far more than that. A window that lasts no longer than this is too small.
+/// Credit goes back when the application has consumed, which takes turns of its event loop besides the round trip, and
+/// on a short path far more than that. A window that lasts no longer than this is too small.
 const TURNS: Duration = Duration::from_millis(4);
 
-/// Longest time that counts for two round trips: whoever answers pings late does not get a larger window for it.
+/// The longest time that counts for two round trips: a peer that answers pings late gets no larger window by that.
 const MAX_RTT: Duration = Duration::from_secs(1);
 
-/// What we may send.
+/// The window in which we may send.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SendWindow {
     limit: u64,
@@ -30,29 +31,29 @@ impl SendWindow {
         Self { limit, used: 0 }
     }
 
-    /// Earlier counts are known: so much was sent, perhaps more than the limit.
+    /// Sets counts from the other wire: `used` were sent, perhaps more than the limit.
     pub fn carry(&mut self, used: u64, limit: u64) {
         self.used = used;
         self.limit = limit;
     }
 
-    /// How much may be sent now.
+    /// The number that may be sent now.
     #[inline]
     pub fn available(&self) -> u64 {
         self.limit.saturating_sub(self.used)
     }
 
-    /// How much was sent.
+    /// The number that was sent.
     pub fn used(&self) -> u64 {
         self.used
     }
 
-    /// Up to where may be sent.
+    /// The offset up to which we may send.
     pub fn limit(&self) -> u64 {
         self.limit
     }
 
-    /// Sends so much, which must be available.
+    /// Counts `amount` as sent, which must be available.
     #[inline]
     pub fn take(&mut self, amount: u64) {
         debug_assert!(
@@ -72,7 +73,7 @@ impl SendWindow {
     }
 }
 
-/// What the peer may send.
+/// The window in which the peer may send.
 #[derive(Clone, Copy, Debug)]
 pub struct RecvWindow {
     limit: u64,
@@ -80,16 +81,16 @@ pub struct RecvWindow {
     consumed: u64,
     window: u64,
     max: u64,
-    /// When the limit was last told.
+    /// The time at which the limit was last told.
     last_told: Option<Instant>,
-    /// What has to be consumed before it is told again.
+    /// The offset that has to be consumed before the limit is told again.
     due_at: u64,
     /// One more than the limit at which the peer last said that it waits.
     told_to_wait: u64,
 }
 
 impl RecvWindow {
-    /// The peer knows of `window` at first; it may grow to `max`.
+    /// A window that the peer knows as `window` at first, and that may grow to `max`.
     pub fn new(window: u64, max: u64) -> Self {
         Self {
             limit: window,
@@ -103,7 +104,7 @@ impl RecvWindow {
         }
     }
 
-    /// Takes so much from the peer. `None`: it had no credit for it.
+    /// Counts `amount` that the peer sent. `None`: the peer had no credit for it.
     #[inline]
     pub fn receive(&mut self, amount: u64) -> Option<()> {
         if amount > self.available() {
@@ -113,31 +114,31 @@ impl RecvWindow {
         Some(())
     }
 
-    /// How much was received.
+    /// The number that was received.
     #[inline]
     pub fn received(&self) -> u64 {
         self.received
     }
 
-    /// From now on the peer may be `window` ahead of what is consumed, neither more nor less. What it was allowed already
-    /// stays allowed.
+    /// Sets how far ahead of what is consumed the peer may send, neither more nor less. Credit that was given stays
+    /// given.
     pub fn resize(&mut self, window: u64) {
         self.window = window;
         self.max = window;
         self.due_at = self.next_due();
     }
 
-    /// How far ahead of what is consumed the peer may be.
+    /// How far ahead of what is consumed the peer may send.
     pub fn size(&self) -> u64 {
         self.window
     }
 
-    /// Up to where the peer may send.
+    /// The offset up to which the peer may send.
     pub fn limit(&self) -> u64 {
         self.limit
     }
 
-    /// Everything up to here is consumed. What was once said to be so stays so.
+    /// Consumes everything up to an offset. Consumption is never taken back.
     pub fn consume_to(&mut self, offset: u64) {
         debug_assert!(
             offset <= self.received,
@@ -146,15 +147,16 @@ impl RecvWindow {
         self.consumed = self.consumed.max(offset.min(self.received));
     }
 
-    /// Whether the peer would be told a new limit if everything up to `offset` were consumed: at half a window.
+    /// Whether the peer would be told a new limit if everything up to `offset` were consumed, which is so from half a
+    /// window on.
     #[inline]
     pub fn would_be_due(&self, offset: u64) -> bool {
         offset >= self.due_at
     }
 
-    /// What has to be consumed before the peer is told a new limit.
+    /// The offset that has to be consumed before the peer is told a new limit.
     fn next_due(&self) -> u64 {
-        // Both stay under 2^62.
+        // Both numbers stay under 2^62.
         (self.limit + self.window.div_ceil(2).max(1)).saturating_sub(self.window)
     }
 
@@ -163,34 +165,33 @@ impl RecvWindow {
         self.would_be_due(self.consumed)
     }
 
-    /// Earlier counts are known: so much was received, and the peer may go on to `limit`. For counts of
-    /// streams, some of which were opened on another wire.
+    /// Sets counts from the other wire: `received` came, and the peer may go on to `limit`. This is for counts of
+    /// streams, some of which were opened on that wire.
     pub fn carry(&mut self, received: u64, limit: u64, window: u64) {
         self.received = received;
         self.limit = limit;
         self.window = window;
     }
 
-    /// For counts: takes one, which may be over the limit if it began on another wire.
+    /// Counts one stream, which may be over the limit if it began on the other wire.
     pub fn receive_one(&mut self) {
         self.received += 1;
     }
 
-    /// How much more the peer may send.
+    /// The number that the peer may still send.
     #[inline]
     pub fn available(&self) -> u64 {
         self.limit.saturating_sub(self.received)
     }
 
-    /// For counts: the limit to tell, if there is more to allow (up to `bound`) and the peer has less than half of
-    /// `room` left. Other than with bytes it is not what is over that counts: whoever may have so many at once must be
-    /// able to.
+    /// For counts of streams: the limit to tell, if there is more to allow (up to `bound`) and the peer has less than
+    /// half of `room` left. Unlike with bytes, the peer must always be able to have as many streams at once as it may.
     pub fn due_soon(&self, bound: u64, room: u64) -> Option<u64> {
         let target = self.consumed.saturating_add(self.window).min(bound);
         (self.available() <= room / 2 && target > self.limit).then_some(target)
     }
 
-    /// For counts: the peer is told this limit.
+    /// For counts of streams: the peer is told this limit.
     pub fn tell_limit(&mut self, limit: u64) {
         self.limit = limit;
     }
@@ -204,12 +205,12 @@ impl RecvWindow {
         is_news
     }
 
-    /// For counts: one is over.
+    /// For counts of streams: one stream is over.
     pub fn consume_one(&mut self) {
         self.consumed += 1;
     }
 
-    /// The limit to tell. `rtt`: the round trip time, once it is known.
+    /// The limit to tell. `rtt` is the round trip time, once it is known.
     pub fn tell(&mut self, now: Instant, rtt: Option<Duration>) -> u64 {
         if let (Some(told), Some(rtt)) = (self.last_told, rtt)
             && now.saturating_duration_since(told) < (2 * rtt).clamp(TURNS, MAX_RTT)

@@ -1,9 +1,10 @@
-//! One connection's state on this wire: its parts, and what has to happen in more than one of them. The picture of the parts
-//! stands in the parent.
+//! One connection's state on this wire: its parts, and what has to happen in more than one of them. The parent has a
+//! picture of the parts.
 //!
-//! The way of one byte out: `send` → a frame in the record at the end of the outbox, or, without credit or behind others,
-//! the stream's queue → `fill`, when credit or room comes. In: `receive` → `Sink::emit` with a range of what was read
-//! → the application answers `Event::Credit` → `credit` tells the peer how far it may go on.
+//! One byte's way out: `send` encodes a frame into the record at the end of the outbox. Without credit, or behind
+//! others, the byte goes to the stream's queue, and `fill` encodes it when credit or room comes. One byte's way in:
+//! `receive` calls `Sink::emit` with a range of what was read; the application answers `Event::Credit`; `credit` tells
+//! the peer how far it may go on.
 //!
 //! May not know the legacy wire, nor how the two ends came to speak this one.
 
@@ -34,10 +35,11 @@ use super::send::Send;
 use super::streams::Streams;
 use std::time::Instant;
 
-/// Control frames are encoded up to so much ahead of the socket: they go past what waits for room there.
+/// Control frames are encoded up to this far ahead of the socket, because they go past what waits for room there.
 const CONTROL_ENCODED: u64 = MAX_ENCODED + (64 << 10);
 
-/// Frames of the peer's that may speak of a stream which has just ended here: a stop, a reset, credit, and a spare one.
+/// The number of the peer's frames that may name a stream which has just ended here: a stop, a reset, credit, and a
+/// spare one.
 const CROSSING: u32 = 4;
 
 /// One connection's state.
@@ -55,7 +57,7 @@ pub struct Qmux {
 }
 
 impl Qmux {
-    /// A connection on which nothing was sent or received. `seed` should be random.
+    /// A connection on which nothing was sent or received yet. `seed` should be random.
     pub fn new(config: &Config, side: Side, seed: u64, now: Instant) -> Self {
         let qmux = &config.qmux;
         let mut budgets = Budgets::new(qmux);
@@ -75,13 +77,13 @@ impl Qmux {
         }
     }
 
-    /// Our first frame: before any other.
+    /// Writes our first frame, before any other.
     pub fn write_parameters<S: Sink>(&mut self, cx: &mut Context<'_, S>) {
         let parameters = Parameters::encode(cx.config);
         let mut bytes = frame::numbers(frame::PARAMETERS, [parameters.len() as u64]);
         bytes.extend_from_slice(&parameters);
         self.send.push_frame(&bytes, cx);
-        // Alone, so that it is the whole of the first record: what every peer is known to understand.
+        // The frame is the whole of the first record, which every peer is known to understand.
         self.send.complete_record(cx);
     }
 
@@ -128,7 +130,7 @@ impl Qmux {
         Ok(())
     }
 
-    /// The message under way, if it is passed on as it comes and short enough to be put together.
+    /// The message under way, if its parts are passed on as they come and it is short enough to be put together.
     pub fn partial(&self) -> Option<Partial> {
         self.recv.partial()
     }
@@ -143,7 +145,7 @@ impl Qmux {
         Ok(())
     }
 
-    /// Encodes all that may be sent now, and completes the last record: the outbox is about to be taken from.
+    /// Encodes all that may be sent now, and completes the last record, because the outbox is about to be taken from.
     pub fn prepare<S: Sink>(&mut self, cx: &mut Context<'_, S>) {
         self.flush(cx);
         self.ping.sent(cx.outbox.len() as u64, cx.now);
@@ -189,8 +191,8 @@ impl Qmux {
         }
     }
 
-    /// The next frame that is not a stream's bytes. What it says is kept as state by the part that knows it, not as a queue
-    /// of frames, so a peer that makes us answer and does not read the answers costs nothing more.
+    /// The next frame that is not a stream's bytes. The part that knows what the frame says keeps it as state, and not
+    /// as a queue of frames. So a peer that makes us answer, and does not read the answers, costs nothing more.
     fn next_control(&mut self, now: Instant) -> Option<Vec<u8>> {
         if let Some(number) = self.ping.take_answer() {
             return Some(frame::numbers(frame::PING_RESPONSE, [number]));
@@ -221,7 +223,7 @@ impl Qmux {
             || (self.peer.is_known() && self.counts.is_due())
     }
 
-    /// The last frame: why the connection ends.
+    /// Encodes the last frame: why the connection ends.
     pub fn close<S: Sink>(
         &mut self,
         code: u64,
@@ -242,7 +244,7 @@ impl Qmux {
         }
     }
 
-    /// A stream whose both halves are over leaves the table: nothing is held back of it any more.
+    /// Removes a stream from the table if both its halves are over: nothing of it is held back any more.
     fn settle<S: Sink>(&mut self, handle: Handle, cx: &mut Context<'_, S>) {
         let stream = self.streams.get(handle);
         if !stream.is_some_and(|stream| stream.is_over()) {
@@ -252,7 +254,7 @@ impl Qmux {
             return;
         };
         if handle.is_local() || stream.is_answered() {
-            // What its two ends said of it may have crossed its end.
+            // Frames of the peer's for the stream may have crossed its end.
             self.budgets.useless.earn(CROSSING);
         }
         self.recv.remove(&stream);
@@ -268,28 +270,28 @@ impl Qmux {
         }
         match stream.is_known() {
             true => cx.emit(Event::Closed(handle), Payload::Empty),
-            // The application never heard of it.
+            // The application never heard of the stream.
             false => self.streams.forget(handle),
         }
     }
 
-    /// Bytes that wait on streams and may be sent as soon as there is room.
+    /// The bytes that wait on streams and may be sent as soon as there is room.
     pub fn ready(&self) -> u64 {
         self.send.ready()
     }
 
-    /// Bytes that wait on streams for the peer's reader, or for a place for their stream.
+    /// The bytes that wait on streams for the peer's reader, or for a place for their stream.
     pub fn waiting(&self) -> u64 {
         self.send.waiting_for_peer()
     }
 
-    /// Bytes that wait on one stream.
+    /// The bytes that wait on one stream.
     pub fn queued_on(&mut self, handle: Handle) -> u64 {
         let stream = self.streams.get(handle);
         stream.map_or(0, |stream| stream.send.queued())
     }
 
-    /// How often the application was told that a stream is blocked.
+    /// The number of times that the application was told that a stream is blocked.
     pub fn blocked_events(&self) -> u32 {
         self.send.blocked_events()
     }
@@ -319,12 +321,12 @@ impl Qmux {
         self.budgets.resets.start_with(left, now);
     }
 
-    /// How many streams the peer may reset at once.
+    /// The number of streams that the peer may reset at once.
     pub fn resets_left(&self, now: Instant) -> u32 {
         self.budgets.resets.left(now)
     }
 
-    /// The connection stands from now on.
+    /// The connection is established now.
     pub fn started(&mut self, now: Instant) {
         self.heard(now);
     }
@@ -345,7 +347,7 @@ impl Qmux {
         self.ping.disable();
     }
 
-    /// When the timers want a look.
+    /// The time at which to call [`Qmux::timeout`].
     pub fn deadline(&self) -> Option<Instant> {
         self.ping.deadline()
     }
@@ -355,7 +357,7 @@ impl Qmux {
         self.ping.timeout(now)
     }
 
-    /// Returns spare memory: little happens on the connection.
+    /// Frees spare memory, because little happens on the connection.
     pub fn shrink(&mut self) {
         self.send.shrink();
         self.streams.shrink();

@@ -1,6 +1,6 @@
-//! What the application wants of its streams, for whichever wire is spoken.
+//! The application's commands for its streams, for either wire.
 //!
-//! While it is not known whether the peer speaks QMux, what only that can say waits.
+//! While it is not known whether the peer speaks QMux, commands that only QMux can express wait.
 //!
 //! May not know the bytes of any wire.
 
@@ -9,8 +9,8 @@ use super::{Receiving, Session};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// What the application wants and only QMux can say, until the peer is known. Bounded by the streams that live: a wish for
-/// one again either replaces the last, or comes too late.
+/// The application's wishes that only QMux can express, until the peer is known. They are bounded by the streams that
+/// live: a second wish of a kind for a stream replaces the first, or comes too late.
 #[derive(Debug, Default)]
 pub(super) struct Postponed {
     streams: BTreeMap<Handle, Wishes>,
@@ -20,7 +20,7 @@ pub(super) struct Postponed {
     close: Option<(u64, bool, String)>,
 }
 
-/// What the application wants of one stream.
+/// The wishes for one stream.
 #[derive(Clone, Copy, Debug, Default)]
 struct Wishes {
     stop: Option<u64>,
@@ -33,7 +33,7 @@ impl Postponed {
         self.streams.entry(stream).or_default()
     }
 
-    /// Of how many streams something is wanted.
+    /// The number of streams with wishes.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.streams.len()
@@ -41,7 +41,7 @@ impl Postponed {
 }
 
 impl Session {
-    /// Encodes what a command led to besides the bytes of its stream. A stream that ended makes room for another.
+    /// Encodes what follows from a command besides the bytes of its stream. A stream that ended makes room for another.
     fn flush<S: Sink>(&mut self, sink: &mut S) {
         if let Some((wire, mut cx)) = self.qmux(sink) {
             wire.flush(&mut cx);
@@ -51,7 +51,7 @@ impl Session {
 
     /// Opens a stream; `meta` is a JSON text.
     pub fn open<S: Sink>(&mut self, stream: Handle, meta: &[u8], sink: &mut S) {
-        // Wishes for the last stream under this handle, which never began, are not for this one.
+        // Wishes for an earlier stream under this handle, which never began, are not for this one.
         self.postponed.streams.remove(&stream);
         if !stream.is_local() {
             return;
@@ -65,8 +65,8 @@ impl Session {
         self.flush(sink);
     }
 
-    /// Sends one message on a stream. A command for a stream that has closed meanwhile is dropped: the command crossed
-    /// the event that says so.
+    /// Sends one message on a stream. If the stream has closed meanwhile, the command crossed the event that says so,
+    /// and is dropped.
     #[inline]
     pub fn data<S: Sink>(&mut self, stream: Handle, payload: &[u8], sink: &mut S) {
         if let Some((wire, mut cx)) = self.qmux(sink) {
@@ -121,8 +121,8 @@ impl Session {
         self.stop(stream, 0, sink);
     }
 
-    /// Drops what still comes of a stream, and tells the peer, on the wire that can. On legacy this is a matter of this end
-    /// alone.
+    /// Drops what still comes of a stream, and tells the peer. The stop of the legacy wire has no code, and 0.1.0 skips
+    /// it.
     pub fn stop<S: Sink>(&mut self, stream: Handle, code: u64, sink: &mut S) {
         self.discard_legacy(stream);
         if let Some((wire, mut cx)) = self.qmux(sink) {
@@ -136,7 +136,7 @@ impl Session {
         }
     }
 
-    /// The application is done with a stream of ours and reads no answer. The legacy wire has none.
+    /// The application is done with a stream of ours, and reads no answer. The legacy wire has no answers.
     pub fn unread<S: Sink>(&mut self, stream: Handle, sink: &mut S) {
         if let Some((wire, _)) = self.qmux(sink) {
             wire.unread(stream);
@@ -158,18 +158,19 @@ impl Session {
         is_needed
     }
 
-    /// Whether the connection is closed with a code that the peer may still be told: it is not known what it speaks.
+    /// Whether the connection is closed with a code that the peer may still be told, because it is not known yet what
+    /// the peer speaks.
     pub fn owes_close(&self) -> bool {
         self.postponed.close.is_some()
     }
 
-    /// Leaves the rest of a session whose application is gone, to say its last word.
+    /// Moves the session out, to say its last word after its application has gone, and leaves a fresh one behind.
     pub fn leave(&mut self) -> Self {
         let rest = Self::new(self.config.clone(), self.side, [0; 8], self.now);
         std::mem::replace(self, rest)
     }
 
-    /// The peer may be known by now: then what waited for that is done.
+    /// Does what was postponed, if the peer is known by now.
     pub(super) fn do_postponed<S: Sink>(&mut self, sink: &mut S) {
         let Postponed {
             streams,
@@ -210,7 +211,7 @@ impl Session {
         }
     }
 
-    /// Abandons the rest of what we send on a stream. The legacy wire can only end it.
+    /// Abandons the rest of what we send on a stream. On the legacy wire the stream only ends.
     pub fn reset<S: Sink>(&mut self, stream: Handle, code: u64, sink: &mut S) {
         if let Some((wire, mut cx)) = self.qmux(sink) {
             wire.reset(stream, code, &mut cx);
@@ -262,7 +263,7 @@ impl Session {
         self.flush(sink);
     }
 
-    /// Everything before an `Event::Credit` has been seen: what is not held of it is consumed.
+    /// The application has seen everything before an `Event::Credit`: what of it is not held is consumed.
     pub fn credit<S: Sink>(&mut self, stream: Option<Handle>, sink: &mut S) {
         if let Some((wire, mut cx)) = self.qmux(sink) {
             wire.credit(stream, &mut cx);
@@ -270,8 +271,8 @@ impl Session {
         self.flush(sink);
     }
 
-    /// From now on the peer may send so much on all streams ahead of what is consumed, but never less than at first; what it
-    /// was allowed already stays allowed. The legacy wire has no credit.
+    /// Sets how many bytes the peer may send on all streams ahead of what is consumed, but never fewer than at first.
+    /// Credit that was given stays given. The legacy wire has no credit.
     pub fn resize_window<S: Sink>(&mut self, window: u32, sink: &mut S) {
         if let Some(wire) = &mut self.qmux {
             wire.resize_window(window.into());
@@ -281,7 +282,7 @@ impl Session {
         self.flush(sink);
     }
 
-    /// Says how urgent a stream is (RFC 9218): 0 comes first, 7 last; incremental ones of one urgency take turns.
+    /// Sets the urgency of a stream (RFC 9218), from 0 (first) to 7. Incremental streams of one urgency take turns.
     pub fn set_priority(&mut self, stream: Handle, urgency: u8, is_incremental: bool) {
         if let Some(qmux) = &mut self.qmux {
             qmux.set_priority(stream, urgency, is_incremental);
@@ -290,7 +291,7 @@ impl Session {
         }
     }
 
-    /// Asks the peer for a sign of life: `Event::Pong` answers. Never answered on the legacy wire.
+    /// Pings the peer: `Event::Pong` answers. On the legacy wire no answer comes.
     pub fn ping(&mut self, id: u32, now: Instant) {
         self.now = now;
         if let Some(qmux) = &mut self.qmux {
@@ -298,7 +299,7 @@ impl Session {
         }
     }
 
-    /// Serves no more streams of the peer's than it has opened.
+    /// Refuses all streams that the peer has not opened yet.
     pub fn go_away(&mut self) {
         if let Some(qmux) = &mut self.qmux {
             qmux.go_away();

@@ -1,16 +1,16 @@
-//! Where streams of the peer's wait that the application is not told of yet, because as many as it allows live.
+//! The lobby: streams of the peer's that the application is not told of yet, because as many as it allows live.
 //!
-//! On QMux the peer waits by itself. On the legacy wire there is no way to make it wait, so those that a new peer opens
-//! before it has switched wait here, with all that comes of them, and are not acknowledged meanwhile.
+//! On QMux the peer waits by itself. On the legacy wire the peer cannot be made to wait. So streams that a new peer
+//! opens before it has switched wait here, with all that comes of them, and are not acknowledged meanwhile.
 //!
 //! ```text
 //!   session ──▶ Gate ──▶ the application's sink            the stream's events, in order, once there is a place for it
 //!                └─ of a stream for which there is no place ──▶ Lobby ──▲
 //! ```
 //!
-//! Bounded: the peer opens at most 256 streams before it switches, and their meta counts towards its limit. What comes of
-//! them on the legacy wire has a limit of its own, and on QMux that of each stream's credit: the connection's is given back,
-//! since the streams that have a place need it to come to their end.
+//! Bounded: the peer opens at most 256 streams before it switches, and their metas count towards its limit. What comes
+//! of them on the legacy wire has a limit of its own. On QMux the limit is each stream's credit; the connection's
+//! credit is given back, because the streams that have a place need it to come to their end.
 //!
 //! May not know a wire.
 
@@ -19,10 +19,11 @@ use super::super::event::{Event, Handle, Payload, Sink};
 use super::{Receiving, Session};
 use std::collections::VecDeque;
 
-/// Most that may come by the legacy wire of streams that wait, beyond what may be held: what is under way there.
+/// The most that may come by the legacy wire of streams that wait, beyond what may be held, because it was under way
+/// there.
 const MAX_PARKED: u64 = 16 << 20;
 
-/// What an event costs besides its bytes, as the application counts it where it holds messages.
+/// The cost of an event besides its bytes, as the application counts it for messages that it holds.
 const EVENT: u64 = 128;
 
 /// One stream that waits.
@@ -36,14 +37,14 @@ struct Parked {
 #[derive(Debug)]
 pub struct Lobby {
     parked: VecDeque<Parked>,
-    /// Streams of the peer's that may live, and that do.
+    /// The number of the peer's streams that may live, and of those that do.
     limit: u64,
     live: u64,
-    /// The peer is new: it can be made to wait.
+    /// The peer is new, so it can be made to wait.
     is_active: bool,
     /// A message of a stream that waits goes on in the next input.
     open: Option<Handle>,
-    /// What has come of streams that waited, since the first of those that do, in bytes.
+    /// The bytes that have come of streams that waited, since the lobby was last empty.
     bytes: u64,
 }
 
@@ -59,16 +60,16 @@ impl Lobby {
         }
     }
 
-    /// Whether nobody waits.
+    /// Whether no stream waits.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.parked.is_empty()
     }
 
-    /// Tells the application of the first that waits, if there is a place for it. `None`: there is not.
+    /// Tells the application of the first stream that waits, if there is a place for it. `None`: there is none.
     pub fn admit<S: Sink>(&mut self, sink: &mut S) -> Option<()> {
         let first = self.parked.front()?;
-        // A message is not told in parts for this.
+        // A message is not emitted in parts because of this.
         if self.live >= self.limit || self.open == Some(first.stream) {
             return None;
         }
@@ -91,12 +92,12 @@ impl Lobby {
     }
 }
 
-/// Passes a session's events on, but those of streams that wait.
+/// Passes a session's events on, except for those of streams that wait.
 ///
-/// The fields are open: these are parts that a session lends.
+/// The fields are open, because they are parts that a session lends.
 pub struct Gate<'a, S> {
     pub lobby: &'a mut Lobby,
-    /// What payloads are ranges of.
+    /// The bytes that payloads are ranges of.
     pub input: &'a [u8],
     pub sink: &'a mut S,
 }
@@ -127,7 +128,7 @@ impl<S: Sink> Gate<'_, S> {
     }
 }
 
-/// The stream of the peer's that an event is of.
+/// The stream of the peer's that an event concerns.
 fn remote(event: &Event) -> Option<Handle> {
     let stream = match *event {
         Event::Stream { stream, .. } | Event::End { stream, .. } => stream,
@@ -157,7 +158,7 @@ impl<S: Sink> Sink for Gate<'_, S> {
 }
 
 impl<S: Sink> Gate<'_, S> {
-    /// Keeps an event of a stream that waits, and counts those that live. Returns whether it is kept.
+    /// Keeps the event of a stream that waits, and counts the streams that live. Returns whether the event is kept.
     fn keep(&mut self, event: Event, payload: &Payload<'_>) -> bool {
         match event {
             Event::Wires(wires) => self.lobby.is_active |= wires.sending,
@@ -187,7 +188,7 @@ impl<S: Sink> Gate<'_, S> {
 }
 
 impl Session {
-    /// An input was taken without an error: who waits may have a place now, or wait with too much.
+    /// An input was taken without an error: a stream that waits may have a place now, or too much may wait.
     pub(super) fn settle_lobby<S: Sink>(&mut self, sink: &mut S) -> Result<(), ProtocolError> {
         if self.lobby.is_empty() {
             return Ok(());

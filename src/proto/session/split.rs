@@ -1,4 +1,4 @@
-//! How a session is split into a wire and the parts that the wire works on.
+//! The split of a session into a wire and the parts that the wire works on.
 //!
 //! May not decide which wire is spoken.
 
@@ -9,14 +9,14 @@ use super::super::qmux::Qmux;
 use super::Session;
 use super::lobby::Gate;
 
-/// What QMux works on.
+/// QMux, and the parts that it works on.
 pub(super) type QmuxParts<'a, S> = (&'a mut Qmux, Context<'a, Gate<'a, S>>);
 
-/// What the legacy wire works on.
+/// The legacy wire, and the parts that it works on.
 pub(super) type LegacyParts<'a, S> = (&'a mut Legacy, legacy::Context<'a, Gate<'a, S>>);
 
 impl Session {
-    /// QMux, if that is what we send, and what it works on.
+    /// QMux, if we send it, and the parts that it works on.
     #[inline]
     pub(super) fn qmux<'a, S: Sink>(&'a mut self, sink: &'a mut S) -> Option<QmuxParts<'a, S>> {
         self.qmux_reading(&[], sink)
@@ -41,7 +41,7 @@ impl Session {
         Some((wire, cx))
     }
 
-    /// The legacy wire, and what it works on.
+    /// The legacy wire, and the parts that it works on.
     #[inline]
     pub(super) fn legacy<'a, S: Sink>(&'a mut self, sink: &'a mut S) -> LegacyParts<'a, S> {
         self.legacy_reading(&[], sink)

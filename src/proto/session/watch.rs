@@ -1,13 +1,14 @@
-//! The session's clocks: when it wants to be called, and which peers have taken too long.
+//! The session's clocks: when the session wants to be called, and which peers have taken too long.
 //!
 //! | what runs out | until | starts anew |
 //! |---|---|---|
 //! | the time to say what it speaks | it has | never; at the first byte, or at once where it has to speak first |
 //! | the idle timeout, while we do not send QMux | – | at each whole frame, each 16 KiB of a longer one, and each send |
 //!
-//! A byte at a time of a frame that never ends starts nothing anew. On QMux pings and the idle timeout are that wire's.
+//! A frame that comes byte by byte and never ends starts nothing anew. On QMux, that wire has pings and an idle timeout
+//! of its own.
 //!
-//! A silent peer that has not said anything is not late: 0.1.0 says nothing until it opens a stream, for days perhaps.
+//! A peer that has not said anything is not late: 0.1.0 says nothing until it opens a stream, perhaps for days.
 //!
 //! May not ask what time it is.
 
@@ -22,9 +23,9 @@ use std::time::{Duration, Instant};
 pub struct Watch {
     idle: Duration,
     handshake: Duration,
-    /// When something whole last came, or something went.
+    /// The time at which something whole last came, or something was sent.
     active: Instant,
-    /// When the time to say what the peer speaks began.
+    /// The start of the peer's time to say what it speaks.
     began: Option<Instant>,
 }
 
@@ -43,12 +44,12 @@ impl Watch {
         self.began.get_or_insert(now);
     }
 
-    /// Something whole came, or something went.
+    /// Something whole came, or something was sent.
     pub fn heard(&mut self, now: Instant) {
         self.active = now;
     }
 
-    /// What it took until now is nobody's fault.
+    /// Begins both times anew, because nobody is to blame for the delay so far.
     fn restart(&mut self, now: Instant) {
         self.active = now;
         self.began = self.began.map(|_| now);
@@ -56,7 +57,7 @@ impl Watch {
 }
 
 impl Session {
-    /// The connection stands from now on: what it took until then is nobody's fault.
+    /// The connection is established. Nobody is to blame for the time that it took.
     pub fn connected(&mut self, now: Instant) {
         self.watch.restart(now);
         if let Some(qmux) = &mut self.qmux {
@@ -64,7 +65,7 @@ impl Session {
         }
     }
 
-    /// Time has run out while nothing was read: the peer may have said what it likes, and gets it once more.
+    /// A time has run out while nothing was read. The peer may have spoken, so both times begin anew.
     pub fn excuse(&mut self, now: Instant) {
         self.watch.restart(now);
         if let Some(qmux) = &mut self.qmux {
@@ -84,7 +85,8 @@ impl Session {
         }
     }
 
-    /// When the peer will have taken too long to say what it speaks, and when it will have been idle too long.
+    /// The times at which the peer will have taken too long to say what it speaks, and at which it will have been idle
+    /// too long.
     fn limits(&self) -> [Option<Instant>; 2] {
         let watch = &self.watch;
         let handshake = watch
@@ -97,7 +99,7 @@ impl Session {
         ]
     }
 
-    /// When to call [`Session::timeout`].
+    /// The time at which to call [`Session::timeout`].
     pub fn deadline(&self) -> Option<Instant> {
         let pace = match self.outbox.is_empty() {
             true => None,

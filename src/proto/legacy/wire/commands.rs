@@ -1,4 +1,4 @@
-//! What the application wants of its streams, as frames of the legacy wire.
+//! The application's commands for its streams, as frames of the legacy wire.
 //!
 //! May not read a frame.
 
@@ -7,7 +7,7 @@ use super::super::frame;
 use super::super::streams::{Local, Remote};
 use super::{Context, Legacy, Target};
 
-/// Longest payload of a data frame we write, so that what is encoded ahead stays bounded.
+/// The longest payload of a data frame that we write, so that what is encoded ahead stays bounded.
 const MAX_DATA: usize = 64 << 10;
 
 impl Legacy {
@@ -26,8 +26,8 @@ impl Legacy {
         self.waiting.push_back((slot, meta.to_vec()));
     }
 
-    /// Gives a stream the highest id that is free in both tables: the original takes the lowest of one table, so its
-    /// choice and ours meet only when all 256 live.
+    /// Assigns a stream the highest id that is free in both tables. The original takes the lowest id of its one table, so
+    /// the two choices meet only if all 256 streams live.
     fn start<S: Sink>(&mut self, slot: u32, meta: &[u8], cx: &mut Context<'_, S>) -> bool {
         let free = (0..=255u8)
             .rev()
@@ -40,7 +40,7 @@ impl Legacy {
         stream.ordinal = self.opened;
         self.opened += 1;
         self.local.bind(id, slot);
-        // A listening end whose peer has not spoken yet tells it now what we are.
+        // If a listening end's peer has not spoken yet, the peer learns now what we are.
         cx.write_offer();
         cx.write(frame::OPEN, id, meta);
         true
@@ -64,13 +64,13 @@ impl Legacy {
         self.open_waiting(cx);
     }
 
-    /// The id of a stream opened here that may still be written to.
+    /// The id of a stream opened here, if the stream can still be written to.
     fn writable_id(&mut self, slot: u32) -> Option<u8> {
         self.local.get(slot).filter(|stream| !stream.is_ended)?.id
     }
 
-    /// Encodes the head of a message whose payload the caller sends itself. Returns whether there is a stream for it, and
-    /// the payload fits into one frame.
+    /// Encodes the head of a message whose payload the caller sends itself. Returns whether the stream can be written
+    /// to and the payload fits into one frame.
     pub fn data_head<S: Sink>(
         &mut self,
         slot: u32,

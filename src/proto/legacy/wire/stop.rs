@@ -1,6 +1,6 @@
-//! The stop: how an acceptor tells the creator of a stream that nobody reads it any more.
+//! The stop: an acceptor tells the creator of a stream that nobody reads the stream any more.
 //!
-//! Version 0.1.0 has no such frame. It skips this one, as all of an unknown type, and writes on.
+//! Version 0.1.0 has no such frame, skips it as one of an unknown type, and goes on writing.
 //!
 //! May not decide what a stop means to the application.
 
@@ -9,12 +9,12 @@ use super::super::frame;
 use super::super::streams::Remote;
 use super::{Context, Legacy};
 
-/// The code of a stop: this wire carries none.
+/// The code of a stop, because the frame carries none.
 const STOPPED_WITH: &[u8] = b"0";
 
 impl Legacy {
-    /// The peer wants no more of a stream of ours. If that is not acknowledged, the stop is for the one that had its id
-    /// before and has ended meanwhile.
+    /// The peer wants no more of a stream of ours. If that stream is not acknowledged yet, the stop is for the stream
+    /// that had its id before, and has ended meanwhile.
     pub(super) fn recv_stop<S: Sink>(&mut self, id: u8, cx: &mut Context<'_, S>) {
         let Some(slot) = self.local.slot_of(id) else {
             return;
@@ -22,7 +22,7 @@ impl Legacy {
         let Some(stream) = self.local.get(slot) else {
             return;
         };
-        // Said twice it is no news, and no work for the application.
+        // A second stop is no news, and no work for the application.
         let is_news =
             stream.is_acked && !stream.is_ended && !std::mem::replace(&mut stream.is_stopped, true);
         if is_news {

@@ -1,6 +1,6 @@
-//! From this wire to the next: the peer's offer, our switch, and the streams that go on over there.
+//! The way from this wire to the next: the peer's offer, our switch, and the streams that go on there.
 //!
-//! From our switch on, streams of the peer's that it still opens here live in the other wire's table.
+//! After our switch, streams that the peer still opens here live in the other wire's table.
 //!
 //! May not know a record.
 
@@ -48,7 +48,7 @@ impl Legacy {
         Ok(())
     }
 
-    /// The peer is new, and where it speaks the other wire too, we switch to it before anything else is read.
+    /// The peer is new. If it speaks the other wire as well, we switch to that before anything else is read.
     pub(super) fn recv_offer<S: Sink>(
         &mut self,
         payload: &[u8],
@@ -91,7 +91,7 @@ impl Legacy {
         Ok(())
     }
 
-    /// Our streams, as the other wire goes on with them.
+    /// Our streams in the form in which the other wire goes on with them.
     fn carried(&mut self) -> Vec<Carried> {
         let streams = self.local.iter().filter_map(|(slot, stream)| {
             stream.id?;

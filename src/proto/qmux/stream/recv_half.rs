@@ -1,4 +1,4 @@
-//! The receiving half of a stream. Its states and their diagram stand in the parent.
+//! The receiving half of a stream. The parent has the diagram of its states.
 //!
 //! May not know what we send on the stream.
 
@@ -6,7 +6,7 @@ use super::super::recv_credit::RecvCredit;
 use super::super::window::RecvWindow;
 use std::time::{Duration, Instant};
 
-/// Where a receiving half stands.
+/// The states of a receiving half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecvState {
     Meta,
@@ -18,17 +18,17 @@ pub enum RecvState {
     Done,
 }
 
-/// What we receive.
+/// The receiving half.
 #[derive(Debug)]
 pub struct RecvHalf {
     state: RecvState,
-    /// Open, because it guards its own fields.
+    /// The field is open, because it guards its own fields.
     pub credit: RecvCredit,
-    /// The stream stands among those whose credit goes back.
+    /// The stream is among those whose credit goes back.
     is_due: bool,
     /// The code with which the application stops the stream once its first bytes have come.
     stop: Option<u64>,
-    /// A text that is put together.
+    /// The text that is put together.
     text: Vec<u8>,
 }
 
@@ -63,7 +63,7 @@ impl RecvHalf {
         self.state = RecvState::Refusal;
     }
 
-    /// The rest of the stream is its end value. Returns whether that may be: messages are still to come.
+    /// The rest of the stream is its end value. Returns whether that is allowed: messages were still to come.
     pub fn start_end_value(&mut self) -> bool {
         let can_start = self.state == RecvState::Data;
         if can_start {
@@ -77,13 +77,13 @@ impl RecvHalf {
         self.state = RecvState::Discard;
     }
 
-    /// Nothing more comes. Returns where the half stood.
+    /// Nothing more comes. Returns the state before.
     pub fn finish(&mut self) -> RecvState {
         std::mem::replace(&mut self.state, RecvState::Done)
     }
 
-    /// The application wants no more of the stream. Returns whether the peer is to be told now: what its first bytes say is
-    /// still wanted.
+    /// The application wants no more of the stream. Returns whether the peer is to be told now. Before the first bytes
+    /// are complete, they are still wanted.
     pub fn stop(&mut self, code: u64) -> bool {
         match self.state {
             RecvState::Data | RecvState::EndValue => {
@@ -111,7 +111,7 @@ impl RecvHalf {
         self.wants_credit() && self.credit.ask()
     }
 
-    /// What was seen and is not held is consumed. Returns whether the stream's credit has become due by that.
+    /// Consumes what was seen and is not held. Returns whether the stream's credit has become due by that.
     pub fn consume(&mut self) -> bool {
         self.credit.consume(0);
         let becomes_due = !self.is_due && self.wants_credit() && self.credit.is_due();
@@ -126,7 +126,7 @@ impl RecvHalf {
         is_due.then(|| self.credit.tell(now, rtt))
     }
 
-    /// What has come of the text that is put together.
+    /// The part of the text that has come.
     pub fn text(&self) -> &[u8] {
         &self.text
     }
@@ -136,7 +136,7 @@ impl RecvHalf {
         self.text.extend_from_slice(part);
     }
 
-    /// The text as it is; a next one begins empty.
+    /// Takes the text as it is; the next one begins empty.
     pub fn take_text(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.text)
     }

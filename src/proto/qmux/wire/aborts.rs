@@ -1,4 +1,5 @@
-//! What ends a half before its time: resets and stops. And the peer's going away, which ends streams that it does not serve.
+//! The ends of a half before its time: resets and stops. The peer's going away is here too, which ends streams that it
+//! does not serve.
 //!
 //! May not encode a frame.
 
@@ -9,8 +10,8 @@ use super::super::stream::RecvState;
 use super::Qmux;
 use super::deliver::emit_stopped;
 
-/// A frame that speaks of what we send: not on a stream of one direction, since we opened none of those, and the peer's
-/// have no half of ours.
+/// Checks the id of a frame that concerns what we send. A stream of one direction has no such frame: we opened none of
+/// those, and the peer's have no half of ours.
 pub(super) fn check_sends(id: u64) -> Result<(), ProtocolError> {
     match id & 2 {
         0 => Ok(()),
@@ -23,8 +24,9 @@ fn changed() -> ProtocolError {
 }
 
 impl Qmux {
-    /// The stream that a reset or a stop is for; `None`: it is over. Of one that the application has not answered yet that
-    /// is work for nothing. Others end what was begun, and there are no more of them than of those.
+    /// The stream that a reset or a stop is for; `None`: it is over. If the application has not answered the stream
+    /// yet, the abort was work for nothing, which is limited. Other aborts end a stream that was begun, and there are
+    /// no more of them than of those.
     fn stream_to_abort<S: Sink>(
         &mut self,
         id: u64,
@@ -82,7 +84,8 @@ impl Qmux {
             RecvState::Data | RecvState::EndValue if is_known => {
                 cx.emit(Event::Reset(handle), payload);
             }
-            // The peer accepted the stream and said so, which the reset has overtaken; unless it never saw all of the meta.
+            // The peer accepted the stream and said so, but the reset has overtaken that; unless the peer never saw all
+            // of the meta.
             RecvState::Accept if was_seen => {
                 self.tell_opened(handle, cx);
                 cx.emit(Event::Reset(handle), payload);
@@ -93,7 +96,7 @@ impl Qmux {
             _ => {}
         }
         if !is_known {
-            // Nobody here knows of it who could end our half.
+            // Nobody here knows of the stream and could end our half.
             self.give_up(handle, code, cx);
         }
         self.credit.ask_for_all(cx);
@@ -127,7 +130,7 @@ impl Qmux {
         Ok(())
     }
 
-    /// The peer goes away: it serves so many of our streams and no more.
+    /// The peer goes away: it serves this many of our streams, and no more.
     pub(super) fn recv_go_away<S: Sink>(
         &mut self,
         streams: u64,

@@ -1,7 +1,7 @@
 //! Streams that began on the legacy wire and go on here.
 //!
-//! The n-th stream that a side opened there is its n-th here. Its first half is over with its open frame; offset 0 is
-//! the next byte. What an acceptor sends is wholly of this wire.
+//! The n-th stream that a side opened there is its n-th here. The stream's open frame was its first bytes, so offset 0
+//! is the next byte. What an acceptor sends is wholly of this wire.
 //!
 //! May not read or write a legacy frame.
 
@@ -14,19 +14,19 @@ use super::super::stream::{RecvHalf, RecvState, SendHalf, SendState, Stream};
 use super::Qmux;
 use std::time::Instant;
 
-/// A stream of ours that was opened there.
+/// A stream of ours that was opened on the legacy wire.
 #[derive(Clone, Copy, Debug)]
 pub struct Carried {
     pub handle: Handle,
-    /// Which of our streams it is, counted from 0.
+    /// The stream's place in the order in which we opened streams, counted from 0.
     pub ordinal: u64,
     /// The end was sent.
     pub is_ended: bool,
 }
 
 impl Qmux {
-    /// What comes behind our switch. `offered`: the peer's parameters as they stood in its offer; `opened`: how many
-    /// streams we opened before.
+    /// The state behind our switch. `offered`: the peer's parameters as they were in its offer. `opened`: the number of
+    /// streams that we opened before.
     pub fn carried(
         config: &Config,
         side: Side,
@@ -75,7 +75,7 @@ impl Qmux {
         Ok((self.streams.insert_remote(stream), id))
     }
 
-    /// Meta of the streams that live.
+    /// The sum of the metas of the live streams.
     pub fn meta_total(&self) -> usize {
         self.recv.meta_total()
     }
@@ -90,7 +90,7 @@ impl Qmux {
         self.settle(handle, cx);
     }
 
-    /// The peer's switch was read: both know by now how many streams ended before it.
+    /// The peer's switch was read: both ends know by now how many streams ended before it.
     pub fn end_carrying(&mut self) {
         self.counts.end_carrying();
         self.tell_go_away();

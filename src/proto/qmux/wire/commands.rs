@@ -1,4 +1,4 @@
-//! What the application wants of its streams.
+//! The application's commands for its streams.
 //!
 //! May not encode a frame: `send` and `control` do.
 
@@ -11,7 +11,7 @@ use super::super::stream::{RecvHalf, RecvState, SendHalf, SendState, Stream};
 use super::Qmux;
 use std::time::Instant;
 
-/// What an acceptor sends first: that it accepts a stream, or that it does not, and behind that with which code.
+/// The first bytes of an acceptor: it accepts a stream, or refuses it with the code that follows.
 const ACCEPTED: &[u8] = &[0];
 const REFUSED: &[u8] = &[1];
 
@@ -79,7 +79,7 @@ impl Qmux {
         stream.set_id(id);
         self.send.begin(handle, stream, &self.peer, cx);
         if !self.peer.is_ours() {
-            // A foreign peer accepts without a word.
+            // A foreign peer accepts without saying so.
             stream.recv.start_data();
             self.tell_opened(handle, cx);
         }
@@ -97,7 +97,7 @@ impl Qmux {
         self.settle(handle, cx);
     }
 
-    /// Sends one message, or with a foreign peer bytes.
+    /// Sends one message, or, to a foreign peer, bytes.
     #[inline]
     pub fn data<S: Sink>(&mut self, handle: Handle, payload: &[u8], cx: &mut Context<'_, S>) {
         let Some(stream) = self.streams.get(handle) else {
@@ -121,7 +121,7 @@ impl Qmux {
         stream.is_some_and(|stream| self.send.head_at_once(stream, payload, &self.peer, cx))
     }
 
-    /// Sends bytes of a stream in one frame, if there is credit and nobody waits. Returns whether it did.
+    /// Sends bytes of a stream in one frame, if there is credit and nobody waits. Returns whether they were sent.
     fn send_at_once<S: Sink>(
         &mut self,
         handle: Handle,
@@ -132,7 +132,7 @@ impl Qmux {
         stream.is_some_and(|stream| self.send.at_once(stream, payload, &self.peer, cx))
     }
 
-    /// Puts something behind what waits on a stream, and sends what may be sent.
+    /// Appends an entry to a stream's queue, and sends what may be sent.
     fn put<S: Sink>(&mut self, handle: Handle, kind: Kind, bytes: &[u8], cx: &mut Context<'_, S>) {
         let stream = self.streams.get(handle);
         if let Some(stream) = stream.filter(|stream| !stream.send.is_done()) {
@@ -153,7 +153,7 @@ impl Qmux {
         }
     }
 
-    /// A stream with something to send waits for its turn.
+    /// Lets a stream wait for its turn, if it has something to send and may send.
     pub(super) fn schedule(&mut self, handle: Handle) {
         if let Some(stream) = self.streams.get(handle) {
             self.send.schedule(handle, stream);
@@ -183,7 +183,7 @@ impl Qmux {
         self.put_end(handle, cx);
     }
 
-    /// A stream of the peer's no longer waits for the application's answer. Returns whether it did.
+    /// A stream of the peer's no longer waits for the application's answer. Returns whether it waited.
     fn answer(&mut self, handle: Handle) -> bool {
         let Some(stream) = self.streams.get(handle) else {
             return false;
@@ -221,7 +221,7 @@ impl Qmux {
         self.stop(handle, code, cx);
     }
 
-    /// Wants no more of a stream.
+    /// The application wants no more of a stream.
     pub fn stop<S: Sink>(&mut self, handle: Handle, code: u64, cx: &mut Context<'_, S>) {
         let Some(stream) = self.streams.get(handle) else {
             return;
@@ -237,8 +237,8 @@ impl Qmux {
         self.settle(handle, cx);
     }
 
-    /// The application is done with a stream of ours, and nobody there reads what the peer might still say on it. The peer
-    /// learns of it once, if it understands that, and need not keep its half open for an answer.
+    /// The application is done with a stream of ours, and nobody there reads what the peer might still say on it. The
+    /// peer is told once, if it understands that, and need not keep its half open for an answer.
     pub fn unread(&mut self, handle: Handle) {
         let is_understood = self.peer.is_ours() && self.peer.hears_unread() && handle.is_local();
         let Some(stream) = self.streams.get(handle).filter(|_| is_understood) else {
@@ -269,18 +269,18 @@ impl Qmux {
         self.streams.forget(handle);
     }
 
-    /// `bytes` of what was delivered are not consumed.
+    /// The application holds `bytes` of what was delivered.
     pub fn hold(&mut self, handle: Handle, bytes: u32) {
         self.credit.hold(self.streams.get(handle), bytes);
     }
 
-    /// `bytes` of what was held are consumed.
+    /// The application has consumed `bytes` of what it held.
     pub fn release(&mut self, handle: Handle, bytes: u32) {
         let stream = self.streams.get(handle);
         self.credit.release(handle, stream, bytes);
     }
 
-    /// From now on the peer may send so much on all streams ahead of what is consumed.
+    /// Sets how far ahead of what is consumed the peer may send, on all streams.
     pub fn resize_window(&mut self, window: u64) {
         self.credit.resize(window);
     }
@@ -292,7 +292,7 @@ impl Qmux {
             Some((handle, Some(stream))) => self.credit.answer(handle, stream),
             Some((_, None)) => false,
         };
-        // More has come meanwhile.
+        // If more has come meanwhile, the application is asked again.
         match stream {
             Some(handle) if was_asked => self.ask(handle, cx),
             None if was_asked => self.ask_for_all(cx),
@@ -300,8 +300,8 @@ impl Qmux {
         }
     }
 
-    /// Asks the application to say when it has seen what it was given of a stream, and of all. A message under way is not
-    /// asked about before its end.
+    /// Asks the application to answer when it has seen what it was given of a stream, and of all. While a message is
+    /// under way, its stream is not asked about.
     pub(super) fn ask<S: Sink>(&mut self, handle: Handle, cx: &mut Context<'_, S>) {
         if !self.recv.is_within(Some(handle))
             && let Some(stream) = self.streams.get(handle)
@@ -317,7 +317,7 @@ impl Qmux {
         }
     }
 
-    /// How urgent a stream is.
+    /// Sets the urgency of a stream.
     pub fn set_priority(&mut self, handle: Handle, urgency: u8, is_incremental: bool) {
         if let Some(stream) = self.streams.get(handle) {
             self.send
@@ -325,7 +325,7 @@ impl Qmux {
         }
     }
 
-    /// Asks for `Event::Mark(id)` when what was commanded on a stream is with the kernel.
+    /// Asks for `Event::Mark(id)` when the kernel has taken what was commanded on a stream.
     pub fn add_mark<S: Sink>(&mut self, handle: Handle, id: u32, cx: &mut Context<'_, S>) {
         match self.streams.get(handle) {
             Some(stream) if stream.send.is_queued() => {
@@ -335,8 +335,8 @@ impl Qmux {
         }
     }
 
-    /// Serves no more streams of the peer's than it has opened. Told when the peer can be: behind its switch, and if it
-    /// speaks our mapping.
+    /// Refuses all streams that the peer has not opened yet. The peer is told when that is possible: after its switch,
+    /// and if it speaks our mapping.
     pub fn go_away(&mut self) {
         self.counts.go_away();
         self.tell_go_away();
@@ -349,7 +349,7 @@ impl Qmux {
         }
     }
 
-    /// Asks the peer for a sign of life.
+    /// Pings the peer.
     pub fn ping(&mut self, id: u32, now: Instant) {
         self.ping.ask(id, now);
     }

@@ -1,5 +1,4 @@
-//! What the bodies of the peer's frames lead to: its parameters, and the bytes of streams, of which the first decide about a
-//! stream.
+//! The bodies of the peer's frames: its parameters, and the bytes of streams, of which the first decide about a stream.
 //!
 //! May not encode a frame, nor judge a header.
 
@@ -57,7 +56,7 @@ impl Qmux {
         Ok(())
     }
 
-    /// Bytes of a stream. `is_end`: of the frame; `fin`: of the stream.
+    /// Delivers bytes of a stream. `is_end`: they end the frame. `fin`: they end the stream.
     fn deliver<S: Sink>(
         &mut self,
         handle: Handle,
@@ -85,7 +84,7 @@ impl Qmux {
                 RecvState::EndValue => self.recv.end_value(stream, &mut piece, cx)?,
                 RecvState::Discard | RecvState::Done => {}
                 RecvState::Data => {
-                    // A frame of nothing is a message of nothing, to us.
+                    // An empty frame of a peer like us is an empty message.
                     let is_message = was_empty && is_end && !fin && is_ours;
                     if !piece.is_empty() || is_message {
                         cx.emit(Event::Data(handle), piece.payload());

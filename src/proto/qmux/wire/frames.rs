@@ -1,4 +1,4 @@
-//! What the headers of the peer's frames mean.
+//! The headers of the peer's frames.
 //!
 //! May not encode a frame.
 
@@ -30,7 +30,7 @@ impl Qmux {
             }
             Frame::Padding => {
                 self.recv.skip_padding(input, at);
-                // A run of it counts once, however it is cut.
+                // A run of padding counts once, however it is cut.
                 self.budgets.judge(was_padding, cx.now)
             }
             Frame::Stream {
@@ -98,7 +98,8 @@ impl Qmux {
         }
     }
 
-    /// The stream that a frame speaks of; it begins with it, if it is one of the peer's that may. `None`: it is over.
+    /// The stream that a frame names. The frame begins the stream if it is one of the peer's that may begin. `None`:
+    /// the stream is over.
     pub(super) fn stream_of<S: Sink>(
         &mut self,
         id: u64,
@@ -111,7 +112,7 @@ impl Qmux {
             return Ok(None);
         };
         let mut handle = None;
-        // Streams before it begin with it. They are few: the limit allows no more.
+        // Streams before this one begin with it. They are few, because the limit allows no more.
         while self.counts.is_beginning(ordinal) {
             handle = Some(self.begin(cx));
         }
