@@ -158,7 +158,7 @@ fn a_reader_without_room_is_told_of_room() {
             undelivered
         },
         |undelivered| undelivered.deliver(150),
-        Undelivered::has_room_or_wait,
+        Undelivered::ask_for_room,
         |_, told, has_room| assert!(has_room || told, "it waits for ever"),
     );
 }

@@ -41,7 +41,7 @@ describe('the packed packages', () => {
   }
 
   function runProgram (folder, name) {
-    fs.copyFileSync(path.join(__dirname, name), path.join(folder, name))
+    for (const file of [name, 'round-trip-body.cjs']) fs.copyFileSync(path.join(__dirname, file), path.join(folder, file))
     return place.output(process.execPath, [name], folder)
   }
 

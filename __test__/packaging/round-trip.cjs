@@ -1,27 +1,5 @@
 'use strict'
 
-// Runs in an empty folder, with what was installed there. Prints what came back.
+// Runs in an empty folder, with what was installed there.
 
-const { MuxServer, MuxClient } = require('tcp-stream-muxer')
-
-const server = new MuxServer({ port: 0, host: '127.0.0.1' })
-server.on('connection', (con) => {
-  con.on('stream', (stream) => {
-    const parts = []
-    stream.on('data', (data) => parts.push(data))
-    stream.on('end', () => {
-      console.log(JSON.stringify({ meta: stream.meta, data: Buffer.concat(parts).toString() }))
-      client.end()
-      server.close()
-    })
-  })
-})
-let client
-server.on('listening', () => {
-  client = new MuxClient({ port: server.address().port, host: '127.0.0.1' }, () => {
-    client.StreamPool.createStream({ type: 'greeting' }, (stream) => {
-      stream.write(Buffer.from('hello'))
-      stream.end()
-    })
-  })
-})
+require('./round-trip-body.cjs')(require('tcp-stream-muxer'))

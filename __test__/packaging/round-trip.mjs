@@ -1,27 +1,8 @@
-// Runs in an empty folder, with what was installed there. Prints what came back.
+// Runs in an empty folder, with what was installed there.
 
 import Muxer, { MuxServer, MuxClient, util } from 'tcp-stream-muxer'
+import roundTrip from './round-trip-body.cjs'
 
 if (Muxer.MuxServer !== MuxServer || Muxer.util !== util) throw new Error('two different exports of one name')
 
-const server = new MuxServer({ port: 0, host: '127.0.0.1' })
-server.on('connection', (con) => {
-  con.on('stream', (stream) => {
-    const parts = []
-    stream.on('data', (data) => parts.push(data))
-    stream.on('end', () => {
-      console.log(JSON.stringify({ meta: stream.meta, data: Buffer.concat(parts).toString() }))
-      client.end()
-      server.close()
-    })
-  })
-})
-let client
-server.on('listening', () => {
-  client = new MuxClient({ port: server.address().port, host: '127.0.0.1' }, () => {
-    client.StreamPool.createStream({ type: 'greeting' }, (stream) => {
-      stream.write(Buffer.from('hello'))
-      stream.end()
-    })
-  })
-})
+roundTrip({ MuxServer, MuxClient })

@@ -114,7 +114,7 @@ async fn accept(
     let quotas = Arc::new(Lock::new(Rank::Tables, quotas));
     let mut failing = false;
     loop {
-        while !announced.can_read() {
+        while !announced.ask_for_room() {
             announced.wake.notified().await;
         }
         match listener.accept().await {
@@ -162,7 +162,7 @@ fn start(
         let addresses = socket.addresses().to_string();
         task::run(connection, Arc::new(socket), move |collector| {
             collector.text(kind::CONNECTION, server, &addresses, 0);
-            collector.pays(announced);
+            collector.charge_until_delivered(announced);
         })
         .await;
     });

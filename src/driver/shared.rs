@@ -243,7 +243,7 @@ impl Undelivered {
 
     /// For the reader: returns whether there is room for more. If not, the reader is noted as waiting, and is told of
     /// room.
-    pub fn has_room_or_wait(&self) -> bool {
+    pub fn ask_for_room(&self) -> bool {
         if self.has_room() {
             return true;
         }

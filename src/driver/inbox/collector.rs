@@ -16,7 +16,7 @@ pub struct Collector {
     pub base: usize,
     pub(super) records: Vec<Record>,
     pub(super) extra: Vec<u8>,
-    pub(super) paid: Option<Charge>,
+    pub(super) charge: Option<Charge>,
     /// The message that the next event may go on with: its stream, and where what there is of it starts and ends.
     joins: Option<(u32, u32, u32)>,
 }
@@ -28,7 +28,7 @@ impl Collector {
         self.base = 0;
         self.joins = None;
         self.clear();
-        self.paid = None;
+        self.charge = None;
         // One that once held a large text does not keep its size.
         self.extra.shrink_to(COPIED);
     }
@@ -56,8 +56,8 @@ impl Collector {
     }
 
     /// What another flow was charged comes off it when the application has these records.
-    pub fn pays(&mut self, charge: Charge) {
-        self.paid = Some(charge);
+    pub fn charge_until_delivered(&mut self, charge: Charge) {
+        self.charge = Some(charge);
     }
 
     /// Adds a record with a text.

@@ -40,8 +40,8 @@ impl Flow {
     }
 
     /// Returns whether more may be read. If not, the task is noted as waiting, and is woken when that changes.
-    pub fn can_read(&self) -> bool {
-        self.undelivered.has_room_or_wait()
+    pub fn ask_for_room(&self) -> bool {
+        self.undelivered.ask_for_room()
     }
 
     /// Whether the application has seen all events.

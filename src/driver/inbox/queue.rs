@@ -47,7 +47,7 @@ pub struct Batch {
     /// The flow of its connection, and the work that the flow was charged for it.
     flow: Option<(Arc<Flow>, usize)>,
     /// The charge of another flow that ends when the batch is delivered.
-    paid: Option<Charge>,
+    charge: Option<Charge>,
     /// The bytes that the batch counts for.
     held: usize,
     handed_over: bool,
@@ -131,7 +131,7 @@ impl Inbox {
         let records = collected.records.iter();
         let work = filled + collected.extra.len() + records.map(work).sum::<usize>();
         flow.charge(work);
-        let paid = collected.paid.take();
+        let charge = collected.charge.take();
         self.held.add(held as u64);
         let mut state = self.state();
         if filled >= HANDED_OVER {
@@ -158,7 +158,7 @@ impl Inbox {
             // The offsets are right as they are, so the two lists of records are swapped.
             std::mem::swap(&mut batch.records, &mut collected.records);
             batch.start(flow);
-            batch.count(work, held, paid);
+            batch.count(work, held, charge);
             state.batches.push_back(batch);
         } else {
             let room = |batch: &Batch| {
@@ -179,7 +179,7 @@ impl Inbox {
                 batch.bytes.extend_from_slice(&collected.extra);
                 batch.used = batch.bytes.len();
                 batch.add(&collected.records, base, base + filled);
-                batch.count(work, held, paid);
+                batch.count(work, held, charge);
             }
             if !buffer.is_empty() {
                 state.buffers.push(buffer.into());
@@ -246,7 +246,7 @@ impl Inbox {
         if let Some((flow, work)) = batch.flow.take() {
             flow.deliver(work);
         }
-        batch.paid = None;
+        batch.charge = None;
         let held = std::mem::take(&mut batch.held) as u64;
         self.held.add(held.wrapping_neg());
         batch.records.clear();
@@ -291,14 +291,14 @@ impl Batch {
             .is_some_and(|(own, _)| Arc::ptr_eq(own, flow))
     }
 
-    fn count(&mut self, work: usize, held: usize, paid: Option<Charge>) {
+    fn count(&mut self, work: usize, held: usize, charge: Option<Charge>) {
         self.work += work;
         self.held += held;
         if let Some((_, charged)) = &mut self.flow {
             *charged += work;
         }
         // Only the first records of a connection have such a charge, and those are in one batch.
-        self.paid = paid.or(self.paid.take());
+        self.charge = charge.or(self.charge.take());
     }
 
     /// Counts work of the batch as done, as far as any is left. Returns how much that was.

@@ -318,7 +318,7 @@ impl Link {
     }
 
     /// Acts on a deadline by which nothing had come, and after which nothing was found to be read. The connection is
-    /// given up. If this side could not read, the peer is excused.
+    /// given up. If this side could not read, the silence of the peer is forgiven.
     pub fn expire(
         &mut self,
         has_room: bool,
@@ -329,7 +329,7 @@ impl Link {
         let can_read = has_room && self.plan_read().is_some();
         match result {
             Err(error) if error.is_timeout() && self.life.reads() && !can_read => {
-                self.session.excuse(now);
+                self.session.forgive_silence(now);
                 Ok(())
             }
             result => result.map_err(Failure::Protocol),

@@ -159,7 +159,7 @@ impl Connection {
             return false;
         }
         let before = self.counters.read.get();
-        let may = guarded.link.may_app_read() && self.flow.can_read();
+        let may = guarded.link.may_app_read() && self.flow.ask_for_room();
         let stays = may && self.read_once(&mut guarded, &*socket, collector);
         if !stays {
             self.take_reading_back(&mut guarded);

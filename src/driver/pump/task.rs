@@ -302,7 +302,7 @@ impl<'a, I: Io> Task<'a, I> {
 
     /// Gives up, if still nothing has come now that the socket has been read.
     fn expire(&mut self) -> Result<(), Ended> {
-        let has_room = self.connection.flow.can_read();
+        let has_room = self.connection.flow.ask_for_room();
         let mut guarded = self.connection.lock();
         let link = &mut guarded.link;
         let result = link.expire(has_room, clock::now(), || self.io.unsent());
@@ -315,7 +315,7 @@ impl<'a, I: Io> Task<'a, I> {
     /// How to read next, if this task may.
     fn plan_read(&self) -> Option<ReadPlan> {
         let plan = self.connection.lock().link.plan_read()?;
-        self.connection.flow.can_read().then_some(plan)
+        self.connection.flow.ask_for_room().then_some(plan)
     }
 
     /// Reads what is there. Returns whether it stopped for the others' sake.
@@ -428,7 +428,7 @@ impl<'a, I: Io> Task<'a, I> {
     /// Settles who reads while this task waits, and what it waits for.
     pub fn plan_wait(&mut self) -> Wait {
         let connection = self.connection;
-        let has_room = connection.flow.can_read();
+        let has_room = connection.flow.ask_for_room();
         let mut guarded = connection.lock();
         if guarded.link.reader() == Reader::App && guarded.link.waits_to_write() {
             connection.take_reading_back(&mut guarded);

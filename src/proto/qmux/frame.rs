@@ -142,6 +142,14 @@ fn number(input: &mut &[u8]) -> Result<u64, NoHeader> {
     varint::get(input).ok_or(NoHeader::CutShort)
 }
 
+/// A count of streams; the peer's fault, if that is more than there can be.
+fn count(input: &mut &[u8], fault: &'static str) -> Result<u64, NoHeader> {
+    match number(input)? {
+        count if count <= MAX_STREAMS => Ok(count),
+        _ => Err(encoding(fault).into()),
+    }
+}
+
 fn read_header(rest: &mut &[u8], ours: bool) -> Result<Frame, NoHeader> {
     let before = rest.len();
     let kind = number(rest)?;
@@ -183,31 +191,19 @@ fn read_header(rest: &mut &[u8], ours: bool) -> Result<Frame, NoHeader> {
             id: number(rest)?,
             limit: number(rest)?,
         },
-        MAX_STREAMS_BIDI | MAX_STREAMS_UNI => {
-            let limit = number(rest)?;
-            if limit > MAX_STREAMS {
-                return Err(encoding("allows more streams than there can be").into());
-            }
-            Frame::MaxStreams {
-                limit,
-                uni: kind == MAX_STREAMS_UNI,
-            }
-        }
+        MAX_STREAMS_BIDI | MAX_STREAMS_UNI => Frame::MaxStreams {
+            limit: count(rest, "allows more streams than there can be")?,
+            uni: kind == MAX_STREAMS_UNI,
+        },
         DATA_BLOCKED => Frame::DataBlocked(number(rest)?),
         STREAM_DATA_BLOCKED => Frame::StreamDataBlocked {
             id: number(rest)?,
             limit: number(rest)?,
         },
-        STREAMS_BLOCKED_BIDI | STREAMS_BLOCKED_UNI => {
-            let limit = number(rest)?;
-            if limit > MAX_STREAMS {
-                return Err(encoding("wants more streams than there can be").into());
-            }
-            Frame::StreamsBlocked {
-                limit,
-                uni: kind == STREAMS_BLOCKED_UNI,
-            }
-        }
+        STREAMS_BLOCKED_BIDI | STREAMS_BLOCKED_UNI => Frame::StreamsBlocked {
+            limit: count(rest, "wants more streams than there can be")?,
+            uni: kind == STREAMS_BLOCKED_UNI,
+        },
         CLOSE => {
             let code = number(rest)?;
             number(rest)?;

@@ -217,7 +217,7 @@ impl Ping {
     }
 
     /// Nothing was read, so nothing can have come. Pings go on, because they tell the peer that we are there.
-    pub fn excuse(&mut self, now: Instant) {
+    pub fn forgive_silence(&mut self, now: Instant) {
         self.arrived = now;
         self.active = now;
     }

@@ -332,8 +332,8 @@ impl Qmux {
     }
 
     /// Nothing was read, so nothing can have come.
-    pub fn excuse(&mut self, now: Instant) {
-        self.ping.excuse(now);
+    pub fn forgive_silence(&mut self, now: Instant) {
+        self.ping.forgive_silence(now);
     }
 
     /// Something whole came by the other wire.

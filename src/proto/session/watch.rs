@@ -66,10 +66,10 @@ impl Session {
     }
 
     /// A time has run out while nothing was read. The peer may have spoken, so both times begin anew.
-    pub fn excuse(&mut self, now: Instant) {
+    pub fn forgive_silence(&mut self, now: Instant) {
         self.watch.restart(now);
         if let Some(qmux) = &mut self.qmux {
-            qmux.excuse(now);
+            qmux.forgive_silence(now);
         }
     }
 

@@ -195,7 +195,7 @@ fn a_peer_that_cannot_read_keeps_the_connection_by_its_own_pings() {
     let paused = lives(&mut pair, 1000, |pair| {
         pair.client.send(pair.now, usize::MAX);
         if pair.server.timeouts(pair.now, 0).is_err() {
-            pair.server.session.excuse(pair.now);
+            pair.server.session.forgive_silence(pair.now);
         }
         pair.server.send(pair.now, usize::MAX);
         let bytes = std::mem::take(&mut pair.server.wire);

@@ -101,9 +101,9 @@ fn everything_arrives_once_and_in_order_whatever_the_sizes() {
 #[test]
 fn a_connection_stops_reading_until_half_is_delivered() {
     let (events, flow, _, _) = queue(&[READ; MAX_UNDELIVERED / READ], 1000);
-    assert!(!flow.can_read());
+    assert!(!flow.ask_for_room());
     drain(&events, 1 << 20, 4096);
-    assert!(flow.can_read());
+    assert!(flow.ask_for_room());
     let woken = std::pin::pin!(flow.wake.notified());
     assert!(matches!(
         woken.poll(&mut std::task::Context::from_waker(std::task::Waker::noop())),
@@ -289,7 +289,7 @@ fn streams_and_texts_weigh_what_they_cost_wherever_work_is_counted() {
         collector.emit(Event::Reset(stream), Payload::Owned(b"7"));
     }
     events.push(&flow, &mut collector, None);
-    assert!(!flow.can_read(), "200 streams are as much as may wait");
+    assert!(!flow.ask_for_room(), "200 streams are as much as may wait");
     let (mut slab, mut words) = (vec![0; 64 << 10], vec![0; 4096 * RECORD_WORDS]);
     let mut delivery = Delivery::default();
     let filled = delivery.fill(&events, &mut slab, 0, &mut words);
