@@ -79,7 +79,7 @@ impl Engine {
         libuv: bool,
     ) -> Result<Self> {
         let uv = Uv::find().filter(|_| libuv);
-        let signal = Arc::new(Signal::new(&env, &wake, uv)?);
+        let signal = Arc::new(Signal::new(&env, &wake)?);
         let signalled = signal.clone();
         let inbox = Arc::new(Inbox::new(move || signalled.call()));
         let read_set = uv.and_then(|_| ReadSet::new().ok());

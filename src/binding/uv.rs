@@ -1,4 +1,4 @@
-//! Handles on the libuv loop of a JavaScript thread, for which Node's C API has no function, or only a slower one.
+//! Handles on the libuv loop of a JavaScript thread, for which Node's C API has no function.
 //!
 //! The functions of libuv are looked up by name in the running program. A handle lives from `open` until its
 //! environment ends. The environment's cleanup closes the handle, and waits until it is closed.
@@ -17,7 +17,6 @@ use std::ptr;
 use std::sync::OnceLock;
 
 /// Values of `uv_handle_type` and `uv_poll_event`, which are part of libuv's stable interface.
-pub const UV_ASYNC: c_int = 1;
 pub const UV_POLL: c_int = 8;
 pub const UV_READABLE: c_int = 1;
 
@@ -28,16 +27,11 @@ pub type UvHandle = *mut c_void;
 pub struct Uv {
     handle_size: unsafe extern "C" fn(c_int) -> usize,
     close: unsafe extern "C" fn(UvHandle, unsafe extern "C" fn(UvHandle)),
-    pub reference: unsafe extern "C" fn(UvHandle),
-    pub unreference: unsafe extern "C" fn(UvHandle),
-    pub async_init: unsafe extern "C" fn(*mut c_void, UvHandle, AsyncCallback) -> c_int,
-    pub async_send: unsafe extern "C" fn(UvHandle) -> c_int,
+    unreference: unsafe extern "C" fn(UvHandle),
     pub poll_init: unsafe extern "C" fn(*mut c_void, UvHandle, c_int) -> c_int,
     pub poll_start: unsafe extern "C" fn(UvHandle, c_int, PollCallback) -> c_int,
 }
 
-/// A `uv_async_cb`.
-pub type AsyncCallback = unsafe extern "C" fn(UvHandle);
 /// A `uv_poll_cb`.
 pub type PollCallback = unsafe extern "C" fn(UvHandle, c_int, c_int);
 
@@ -52,10 +46,7 @@ impl Uv {
                     Some(Self {
                         handle_size: symbol(c"uv_handle_size")?,
                         close: symbol(c"uv_close")?,
-                        reference: symbol(c"uv_ref")?,
                         unreference: symbol(c"uv_unref")?,
-                        async_init: symbol(c"uv_async_init")?,
-                        async_send: symbol(c"uv_async_send")?,
                         poll_init: symbol(c"uv_poll_init")?,
                         poll_start: symbol(c"uv_poll_start")?,
                     })
