@@ -4,8 +4,8 @@
 
 use super::boundary::kind;
 use super::connection::Connection;
-use super::inbox::collector::Collector;
 use super::last_events;
+use super::link::greeting::Greeting;
 use super::link::life::Stop;
 use super::options::{Address, ConnectOptions};
 use super::pump::task;
@@ -31,11 +31,8 @@ pub async fn run(connection: Arc<Connection>, options: ConnectOptions) {
             // It fails only for a socket that is gone already, which the first read tells.
             let _ = socket.configure(&options.connection);
             drop(options);
-            let addresses = socket.addresses().to_string();
-            let announce = |collector: &mut Collector| {
-                collector.text(kind::CONNECTED, 0, &addresses, 0);
-            };
-            task::run(connection, Arc::new(socket), announce).await;
+            let greeting = Greeting::connected(socket.addresses());
+            task::run(connection, Arc::new(socket), greeting, |_| {}).await;
         }
         Some(Err(errors)) => {
             connection.end();

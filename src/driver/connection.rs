@@ -18,7 +18,10 @@ use super::inbox::collector::Collector;
 use super::inbox::flow::Flow;
 use super::inbox::queue::Inbox;
 use super::io::Io;
+use super::link::greeting::Greeting;
 use super::link::life::{Failure, Stop};
+#[cfg(feature = "tls")]
+use super::link::tls::Tls;
 use super::link::{Link, Reader};
 use super::lock::{Guard, Lock, Rank};
 use super::options::ConnectionOptions;
@@ -26,6 +29,8 @@ use super::quota::{Quota, Quotas};
 use super::read_set::ReadSet;
 use super::shared::Counters;
 use super::socket::Socket;
+#[cfg(feature = "tls")]
+use super::tls::config::Start;
 use super::{boundary::kind, clock};
 use crate::proto::{Handle, PeerKind, Side};
 use std::io;
@@ -127,11 +132,17 @@ impl Connection {
     }
 
     /// The connection has its socket, whose peer is on this machine or not.
-    pub fn attach(&self, socket: Arc<dyn Io>, is_local: bool) {
+    pub fn attach(&self, socket: Arc<dyn Io>, is_local: bool, greeting: Greeting) {
         let mut guarded = self.lock();
-        guarded.link.connected(is_local, clock::now());
+        guarded.link.connected(is_local, greeting, clock::now());
         guarded.socket = Some(socket);
         self.publish(&guarded.link);
+    }
+
+    /// Encrypts everything that is sent and received. Must be called before anybody else knows of the connection.
+    #[cfg(feature = "tls")]
+    pub fn encrypt(&self, start: Start) {
+        self.lock().link.encrypt(Tls::new(start));
     }
 
     /// Lets options be set on the socket.

@@ -10,6 +10,9 @@ use super::listener::{self, Server, ServerAddress};
 use super::lock::{Guard, Lock, Rank};
 use super::options::{ConnectOptions, ListenOptions};
 use super::read_set::ReadSet;
+use super::secured::Contexts;
+#[cfg(feature = "tls")]
+use super::tls::options::TlsOptions;
 use super::{command, connect, runtime};
 use crate::proto::Side;
 use std::collections::HashMap;
@@ -26,6 +29,7 @@ pub struct Engine {
     /// The environment, with its connections.
     pub env: Arc<Environment>,
     servers: Lock<Servers>,
+    contexts: Contexts,
 }
 
 #[derive(Default)]
@@ -41,6 +45,7 @@ impl Engine {
         Arc::new(Self {
             env: Arc::new(Environment::new(inbox, read_set)),
             servers: Lock::new(Rank::Tables, Servers::default()),
+            contexts: Contexts::new(),
         })
     }
 
@@ -52,10 +57,12 @@ impl Engine {
     /// Connects. Returns the connection's number.
     pub fn connect(&self, options: ConnectOptions) -> io::Result<u32> {
         let runtime = runtime::handle()?;
+        let start = self.contexts.start(&options)?;
         let connection = self
             .env
             .open(Side::Connecting, options.connection.clone())
             .ok_or(io::ErrorKind::NotConnected)?;
+        Contexts::encrypt(&connection, start);
         let id = connection.id;
         runtime.spawn(connect::run(connection, options));
         Ok(id)
@@ -79,6 +86,17 @@ impl Engine {
         let server = listener::listen(&self.env, id, options)?;
         self.servers().by_number.insert(id, server);
         Ok(id)
+    }
+
+    /// Takes other options for the encryption of connections that a server accepts from now on.
+    #[cfg(feature = "tls")]
+    pub fn secure_server(&self, id: u32, options: &TlsOptions) -> io::Result<()> {
+        let secured = self
+            .servers()
+            .by_number
+            .get(&id)
+            .map(|server| server.secured.clone());
+        secured.map_or(Ok(()), |secured| secured.replace(options))
     }
 
     /// The address that a server listens on.

@@ -5,6 +5,8 @@
 use super::boundary::kind;
 use super::connection::Connection;
 use super::inbox::collector::Collector;
+use super::link::channel::TlsError;
+use super::link::greeting::Greeting;
 use super::link::life::Failure;
 use super::thread::with_collector;
 use crate::proto::ProtocolError;
@@ -22,12 +24,7 @@ pub fn tell(connection: &Connection, failure: Option<Failure>) {
                 collector.text(kind::CONN_END, 0, &told.to_string(), 0);
                 None
             }
-            Some(Failure::Protocol(error)) => Some(describe(&error)),
-            Some(Failure::System(error, syscall)) => {
-                Some(json!({ "origin": "system", "errno": errno(&error), "syscall": syscall }))
-            }
-            Some(Failure::Defect) => Some(json!({ "origin": "internal" })),
-            Some(Failure::Stopped(_) | Failure::Closed) | None => None,
+            failure => failure.as_ref().and_then(describe_failure),
         };
         if let Some(error) = &error {
             collector.text(kind::CONN_ERROR, 0, &error.to_string(), 0);
@@ -36,6 +33,41 @@ pub fn tell(connection: &Connection, failure: Option<Failure>) {
         connection.tell(collector);
     });
     connection.inbox.notify();
+}
+
+/// Tells the server that accepted a connection why JavaScript never hears of it: the handshake failed. A connection that
+/// the application has stopped is not worth a word.
+pub fn tell_server(connection: &Connection, failure: Option<Failure>, greeting: Greeting) {
+    let Some(mut text) = failure.as_ref().and_then(describe_failure) else {
+        return;
+    };
+    with_collector(connection, |collector| {
+        text["local"] = greeting.addresses["local"].clone();
+        text["remote"] = greeting.addresses["remote"].clone();
+        collector.text(
+            kind::TLS_CLIENT_ERROR,
+            greeting.server,
+            &text.to_string(),
+            0,
+        );
+        connection.tell(collector);
+    });
+    connection.inbox.notify();
+}
+
+/// The text of CONN_ERROR for a failure that JavaScript is told.
+fn describe_failure(failure: &Failure) -> Option<Value> {
+    match failure {
+        Failure::Protocol(error) => Some(describe(error)),
+        Failure::System(error, syscall) => {
+            Some(json!({ "origin": "system", "errno": errno(error), "syscall": syscall }))
+        }
+        Failure::Tls(TlsError { code, message }) => {
+            Some(json!({ "origin": "tls", "code": code, "message": message }))
+        }
+        Failure::Defect => Some(json!({ "origin": "internal" })),
+        Failure::Stopped(_) | Failure::Closed => None,
+    }
 }
 
 /// The text of CONN_ERROR for an error of the peer's.

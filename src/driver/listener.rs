@@ -5,10 +5,12 @@
 use super::boundary::kind;
 use super::environment::Environment;
 use super::inbox::flow::{Charge, Flow, MAX_UNDELIVERED};
+use super::link::greeting::Greeting;
 use super::lock::{Lock, Rank};
 use super::options::{Address, ConnectionOptions, ListenOptions};
 use super::pump::task;
 use super::quota::Quotas;
+use super::secured::Secured;
 use super::socket::{Socket, describe};
 use crate::proto::Side;
 use crate::sys::{Listener, errno};
@@ -49,6 +51,9 @@ impl ServerAddress {
 /// A listening server.
 pub struct Server {
     pub address: ServerAddress,
+    /// How its connections are encrypted.
+    #[cfg(feature = "tls")]
+    pub secured: Secured,
     listener: Option<Arc<Listener>>,
     /// Tells the task that the server closes.
     closing: Arc<Notify>,
@@ -70,10 +75,13 @@ impl Server {
 /// Starts listening. Must be called within the runtime's context.
 pub fn listen(env: &Arc<Environment>, id: u32, options: ListenOptions) -> io::Result<Server> {
     let (listener, address) = bind(&options)?;
+    let secured = Secured::new(&options)?;
     let listener = Arc::new(listener);
     let closing = Arc::new(Notify::new());
     let server = Server {
         address,
+        #[cfg(feature = "tls")]
+        secured: secured.clone(),
         listener: Some(listener.clone()),
         closing: closing.clone(),
     };
@@ -82,7 +90,7 @@ pub fn listen(env: &Arc<Environment>, id: u32, options: ListenOptions) -> io::Re
         tokio::select! {
             biased;
             () = closing.notified() => {}
-            () = accept(&env, id, &listener, &options.connection) => {}
+            () = accept(&env, id, &listener, &secured, &options.connection) => {}
         }
         drop(listener);
         env.tell_of_server(kind::SERVER_CLOSED, id, "");
@@ -107,6 +115,7 @@ async fn accept(
     env: &Arc<Environment>,
     server: u32,
     listener: &Listener,
+    secured: &Secured,
     options: &ConnectionOptions,
 ) {
     let announced = Arc::new(Flow::of_server());
@@ -121,7 +130,7 @@ async fn accept(
             Ok(socket) => {
                 failing = false;
                 if let Some(socket) = socket {
-                    start(env, server, socket, &announced, &quotas, options);
+                    start(env, server, socket, &announced, &quotas, secured, options);
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -147,6 +156,7 @@ fn start(
     socket: Socket,
     announced: &Arc<Flow>,
     quotas: &Arc<Lock<Quotas>>,
+    secured: &Secured,
     options: &ConnectionOptions,
 ) {
     // It fails only for a socket that is gone already, which the first read tells.
@@ -157,13 +167,25 @@ fn start(
     if let Some(address) = socket.peer_address() {
         connection.limit_resets(quotas, address);
     }
-    let announced = Charge::new(announced.clone(), ANNOUNCED);
+    // The others in the backlog do not wait for handshakes, which take as long as their peers want.
+    let (charge, charged) = match secured.encrypt(&connection) {
+        false => (Some(Charge::new(announced.clone(), ANNOUNCED)), None),
+        true => (None, Some((announced.clone(), ANNOUNCED))),
+    };
+    let (env, id) = (env.clone(), connection.id);
     tokio::spawn(async move {
-        let addresses = socket.addresses().to_string();
-        task::run(connection, Arc::new(socket), move |collector| {
-            collector.text(kind::CONNECTION, server, &addresses, 0);
-            collector.charge_until_delivered(announced);
-        })
-        .await;
+        let greeting = Greeting {
+            kind: kind::CONNECTION,
+            server,
+            addresses: socket.addresses(),
+            charge,
+            charged,
+        };
+        let ended = move |is_known: bool| {
+            if !is_known {
+                env.release(id);
+            }
+        };
+        task::run(connection, Arc::new(socket), greeting, ended).await;
     });
 }

@@ -30,6 +30,7 @@ mod pump;
 mod quota;
 mod read_set;
 mod runtime;
+mod secured;
 mod shared;
 mod socket;
 mod sync;
@@ -38,6 +39,8 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod thread;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 pub use crate::sys::errno;
 pub use connection::{Connection, Totals};
@@ -45,6 +48,7 @@ pub use engine::Engine;
 pub use inbox::collector::Collector;
 pub use inbox::delivery::Delivery;
 pub use inbox::queue::Inbox;
+pub use link::channel::TlsError;
 pub use link::life::Stop;
 pub use listener::ServerAddress;
 pub use options::{ConnectOptions, ConnectionOptions, ListenOptions};

@@ -3,6 +3,8 @@
 //!
 //! May not leave out what the text must have, and may not validate but for the shape.
 
+#[cfg(feature = "tls")]
+use super::tls::options::{ClientTlsOptions, TlsOptions};
 use crate::proto::Config;
 use crate::proto::config::milliseconds;
 use crate::sys;
@@ -57,6 +59,9 @@ pub struct ConnectOptions {
     pub attempt_timeout: Duration,
     /// For the connection.
     pub connection: ConnectionOptions,
+    /// How the connection is encrypted; `None`: not at all.
+    #[cfg(feature = "tls")]
+    pub tls: Option<ClientTlsOptions>,
 }
 
 /// Where and how to listen.
@@ -79,6 +84,9 @@ pub struct ListenOptions {
     pub writable_all: bool,
     /// For the connections accepted.
     pub connection: ConnectionOptions,
+    /// How the connections are encrypted; `None`: not at all.
+    #[cfg(feature = "tls")]
+    pub tls: Option<TlsOptions>,
 }
 
 /// An address with the text it was made from, which errors name.

@@ -12,7 +12,7 @@ pub mod event;
 mod json;
 mod legacy;
 mod marks;
-mod negotiate;
+pub mod negotiate;
 pub mod outbox;
 mod pace;
 mod qmux;

@@ -260,6 +260,27 @@ impl Outbox {
 }
 
 impl Transmit {
+    /// A transmit of chunks that are no outbox's, none of which is empty.
+    pub fn of(chunks: VecDeque<Vec<u8>>) -> Self {
+        Self {
+            chunks,
+            ..Self::default()
+        }
+    }
+
+    /// The bytes still to be sent, in pieces.
+    pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let mut head = self.head;
+        self.chunks
+            .iter()
+            .map(move |chunk| &chunk[std::mem::take(&mut head)..])
+    }
+
+    /// The memory of what was sent.
+    pub fn into_memory(self) -> impl Iterator<Item = Vec<u8>> {
+        self.done.into_iter()
+    }
+
     /// The charge of the transmit in pacing.
     pub fn charge(&self) -> usize {
         self.charge

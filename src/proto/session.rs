@@ -21,7 +21,7 @@ use super::outbox::{MAX_ENCODED, Outbox, Transmit};
 use super::pace::{self, Pace};
 use super::qmux::Qmux;
 use lobby::{FromEarlier, Lobby, NoEvents};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use watch::Watch;
 
 /// Which wire the peer sends.
@@ -112,6 +112,18 @@ impl Session {
         if let Some((wire, mut cx)) = self.qmux(sink) {
             wire.write_parameters(&mut cx);
         }
+    }
+
+    /// Both ends have agreed elsewhere on QMux, from the first byte on. Nothing may have been said or commanded yet.
+    pub fn speak_qmux(&mut self, now: Instant) {
+        let mut config = self.config.clone();
+        config.protocol = Protocol::Qmux;
+        *self = Self::new(config, self.side, self.seed.to_le_bytes(), now);
+    }
+
+    /// The time that the peer has to say what it speaks. Zero: no limit.
+    pub fn handshake_timeout(&self) -> Duration {
+        self.config.handshake_timeout
     }
 
     /// The peer may reset no more than this many streams at once, for now, because it used the rest up on another
@@ -449,8 +461,18 @@ impl Session {
 
     /// The kernel has taken all of a transmit.
     pub fn transmit_done(&mut self, transmit: Transmit, now: Instant) {
+        self.recycle(transmit);
+        self.written(now);
+    }
+
+    /// Takes the memory of a transmit back, whose bytes the kernel has taken, or others have copied.
+    pub fn recycle(&mut self, transmit: Transmit) {
         debug_assert!(transmit.is_empty());
         self.outbox.recycle(transmit);
+    }
+
+    /// The kernel has taken all that was taken to be sent.
+    pub fn written(&mut self, now: Instant) {
         self.pace.written(now);
     }
 

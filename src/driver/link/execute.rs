@@ -21,6 +21,7 @@ impl Link {
         collector: &mut Collector,
     ) -> usize {
         let mut taken = 0;
+        let waits = self.is_handshaking();
         loop {
             let rest = &commands[taken..];
             if !self.life.takes_commands() {
@@ -29,7 +30,7 @@ impl Link {
             let Some(found) = command::first(rest).filter(|found| found.target == target) else {
                 return taken;
             };
-            if found.command.is_ordered() && self.is_backed_up() {
+            if waits || (found.command.is_ordered() && self.is_backed_up()) {
                 self.backlog.push(&found, &rest[..found.length]);
             } else {
                 self.apply(found.command, &now, collector);
@@ -76,6 +77,25 @@ impl Link {
         Some(transmit)
     }
 
+    /// Whether bytes are encrypted, so that a payload cannot be sent as it is.
+    pub fn is_encrypted(&self) -> bool {
+        self.channel.is_encrypted()
+    }
+
+    /// Encrypts a transmit and the payload behind it, which are then sent as any other. If that fails, so has the
+    /// connection.
+    pub fn seal_with(&mut self, transmit: Transmit, payload: &[u8]) -> Option<Transmit> {
+        let session = &mut self.session;
+        match self.channel.seal_with(transmit, payload, session) {
+            Ok(sealed) => Some(sealed),
+            Err(error) => {
+                self.flight = Flight::None;
+                self.fail(Failure::Tls(error));
+                None
+            }
+        }
+    }
+
     /// The kernel took `bytes` of a transmit and of the payload behind it.
     pub fn sent_with(
         &mut self,
@@ -97,7 +117,7 @@ impl Link {
 
     /// Executes the backlog, as far as the session can encode it.
     pub fn execute_backlog(&mut self, now: impl Fn() -> Instant, collector: &mut Collector) {
-        if self.backlog.len() == 0 {
+        if self.backlog.len() == 0 || self.is_handshaking() {
             return;
         }
         let mut backlog = std::mem::take(&mut self.backlog);
@@ -116,7 +136,7 @@ impl Link {
 
     /// Whether a command has to wait behind others, or for room.
     fn is_backed_up(&self) -> bool {
-        self.backlog.len() > 0 || !self.session.can_encode()
+        self.backlog.len() > 0 || !self.session.can_encode() || self.is_handshaking()
     }
 
     fn apply(&mut self, command: Command<'_>, now: &impl Fn() -> Instant, sink: &mut Collector) {

@@ -12,11 +12,13 @@
 //! May not do I/O, which is for `pump/linger.rs`.
 
 use super::backlog::Backlog;
+use super::channel::{Channel, Opened};
 use super::life::{Failure, Halves, Life, Reading, Stop, Writing};
 use super::{Flight, Link};
 use crate::driver::inbox::collector::Collector;
 use crate::proto::{Event, Payload, ProtocolError, Session, Sink, Transmit};
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::Instant;
 
 /// The longest message to the peer, in bytes. It is for a person to read.
@@ -26,9 +28,16 @@ const MAX_REASON: usize = 200;
 #[derive(Debug)]
 pub enum Linger {
     /// The bytes are to be sent, and behind them a code, if the peer turns out to understand one.
-    Undecided(Box<Session>, VecDeque<Transmit>, Halves),
+    Undecided(Box<Parting>, VecDeque<Transmit>, Halves),
     /// The bytes are to be sent, and then our FIN. What comes is discarded until the peer's FIN.
     Decided(VecDeque<Transmit>, Halves),
+}
+
+/// What is left of a link that does not know yet what the peer speaks.
+#[derive(Debug)]
+pub struct Parting {
+    session: Session,
+    channel: Channel,
 }
 
 /// A sink for events that nobody is told of any more.
@@ -39,18 +48,39 @@ impl Sink for Nobody {
 }
 
 impl Linger {
-    /// Takes bytes that were read while it is not known what the peer speaks. Returns whether that is known now, or an
-    /// error if the peer speaks nothing that has a close.
-    pub fn received(&mut self, bytes: &[u8], now: Instant) -> Result<bool, ()> {
-        let Self::Undecided(session, rest, halves) = self else {
+    /// The room that a read needs in front of it.
+    pub fn room_ahead(&self) -> usize {
+        match self {
+            Self::Undecided(parting, ..) => parting.channel.room_ahead(),
+            Self::Decided(..) => 0,
+        }
+    }
+
+    /// Takes bytes that were read while it is not known what the peer speaks, behind the room that was asked for. Returns
+    /// whether that is known now, or an error if the peer speaks nothing that has a close.
+    pub fn received(
+        &mut self,
+        bytes: &mut [u8],
+        received: Range<usize>,
+        now: Instant,
+    ) -> Result<bool, ()> {
+        let Self::Undecided(parting, rest, halves) = self else {
             return Ok(true);
         };
-        session.receive(bytes, now, &mut Nobody).map_err(|_| ())?;
+        let Parting { session, channel } = &mut **parting;
+        let Opened { plain, error } = channel.open(bytes, received);
+        session
+            .receive(&bytes[plain], now, &mut Nobody)
+            .map_err(|_| ())?;
+        if error.is_some() || channel.has_peer_closed() {
+            return Err(());
+        }
         match (session.owes_close(), session.wires().sending) {
             (true, _) => Ok(false),
             (false, false) => Err(()),
             (false, true) => {
-                let rest = rest_of(session, std::mem::take(rest), &mut Nobody);
+                let mut rest = rest_of(session, channel, std::mem::take(rest), &mut Nobody);
+                rest.extend(close(channel));
                 *self = Self::Decided(rest, *halves);
                 Ok(true)
             }
@@ -61,11 +91,20 @@ impl Linger {
 /// Everything that a session has to send, behind `rest`.
 fn rest_of<S: Sink>(
     session: &mut Session,
+    channel: &mut Channel,
     mut rest: VecDeque<Transmit>,
     sink: &mut S,
 ) -> VecDeque<Transmit> {
-    rest.extend(std::iter::from_fn(|| session.take_rest(sink)));
+    rest.extend(std::iter::from_fn(|| {
+        let transmit = session.take_rest(sink)?;
+        channel.seal(transmit, session).ok()
+    }));
     rest
+}
+
+/// The channel's own last words, behind everything else.
+fn close(channel: &mut Channel) -> Option<Transmit> {
+    channel.close().then(|| channel.take_own())?
 }
 
 impl Link {
@@ -88,9 +127,21 @@ impl Link {
         };
         self.backlog = Backlog::default();
         let is_writable = halves.write != Writing::Ended;
-        let close = match &failure {
+        if self.is_handshaking() || matches!(failure, Some(Failure::Tls(_))) {
+            let has_alert = is_writable && self.channel.wants_write();
+            let is_told = has_alert && send_rest(self, collector);
+            let linger = is_told.then(|| Linger::Decided(self.take_flight(), halves));
+            return (failure, linger);
+        }
+        let close_frame = match &failure {
             Some(Failure::Protocol(error)) if !has_last_word(error) => return (failure, None),
-            Some(Failure::System(..) | Failure::Defect | Failure::Stopped(Stop::Reset)) | None => {
+            Some(
+                Failure::System(..)
+                | Failure::Defect
+                | Failure::Tls(_)
+                | Failure::Stopped(Stop::Reset),
+            )
+            | None => {
                 return (failure, None);
             }
             Some(_) if !is_writable => None,
@@ -99,30 +150,50 @@ impl Link {
             Some(Failure::Closed) => None,
         };
         let is_qmux = self.session.wires().sending;
-        if is_qmux && let Some((code, application, reason)) = close {
+        if is_qmux && let Some((code, application, reason)) = close_frame {
             let reason = cut(&reason, MAX_REASON);
             self.session.close(code, application, reason);
         }
         if is_qmux || matches!(failure, Some(Failure::Closed)) {
             is_sound = send_rest(self, collector) && is_sound;
         }
-        let mut rest = VecDeque::new();
-        if let Flight::Held(transmit) = std::mem::replace(&mut self.flight, Flight::None)
-            && is_writable
-        {
-            rest.push_back(transmit);
+        let mut rest = self.take_flight();
+        if !is_writable {
+            rest.clear();
         }
         if is_sound && is_writable && self.session.owes_close() {
-            let session = Box::new(self.session.leave());
-            return (failure, Some(Linger::Undecided(session, rest, halves)));
+            let parting = Box::new(Parting {
+                session: self.session.leave(),
+                channel: std::mem::replace(&mut self.channel, Channel::Plain),
+            });
+            return (failure, Some(Linger::Undecided(parting, rest, halves)));
         }
         if !is_qmux || !is_sound {
             return (failure, None);
         }
         if !rest.is_empty() {
-            rest = rest_of(&mut self.session, rest, collector);
+            rest = rest_of(&mut self.session, &mut self.channel, rest, collector);
+        }
+        if is_writable {
+            rest.extend(close(&mut self.channel));
         }
         (failure, Some(Linger::Decided(rest, halves)))
+    }
+}
+
+impl Link {
+    /// Tells the peer by the channel's own means that our direction ends, if everything else is sent. Returns whether that
+    /// is still to be sent.
+    pub fn close_channel(&mut self) -> bool {
+        !self.is_in_flight() && self.channel.close()
+    }
+
+    /// The bytes that the kernel did not take.
+    fn take_flight(&mut self) -> VecDeque<Transmit> {
+        match std::mem::replace(&mut self.flight, Flight::None) {
+            Flight::Held(transmit) => VecDeque::from([transmit]),
+            Flight::None | Flight::Away => VecDeque::new(),
+        }
     }
 }
 

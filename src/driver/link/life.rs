@@ -14,6 +14,7 @@
 //!
 //! May not act, which is for the link.
 
+use super::channel::{TlsError, failures};
 use crate::proto::ProtocolError;
 use std::io;
 
@@ -50,8 +51,21 @@ pub enum Failure {
     Stopped(Stop),
     /// The application closed the connection with a code, which the session knows already.
     Closed,
+    /// A failure of encryption.
+    Tls(TlsError),
     /// A defect of ours: a thread panicked at work on the connection, and what it left is not to be used.
     Defect,
+}
+
+impl Failure {
+    /// Whether the failure is about what did not come.
+    pub fn is_timeout(&self) -> bool {
+        match self {
+            Self::Protocol(error) => error.is_timeout(),
+            Self::Tls(error) => *error == failures::too_late(),
+            _ => false,
+        }
+    }
 }
 
 /// The state of reading.

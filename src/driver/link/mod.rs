@@ -23,15 +23,19 @@ pub mod backlog;
 pub mod channel;
 mod execute;
 pub mod farewell;
+pub mod greeting;
 pub mod joining;
 pub mod life;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod turn;
 
 use super::inbox::collector::Collector;
 use super::shared::Counts;
-use crate::proto::{Config, Handle, PeerKind, ProtocolError, Session, Side, Transmit};
+use crate::proto::{Config, Handle, PeerKind, Session, Side, Transmit};
 use backlog::Backlog;
 use channel::Channel;
+use greeting::{Greeting, Handshake};
 use joining::Joining;
 use life::{Failure, Life};
 use std::time::Instant;
@@ -68,6 +72,10 @@ pub enum Flight {
 pub struct Link {
     session: Session,
     channel: Channel,
+    /// The handshake that the session waits for.
+    handshake: Option<Box<Handshake>>,
+    /// The record that JavaScript has yet to be given.
+    greeting: Option<Greeting>,
     life: Life,
     reader: Reader,
     flight: Flight,
@@ -90,6 +98,8 @@ impl Link {
         Self {
             session: Session::new(config, side, nonce, now),
             channel: Channel::Plain,
+            handshake: None,
+            greeting: None,
             life: Life::new(),
             reader: Reader::Task,
             flight: Flight::None,
@@ -100,12 +110,6 @@ impl Link {
             #[cfg(test)]
             panics: false,
         }
-    }
-
-    /// The connection has its socket. `is_local` says whether the peer is on this machine.
-    pub fn connected(&mut self, is_local: bool, now: Instant) {
-        self.session.set_local(is_local);
-        self.session.connected(now);
     }
 
     /// Sets how many streams the peer may reset for now, because others at its address have used up the rest.
@@ -179,6 +183,7 @@ impl Link {
     /// Frees spare memory, because the connection has seen no traffic for a while.
     pub fn shrink(&mut self) {
         self.session.shrink();
+        self.channel.shrink();
         self.joining.shrink();
     }
 
@@ -197,7 +202,10 @@ impl Link {
 
     /// Lets the session act, if its deadline has come. `unsent` returns the length of the socket's send queue, which
     /// the session asks for if it paces.
-    fn tick(&mut self, now: Instant, unsent: impl FnOnce() -> usize) -> Result<(), ProtocolError> {
+    fn tick(&mut self, now: Instant, unsent: impl FnOnce() -> usize) -> Result<(), Failure> {
+        if self.is_handshaking() {
+            return self.check_handshake(now);
+        }
         let deadline = self.session.deadline();
         if deadline.is_none_or(|deadline| now < deadline) {
             return Ok(());
@@ -206,6 +214,14 @@ impl Link {
             true => unsent(),
             false => 0,
         };
-        self.session.timeout(now, unsent)
+        self.session.timeout(now, unsent).map_err(Failure::Protocol)
+    }
+
+    /// The time at which the session, or the handshake, is to be let act.
+    fn deadline(&self) -> Option<Instant> {
+        match &self.handshake {
+            Some(handshake) => handshake.deadline,
+            None => self.session.deadline(),
+        }
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! May not encode or decode anything.
 
+use super::channel::{Opened, TlsError, failures};
 use super::life::Failure;
 use super::{Flight, Link, MAX_ACCEPTS, Reader};
 use crate::driver::boundary::kind;
-use crate::driver::inbox::buffers::AHEAD;
+use crate::driver::inbox::buffers::{AHEAD, READ_LENT};
 use crate::driver::inbox::collector::Collector;
 use crate::driver::link::joining::Part;
 use crate::proto::{MAX_MESSAGE, Partial, ProtocolError, Transmit};
@@ -35,10 +36,19 @@ pub enum Step {
 /// The bounds of a read.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadPlan {
-    /// The room in front of the bytes to read, for the part of a message that was kept.
+    /// The room in front of the bytes to read, for the part of a message that was kept, and for the channel.
     pub at: usize,
+    /// The bytes behind those of a buffer that a read may fill, because what is made of them takes less room.
+    pub beyond: usize,
     /// The most bytes that are worth reading.
     pub most: usize,
+}
+
+impl ReadPlan {
+    /// Whether there is room to read into lent memory.
+    pub fn fits_lent(&self) -> bool {
+        self.at + AHEAD <= READ_LENT + self.beyond
+    }
 }
 
 /// The events that a task waits for.
@@ -68,8 +78,8 @@ impl Link {
     ) -> Result<bool, Failure> {
         match self.tick(now, unsent) {
             Ok(()) => Ok(false),
-            Err(error) if error.is_timeout() => Ok(true),
-            Err(error) => Err(Failure::Protocol(error)),
+            Err(failure) if failure.is_timeout() => Ok(true),
+            Err(failure) => Err(failure),
         }
     }
 
@@ -84,18 +94,45 @@ impl Link {
             Flight::Away => return Step::Wait,
             Flight::None => {}
         }
-        if self.life.writes()
-            && let Some(transmit) = self.session.take_transmit(now, collector)
+        if self.life.writes() {
+            match self.take_next(now, collector) {
+                Ok(Some(transmit)) => return Step::Send(transmit),
+                Ok(None) => {}
+                Err(error) => {
+                    self.flight = Flight::None;
+                    self.fail(Failure::Tls(error));
+                    return Step::Close;
+                }
+            }
+        }
+        let is_due = self.life.is_finishing() && self.is_flushed(has_deferred);
+        if is_due
+            && self.channel.close()
+            && let Some(transmit) = self.channel.take_own()
         {
-            return Step::Send(self.channel.seal(transmit));
+            return Step::Send(transmit);
         }
         self.flight = Flight::None;
-        if self.life.is_finishing() && self.is_flushed(has_deferred) {
+        if is_due {
             self.life.end_write();
             self.session.write_ended();
             return Step::ShutdownWrite;
         }
         Step::Wait
+    }
+
+    /// The bytes to send next, and nothing of the session's before the handshake is done.
+    fn take_next(
+        &mut self,
+        now: Instant,
+        collector: &mut Collector,
+    ) -> Result<Option<Transmit>, TlsError> {
+        if !self.is_handshaking()
+            && let Some(transmit) = self.session.take_transmit(now, collector)
+        {
+            return self.channel.seal(transmit, &mut self.session).map(Some);
+        }
+        Ok(self.channel.take_own())
     }
 
     /// The rest that is to be sent without pacing, if it can be sent at once.
@@ -105,14 +142,18 @@ impl Link {
             Flight::Away => return None,
             Flight::None => {}
         }
-        let transmit = self.session.take_rest(collector);
-        match transmit {
-            Some(transmit) => Some(self.channel.seal(transmit)),
-            None => {
-                self.flight = Flight::None;
-                None
-            }
+        let rest = match self.is_handshaking() || !self.channel.is_open() {
+            true => None,
+            false => self.session.take_rest(collector),
+        };
+        let transmit = match rest {
+            Some(rest) => self.channel.seal(rest, &mut self.session).ok(),
+            None => self.channel.take_own(),
+        };
+        if transmit.is_none() {
+            self.flight = Flight::None;
         }
+        transmit
     }
 
     /// Takes the bytes that the kernel did not take, to try again.
@@ -135,6 +176,7 @@ impl Link {
         collector: &mut Collector,
     ) -> bool {
         transmit.advance(bytes);
+        let bytes = self.channel.sent(bytes);
         if bytes > 0 {
             self.session.transmitted(bytes, collector);
         }
@@ -146,7 +188,8 @@ impl Link {
         let is_all = transmit.is_empty();
         self.flight = match is_all {
             true => {
-                self.session.transmit_done(transmit, now);
+                let session = &mut self.session;
+                self.channel.transmit_done(transmit, session, now);
                 Flight::None
             }
             false => Flight::Held(transmit),
@@ -156,17 +199,20 @@ impl Link {
 
     /// Whether the kernel has taken all that the application wanted sent before its half-close.
     fn is_flushed(&self, has_deferred: bool) -> bool {
-        self.session.is_flushed() && self.backlog.len() == 0 && !has_deferred
+        let is_session_flushed = !self.is_handshaking() && self.session.is_flushed();
+        is_session_flushed && self.backlog.len() == 0 && !has_deferred
     }
 
     /// Whether there is, or may be, something to send.
     pub fn wants_write(&self) -> bool {
-        self.session.wants_write() && self.life.writes()
+        let has_bytes = !self.is_handshaking() && self.session.wants_write();
+        (has_bytes || self.channel.wants_write()) && self.life.writes()
     }
 
     /// Whether the JavaScript thread may send: no pump is sending, and nothing goes before what the session has.
     pub fn is_clear_to_send(&self) -> bool {
-        !self.is_in_flight() && self.backlog.len() == 0 && self.life.writes()
+        let is_clear = !self.is_in_flight() && self.backlog.len() == 0;
+        is_clear && self.life.writes() && !self.is_handshaking()
     }
 
     /// The bytes that the session has ready to be sent.
@@ -194,7 +240,7 @@ impl Link {
     /// Whether the session has a deadline that the task does not know of. If a deadline has moved back, the task need
     /// not be told: it comes early, and finds the new one.
     fn is_due_earlier(&self) -> bool {
-        match (self.session.deadline(), self.task_deadline) {
+        match (self.deadline(), self.task_deadline) {
             (Some(deadline), Some(task_deadline)) => deadline < task_deadline,
             (deadline, _) => deadline.is_some(),
         }
@@ -211,6 +257,9 @@ impl Link {
     /// Whether the socket may be read, as far as the application and the protocol are concerned.
     pub fn wants_read(&self) -> bool {
         // A session that can encode is about to take them; one that has changed wires always can.
+        if self.is_handshaking() {
+            return true;
+        }
         let has_room = self.backlog.accepts < MAX_ACCEPTS || self.session.can_encode();
         has_room && self.session.wants_read(self.is_paused)
     }
@@ -219,14 +268,27 @@ impl Link {
     pub fn plan_read(&self) -> Option<ReadPlan> {
         let may = self.life.reads() && self.reader == Reader::Task && self.wants_read();
         may.then(|| ReadPlan {
-            at: self.joining.len(),
+            at: self.room_ahead(),
+            beyond: self.channel.gap(),
             // If a message is long, the read takes the rest of it: the next one is likely long, too, and should begin
             // near the start of a read.
             most: match self.session.partial() {
-                Some(partial) if partial.missing > LONG => partial.missing + AHEAD,
+                Some(partial) if partial.missing > LONG => {
+                    self.channel.length_of(partial.missing + AHEAD)
+                }
                 _ => usize::MAX,
             },
         })
+    }
+
+    /// The room that a read needs in front of it.
+    pub fn room_ahead(&self) -> usize {
+        self.joining.len() + self.channel.room_ahead()
+    }
+
+    /// Whether no message is under way, and no record.
+    pub fn is_between_messages(&self) -> bool {
+        self.joining.part().is_none() && self.channel.is_between_records()
     }
 
     /// Whether the JavaScript thread may read. If a message is under way, the task goes on with it.
@@ -234,26 +296,39 @@ impl Link {
         self.reader == Reader::App
             && self.life.reads()
             && self.wants_read()
-            && self.joining.part().is_none()
+            && self.is_between_messages()
     }
 
-    /// Takes a read: a range of `bytes`, behind room for the part of a message that was kept. Returns whether
-    /// JavaScript is told anything of it, and how many bytes its events need.
+    /// Takes a read: a range of `bytes`, behind the room that was asked for. Returns whether JavaScript is told anything of
+    /// it, and how many bytes its events need.
     pub fn received(
         &mut self,
         bytes: &mut [u8],
         received: Range<usize>,
         now: Instant,
         collector: &mut Collector,
-    ) -> (Result<bool, ProtocolError>, usize) {
+    ) -> (Result<bool, Failure>, usize) {
         #[cfg(test)]
         assert!(!std::mem::take(&mut self.panics), "as the test wants it");
-        let (at, end) = (received.start, received.end);
-        let mut part = self.joining.part();
-        let plain = self.channel.open(bytes, received);
-        let result = self.parse(&bytes[plain], at, now, &mut part, collector);
-        let used = self.joining.settle(&mut bytes[..end], at, part);
-        (result, used)
+        let before = collector.len();
+        let at = received.start - self.channel.room_ahead();
+        let Opened { plain, error } = self.channel.open(bytes, received);
+        if self.channel.is_encrypted() {
+            self.hear_channel(now, collector);
+        }
+        let (mut result, mut used) = (Ok(()), 0);
+        if !plain.is_empty() {
+            let (mut part, end) = (self.joining.part(), plain.end);
+            let parsed = self.parse(&bytes[plain], at, now, &mut part, collector);
+            result = parsed.map_err(Failure::Protocol);
+            used = self.joining.settle(&mut bytes[..end], at, part);
+        }
+        if let Some(error) = error {
+            result = result.and(Err(Failure::Tls(error)));
+        } else if self.channel.has_peer_closed() && self.life.reads() {
+            result = result.and_then(|()| self.received_fin(collector));
+        }
+        (result.map(|()| collector.len() > before), used)
     }
 
     fn parse(
@@ -263,8 +338,7 @@ impl Link {
         now: Instant,
         part: &mut Part,
         collector: &mut Collector,
-    ) -> Result<bool, ProtocolError> {
-        let before = collector.len();
+    ) -> Result<(), ProtocolError> {
         collector.base = at;
         if let Some((stream, start)) = part.take() {
             collector.join(stream, start);
@@ -274,20 +348,26 @@ impl Link {
             let start = collector.take_back(stream, at + input.len());
             *part = start.map(|start| (stream, start));
         }
-        Ok(collector.len() > before)
+        Ok(())
     }
 
-    /// Takes the peer's FIN.
-    pub fn received_fin(&mut self, collector: &mut Collector) -> Result<(), ProtocolError> {
+    /// Takes the peer's FIN, or the end of its direction by the channel's own means.
+    pub fn received_fin(&mut self, collector: &mut Collector) -> Result<(), Failure> {
         self.life.end_read();
-        self.session.receive_fin()?;
+        if self.is_handshaking() {
+            return Err(Failure::Tls(failures::ended_early()));
+        }
+        if !self.channel.is_between_records() {
+            return Err(Failure::Protocol(ProtocolError::FrameTruncated));
+        }
+        self.session.receive_fin().map_err(Failure::Protocol)?;
         collector.plain(kind::CONN_END, 0, 0);
         Ok(())
     }
 
     /// Whether the application's thread may take reading over: nothing waits to be written, and no message is under way.
     pub fn may_give_reading_away(&self) -> bool {
-        !self.waits_to_write() && self.joining.part().is_none()
+        !self.waits_to_write() && self.is_between_messages() && !self.is_handshaking()
     }
 
     /// Whether something waits for the kernel, or for the peer's credit.
@@ -300,7 +380,7 @@ impl Link {
     /// The events that the task waits for. `has_room` says whether JavaScript has seen enough of what was read. `acted`
     /// is the time at which the session last acted on its deadline.
     pub fn wait(&mut self, has_room: bool, acted: Option<Instant>) -> Wait {
-        let deadline = self.session.deadline();
+        let deadline = self.deadline();
         self.task_deadline = deadline;
         let is_reader = self.life.reads() && self.reader == Reader::Task;
         let to_read = is_reader && self.wants_read() && has_room;
@@ -313,7 +393,7 @@ impl Link {
                 (Some(deadline), Some(acted)) if deadline <= acted => Some(acted + STALLED),
                 _ => deadline,
             },
-            is_fine: self.session.wants_look(),
+            is_fine: !self.is_handshaking() && self.session.wants_look(),
         }
     }
 
@@ -328,11 +408,11 @@ impl Link {
         let result = self.tick(now, unsent);
         let can_read = has_room && self.plan_read().is_some();
         match result {
-            Err(error) if error.is_timeout() && self.life.reads() && !can_read => {
-                self.session.forgive_silence(now);
+            Err(failure) if failure.is_timeout() && self.life.reads() && !can_read => {
+                self.forgive_silence(now);
                 Ok(())
             }
-            result => result.map_err(Failure::Protocol),
+            result => result,
         }
     }
 }

@@ -175,7 +175,8 @@ impl Connection {
     /// Reads once. Returns whether this thread goes on reading.
     fn read_once(&self, guarded: &mut Guarded, io: &dyn Io, collector: &mut Collector) -> bool {
         let mut buffer = self.inbox.read_buffer();
-        let read = match io.recv(&mut buffer[..SHORT_READ]) {
+        let at = guarded.link.room_ahead();
+        let read = match io.recv(&mut buffer[at..at + SHORT_READ]) {
             Ok(read @ 1..) => read,
             result => {
                 self.inbox.return_buffer(buffer);
@@ -193,7 +194,9 @@ impl Connection {
         self.counters.read.add(read as u64);
         collector.start(self.id);
         let now = clock::now();
-        let (result, used) = guarded.link.received(&mut buffer, 0..read, now, collector);
+        let (result, used) = guarded
+            .link
+            .received(&mut buffer, at..at + read, now, collector);
         let tells = match result {
             Ok(tells) => {
                 self.send_after(guarded, Some(now), collector);
@@ -203,8 +206,8 @@ impl Connection {
                 }
                 tells
             }
-            Err(error) => {
-                guarded.link.fail(Failure::Protocol(error));
+            Err(failure) => {
+                guarded.link.fail(failure);
                 false
             }
         };
@@ -212,7 +215,7 @@ impl Connection {
         let read_into = Some((buffer.into(), used));
         self.inbox.push(&self.flow, collector, read_into);
         // A message that is begun is the task's to go on with.
-        tells && read < BUSY && used == read && !guarded.link.life().is_failing()
+        tells && read < BUSY && guarded.link.may_app_read()
     }
 
     /// The process exits: sends all that is queued as far as the kernel takes it at once. The one place where JavaScript's
@@ -230,6 +233,9 @@ impl Connection {
         }
         collector.start(self.id);
         self.send_rest_of(&mut guarded, collector);
+        if guarded.link.close_channel() {
+            self.send_rest_of(&mut guarded, collector);
+        }
         let Some(socket) = guarded.socket.clone() else {
             return;
         };

@@ -53,11 +53,12 @@ async fn decide(io: &mut Registered, linger: &mut Linger) -> io::Result<()> {
 
 /// Reads once. Returns whether it is known now what the peer speaks; an error, as above.
 pub fn hear(io: &impl Io, linger: &mut Linger) -> io::Result<bool> {
-    let mut buffer = [0; DISCARDED];
-    match io.recv(&mut buffer) {
+    let at = linger.room_ahead();
+    let mut buffer = vec![0; at + DISCARDED];
+    match io.recv(&mut buffer[at..]) {
         Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
         Ok(read) => linger
-            .received(&buffer[..read], clock::now())
+            .received(&mut buffer, at..at + read, clock::now())
             .map_err(|()| io::ErrorKind::InvalidData.into()),
         Err(error) if is_transient(&error) => Ok(false),
         Err(error) => Err(error),

@@ -81,6 +81,12 @@ impl Connection {
         let Some(transmit) = link.begin_data(stream, payload.len(), clock::now(), collector) else {
             return false;
         };
+        if link.is_encrypted() {
+            if let Some(sealed) = link.seal_with(transmit, payload) {
+                self.send_now(link, &*socket, sealed, collector);
+            }
+            return true;
+        }
         let mut slices = [IoSlice::new(&[]); SLICES];
         let filled = transmit.fill(&mut slices[..SLICES - 1]);
         // Chunks that did not fit go before the payload.

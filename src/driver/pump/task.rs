@@ -17,6 +17,7 @@ use crate::driver::inbox::collector::Collector;
 use crate::driver::io::{Io, is_transient};
 use crate::driver::last_events;
 use crate::driver::link::farewell::Linger;
+use crate::driver::link::greeting::Greeting;
 use crate::driver::link::life::{Failure, Stop};
 use crate::driver::link::{ReadPlan, Reader, Step, Wait};
 use crate::driver::socket::{Registered, Socket};
@@ -61,39 +62,46 @@ pub struct Task<'a, I> {
     is_silent: bool,
 }
 
-/// Runs a connection on its socket until it ends. `announce` queues the event that tells of the connection, behind
-/// which the first bytes are read, so that what has arrived by then decides before the application acts.
+/// Runs a connection on its socket until it ends. The greeting tells JavaScript of the connection. `ended` is told whether
+/// JavaScript knows of it in the end.
 pub async fn run(
     connection: Arc<Connection>,
     socket: Arc<Socket>,
-    announce: impl FnOnce(&mut Collector),
+    greeting: Greeting,
+    ended: impl FnOnce(bool),
 ) {
-    connection.attach(socket.clone(), socket.is_local());
+    connection.attach(socket.clone(), socket.is_local(), greeting);
     connection.attach_options(&socket);
-    let (io, lingers) = serve(&connection, Registered::new(socket), announce).await;
+    let (io, last) = serve(&connection, Registered::new(socket)).await;
     drop(connection);
-    if let Some(lingers) = lingers {
+    ended(last.is_known);
+    if let Some(lingers) = last.lingers {
         linger::run(io, lingers).await;
     }
 }
 
-/// Serves a connection until it ends, and ends it. Returns its socket, and what is left to be done with that.
-pub async fn serve<I: Waits>(
-    connection: &Arc<Connection>,
-    io: I,
-    announce: impl FnOnce(&mut Collector),
-) -> (I, Option<Linger>) {
+/// What remains when a connection has ended.
+#[derive(Debug)]
+pub struct Last {
+    /// The work that is left to be done with the socket.
+    pub lingers: Option<Linger>,
+    /// Whether JavaScript knows of the connection, and so of its number.
+    pub is_known: bool,
+}
+
+/// Serves a connection that has its socket until it ends, and ends it. Returns the socket, and what remains.
+pub async fn serve<I: Waits>(connection: &Arc<Connection>, io: I) -> (I, Last) {
     let mut task = Task::new(connection, io);
     let result = caught(async {
-        task.first_read(announce)?;
+        task.first_read()?;
         task.run().await
     });
     if result.await.is_err() {
         connection.lock().link.fail(Failure::Defect);
     }
     let Task { io, .. } = task;
-    let lingers = end(connection, &io);
-    (io, lingers)
+    let last = end(connection, &io);
+    (io, last)
 }
 
 /// How a task waits for whatever its connection has for it to do.
@@ -104,29 +112,34 @@ pub trait Waits: Io {
 
 /// Ends a connection: its last words, and the application's last events of it. Returns what is left to be done with the
 /// socket. The connection may not be touched any more: its number may be another's by then.
-pub fn end(connection: &Connection, io: &dyn Io) -> Option<Linger> {
+pub fn end(connection: &Connection, io: &dyn Io) -> Last {
     let last_words = || {
         with_collector(connection, |collector| {
             let mut guarded = connection.lock();
             let send_rest =
                 |link: &mut _, collector: &mut _| connection.send_rest(link, io, collector);
-            let last = guarded.link.say_farewell(send_rest, collector);
+            let (failure, lingers) = guarded.link.say_farewell(send_rest, collector);
             // What was asked to be told when the last bytes are sent.
             connection.tell(collector);
-            last
+            (failure, lingers, guarded.link.take_greeting())
         })
     };
     // Whatever happens, the application is told.
     let last = catch_unwind(AssertUnwindSafe(last_words));
-    let (failure, lingers) = last.unwrap_or((Some(Failure::Defect), None));
+    let (failure, lingers, greeting) = last.unwrap_or((Some(Failure::Defect), None, None));
     if matches!(failure, Some(Failure::Stopped(Stop::Reset))) {
         // A socket that cannot be reset any more is closed all the same.
         let _ = io.reset_on_close();
     }
     connection.end();
     // Told before the socket closes: whoever sees that at the other end finds that we know it too.
-    last_events::tell(connection, failure);
-    lingers
+    let greeting = greeting.filter(|greeting| !greeting.is_of_client());
+    let is_known = greeting.is_none();
+    match greeting {
+        None => last_events::tell(connection, failure),
+        Some(greeting) => last_events::tell_server(connection, failure, greeting),
+    }
+    Last { lingers, is_known }
 }
 
 impl<'a, I: Io> Task<'a, I> {
@@ -149,12 +162,16 @@ impl<'a, I: Io> Task<'a, I> {
         Ended
     }
 
-    /// Announces the connection, and reads once.
-    pub fn first_read(&mut self, announce: impl FnOnce(&mut Collector)) -> Result<(), Ended> {
+    /// Tells JavaScript of the connection, and reads once before JavaScript is woken: what has arrived by then decides before
+    /// the application acts.
+    pub fn first_read(&mut self) -> Result<(), Ended> {
         let result = with_collector(self.connection, |collector| {
-            announce(collector);
+            let mut guarded = self.connection.lock();
+            guarded.link.greet(collector);
+            let at = guarded.link.room_ahead();
+            drop(guarded);
             let mut buffer: ReadBuffer = self.connection.inbox.read_buffer().into();
-            let received = buffer.with(|bytes, _| self.io.recv(&mut bytes[..READ]));
+            let received = buffer.with(|bytes, _| self.io.recv(&mut bytes[at..READ]));
             match received.unwrap_or(Ok(0)) {
                 Err(error) => {
                     self.connection.inbox.return_buffer(buffer);
@@ -165,7 +182,7 @@ impl<'a, I: Io> Task<'a, I> {
                     }
                 }
                 Ok(0) => self.take_fin(buffer, collector),
-                Ok(read) => self.take_read(buffer, 0, read, collector).map(drop),
+                Ok(read) => self.take_read(buffer, at, read, collector).map(drop),
             }
         });
         self.connection.inbox.notify();
@@ -334,15 +351,16 @@ impl<'a, I: Io> Task<'a, I> {
             if left == 0 {
                 return Ok(true);
             }
-            let Some(ReadPlan { at, most }) = self.plan_read() else {
+            let Some(plan) = self.plan_read() else {
                 return Ok(false);
             };
-            let mut buffer = match self.last_read < HANDED_OVER {
+            let ReadPlan { at, beyond, most } = plan;
+            let mut buffer = match self.last_read < HANDED_OVER || !plan.fits_lent() {
                 true => self.connection.inbox.read_buffer().into(),
                 false => self.connection.inbox.long_read_buffer(),
             };
             let received = buffer.with(|bytes, room| {
-                let room = room.saturating_sub(at).min(most);
+                let room = (room + beyond).saturating_sub(at).min(most);
                 io::Result::Ok((self.io.recv(&mut bytes[at..at + room])?, room))
             });
             // Without its memory the application is gone, and so will this connection be.
@@ -381,8 +399,7 @@ impl<'a, I: Io> Task<'a, I> {
         Ok(true)
     }
 
-    /// Takes what was read, behind `at` bytes of room for what is kept of a message. Returns whether there was anything in
-    /// it that JavaScript is told.
+    /// Takes what was read, behind `at` bytes of room. Returns whether there was anything in it that JavaScript is told.
     fn take_read(
         &mut self,
         mut buffer: ReadBuffer,
@@ -401,8 +418,8 @@ impl<'a, I: Io> Task<'a, I> {
         // Published first: see `shared.rs`.
         connection.publish(link);
         self.has_answers |= link.has_answers() || connection.counters.queue.wants_few();
-        let result = result.map_err(|error| {
-            link.fail(Failure::Protocol(error));
+        let result = result.map_err(|failure| {
+            link.fail(failure);
             Ended
         });
         let read_into = Some((buffer, used));
@@ -419,8 +436,8 @@ impl<'a, I: Io> Task<'a, I> {
         // What waited for the peer's credit never gets any: our own FIN may be due.
         self.has_answers |= guarded.link.has_answers();
         self.connection.tell(collector);
-        result.map_err(|error| {
-            guarded.link.fail(Failure::Protocol(error));
+        result.map_err(|failure| {
+            guarded.link.fail(failure);
             Ended
         })
     }

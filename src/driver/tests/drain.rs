@@ -6,9 +6,11 @@ use super::network::{Net, Scripted};
 use super::records::{Records, Told};
 use crate::driver::boundary::{first_word, op};
 use crate::driver::link::Step;
+use crate::driver::link::greeting::Greeting;
 use crate::driver::pump::task::Task;
 use crate::driver::{Collector, Connection, ConnectionOptions, Inbox, clock, command, testing};
 use crate::proto::{Config, Handle, Protocol, Side};
+use serde_json::json;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -70,7 +72,7 @@ fn asks_in_turn_at(moment: usize) -> bool {
     let net = Arc::new(Mutex::new(Net::smooth(&dice)));
     let connection = filled();
     let (io, app) = Scripted::pair(&net, 0, &dice);
-    connection.attach(app, true);
+    connection.attach(app, true, Greeting::connected(json!({})));
     let turn = || assert!(matches!(Task::new(&connection, io).turn(), Ok(false)));
     let Some(answer) = ask_at(moment, &connection, turn) else {
         return false;

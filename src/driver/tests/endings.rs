@@ -39,13 +39,10 @@ impl World {
         let code = dice.pick(&[0, 1, 5, 1 << 20]);
         if !self.ends.borrow().js.iter().all(Js::is_connected) {
             // Nobody can end what it does not know of.
-            for side in 0..2 {
-                self.stopped[side] = None;
-                self.poll(side, false);
-                for _ in 0..3 {
-                    self.turn(side);
-                }
-            }
+            self.stopped = [None; 2];
+            self.settle("connecting", |world| {
+                world.ends.borrow().js.iter().all(Js::is_connected)
+            });
         }
         let ends = self.ends.clone();
         if !matches!(ending, Ending::Fin | Ending::Close) {

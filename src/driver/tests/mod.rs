@@ -7,6 +7,7 @@
 //! - `runner`: one end's task, polled by hand.
 //! - `js`: one end's JavaScript thread, with the application of `proto::tests`.
 //! - `records`: what JavaScript reads of the inbox.
+//! - `secrets`: certificates and keys, where the connection is encrypted.
 //! - `network`: the sockets, and what is between them.
 //!
 //! Nothing here may depend on anything but the seed.
@@ -17,6 +18,8 @@ mod js;
 mod network;
 mod records;
 mod runner;
+#[cfg(feature = "tls")]
+mod secrets;
 mod sim;
 mod world;
 

@@ -1,10 +1,9 @@
 //! One end's task, polled by hand: it serves the connection, and lingers then.
 
 use super::network::Scripted;
-use crate::driver::boundary::kind;
 use crate::driver::link::farewell::Linger;
 use crate::driver::pump::linger::{Finishing, PATIENCE, hear};
-use crate::driver::pump::task::serve;
+use crate::driver::pump::task::{Last, serve};
 use crate::driver::{Connection, clock};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -12,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-type Serving = Pin<Box<dyn Future<Output = (Scripted, Option<Linger>)>>>;
+type Serving = Pin<Box<dyn Future<Output = (Scripted, Last)>>>;
 
 /// The task of one end.
 pub enum Runner {
@@ -25,9 +24,7 @@ pub enum Runner {
 impl Runner {
     pub fn new(connection: &Arc<Connection>, io: Scripted) -> Self {
         let connection = connection.clone();
-        Self::Serving(Box::pin(async move {
-            serve(&connection, io, |it| it.text(kind::CONNECTED, 0, "{}", 0)).await
-        }))
+        Self::Serving(Box::pin(async move { serve(&connection, io).await }))
     }
 
     /// Runs it once.
@@ -39,7 +36,7 @@ impl Runner {
                 let poll = || serving.as_mut().poll(&mut context);
                 match catch_unwind(AssertUnwindSafe(poll)) {
                     Ok(Poll::Pending) => Self::Serving(serving),
-                    Ok(Poll::Ready((io, linger))) => match linger {
+                    Ok(Poll::Ready((io, last))) => match last.lingers {
                         Some(Linger::Decided(rest, halves)) => {
                             Self::Finishing(io, Finishing::new(rest, halves), now)
                         }

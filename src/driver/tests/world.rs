@@ -8,11 +8,13 @@ use super::endings::Ending;
 use super::js::{Js, Mood};
 use super::network::{Net, Scripted};
 use super::runner::Runner;
+use crate::driver::link::greeting::Greeting;
 use crate::driver::{Connection, ConnectionOptions, Inbox, ReadSet, clock, testing};
 use crate::proto::tests::judge::{Rules, judge_streams};
 use crate::proto::tests::ledger::Ledger;
 use crate::proto::tests::world::{MIXES, Tally, config};
 use crate::proto::{Config, Side};
+use serde_json::json;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -159,13 +161,22 @@ impl World {
         let narrowest = net.ways[0].capacity.min(net.ways[1].capacity);
         let budget = budget.min(rules.longest * 4).min(narrowest * 100);
         let net = Arc::new(Mutex::new(net));
+        #[cfg(feature = "tls")]
+        let secrets = dice
+            .once_in(4)
+            .then(|| super::secrets::Secrets::pick(dice, !rules.legacy));
         let low_water = dice.pick(&[128 << 10, 8 << 10, 1000, 300, 100]);
         let end = |side: usize| {
             let (connection, signalled) = connection(side, &configs[side], dice, low_water);
             let (task, app) = Scripted::pair(&net, side, dice);
             let may_pause = pings.is_none();
             let js = Js::new(side, &connection, signalled, &net, dice, budget, may_pause);
-            connection.attach(app, dice.once_in(2));
+            let is_local = dice.once_in(2);
+            #[cfg(feature = "tls")]
+            if let Some(secrets) = &secrets {
+                connection.encrypt(secrets.start(side));
+            }
+            connection.attach(app, is_local, Greeting::connected(json!({})));
             (js, Runner::new(&connection, task))
         };
         let ((client, first), (server, second)) = (end(0), end(1));
