@@ -201,6 +201,15 @@ impl Channel {
         }
     }
 
+    /// Whether the peer was told that our direction ends, behind which nothing is sent.
+    pub fn has_closed(&self) -> bool {
+        match self {
+            Self::Plain => false,
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.has_closed(),
+        }
+    }
+
     /// The kernel took so many bytes. Returns how many of the session's that were.
     pub fn sent(&mut self, bytes: usize) -> usize {
         match self {

@@ -41,6 +41,10 @@ pub const GAP: usize = RECORD;
 /// TLS 1.3.
 const OVERHEAD: usize = 5 + 8 + 16 + 1;
 
+/// The most bytes in which both ends are told of new keys. rustls may write so much in front of any record, and does not
+/// say so before.
+const NEW_KEYS: usize = 4 * OVERHEAD;
+
 /// The most bytes that may be kept, of messages of the handshake that are not whole: rustls takes one of 64 KiB, in
 /// records.
 const MAX_KEPT: usize = 96 << 10;
@@ -53,6 +57,9 @@ const WORTH_KEEPING: usize = 16 << 10;
 
 /// The alert of an end that does not understand the other at all: "protocol_version", fatal, in the clear.
 const REFUSAL: [u8; 7] = [21, 3, 3, 0, 2, 2, 70];
+
+/// The alert of an end that cannot read what the other one sent: "decode_error", fatal, in the clear.
+const MALFORMED: [u8; 7] = [21, 3, 3, 0, 2, 2, 50];
 
 /// The state of a connection.
 enum State {
@@ -218,8 +225,16 @@ impl Tls {
                 }
                 Progress::Waits => break None,
                 Progress::Failed(error) => {
-                    // The alert that says why.
-                    self.drive_own();
+                    // The alert that says why. Nothing else may be asked of rustls any more.
+                    while self.common().is_some_and(CommonState::wants_write) {
+                        self.step(&mut [], &mut []);
+                    }
+                    // For some errors there is none.
+                    let is_clear =
+                        |common: &CommonState| common.negotiated_cipher_suite().is_none();
+                    if self.own.is_empty() && self.common().is_some_and(is_clear) {
+                        self.own.extend(MALFORMED);
+                    }
                     self.state = State::Over;
                     break Some(codes::of(&error, self.verification));
                 }
@@ -269,15 +284,12 @@ impl Tls {
         done
     }
 
-    /// Encodes what TLS itself has to send.
+    /// Encodes what TLS itself has to send. rustls must be given all that it was given and is not done with, even if nothing
+    /// has come.
     fn drive_own(&mut self) {
-        loop {
-            match self.step(&mut [], &mut []).1 {
-                Progress::Read(_) | Progress::Wrote => {}
-                Progress::PeerClosed => self.has_peer_closed = true,
-                Progress::Waits | Progress::Failed(_) => return,
-            }
-        }
+        let mut kept = std::mem::take(&mut self.kept);
+        while let (_, Progress::Wrote) = self.step(&mut kept, &mut []) {}
+        self.kept = kept;
     }
 
     // ---- sending ----
@@ -314,10 +326,10 @@ impl Tls {
         for piece in pieces.filter(|piece| !piece.is_empty()) {
             let records = piece.len().div_ceil(RECORD);
             let mut chunk = self.spare.pop().unwrap_or_default();
-            chunk.resize(piece.len() + records * OVERHEAD, 0);
+            chunk.resize(piece.len() + records * OVERHEAD + NEW_KEYS, 0);
             let mut filled = 0;
             for plain in piece.chunks(RECORD) {
-                let length = self.encrypt(plain, &mut chunk, filled)?;
+                let length = self.encrypt(plain, &mut chunk[filled..])?;
                 filled += length;
                 let plain = plain.len();
                 self.sealed.push_back(Sealed { length, plain });
@@ -328,25 +340,17 @@ impl Tls {
         Ok(Transmit::of(chunks))
     }
 
-    /// Encrypts one record behind the first `filled` bytes of a chunk. Returns its length, and that of a change of keys in
-    /// front of it.
-    fn encrypt(
-        &mut self,
-        plain: &[u8],
-        chunk: &mut Vec<u8>,
-        filled: usize,
-    ) -> Result<usize, TlsError> {
-        loop {
-            let written = self.write(|writer| writer.encrypt(plain, &mut chunk[filled..]));
-            match written {
-                Some(Ok(length)) => return Ok(length),
-                Some(Err(EncryptError::InsufficientSize(InsufficientSizeError {
-                    required_size,
-                }))) => chunk.resize(filled + required_size, 0),
-                Some(Err(EncryptError::EncryptExhausted)) | None => {
-                    let message = "the keys of the connection are used up";
-                    return Err(codes::error("ERR_SSL_INTERNAL_ERROR", message));
-                }
+    /// Encrypts one record. Returns its length, and that of a change of keys in front of it.
+    fn encrypt(&mut self, plain: &[u8], into: &mut [u8]) -> Result<usize, TlsError> {
+        match self.write(|writer| writer.encrypt(plain, into)) {
+            Some(Ok(length)) => Ok(length),
+            Some(Err(EncryptError::EncryptExhausted)) => {
+                let message = "the keys of the connection are used up";
+                Err(codes::error("ERR_SSL_INTERNAL_ERROR", message))
+            }
+            Some(Err(EncryptError::InsufficientSize(_))) | None => {
+                let message = "a record cannot be written at this time";
+                Err(codes::error("ERR_SSL_INTERNAL_ERROR", message))
             }
         }
     }
@@ -354,11 +358,11 @@ impl Tls {
     /// Calls `work` with what writes on an open connection.
     fn write<R>(&mut self, work: impl FnOnce(&mut dyn Write) -> R) -> Option<R> {
         match &mut self.state {
-            State::Client(client) => match client.process_tls_records(&mut []).state {
+            State::Client(client) => match client.process_tls_records(&mut self.kept).state {
                 Ok(ConnectionState::WriteTraffic(mut writer)) => Some(work(&mut writer)),
                 _ => None,
             },
-            State::Server(server) => match server.process_tls_records(&mut []).state {
+            State::Server(server) => match server.process_tls_records(&mut self.kept).state {
                 Ok(ConnectionState::WriteTraffic(mut writer)) => Some(work(&mut writer)),
                 _ => None,
             },
@@ -371,15 +375,10 @@ impl Tls {
         if std::mem::replace(&mut self.has_closed, true) || !self.is_open() {
             return;
         }
-        let mut alert = vec![0; 2 * OVERHEAD];
-        loop {
-            match self.write(|writer| writer.close(&mut alert)) {
-                Some(Ok(length)) => return self.own.extend_from_slice(&alert[..length]),
-                Some(Err(EncryptError::InsufficientSize(InsufficientSizeError {
-                    required_size,
-                }))) => alert.resize(required_size, 0),
-                _ => return,
-            }
+        self.drive_own();
+        let mut alert = [0; OVERHEAD + NEW_KEYS];
+        if let Some(Ok(length)) = self.write(|writer| writer.close(&mut alert)) {
+            self.own.extend_from_slice(&alert[..length]);
         }
     }
 
@@ -490,3 +489,6 @@ fn progress<Data>(
     };
     (discard, progress)
 }
+
+#[cfg(test)]
+mod tests;

@@ -105,7 +105,8 @@ impl Link {
                 }
             }
         }
-        let is_due = self.life.is_finishing() && self.is_flushed(has_deferred);
+        let is_done = self.channel.has_closed() || self.is_flushed();
+        let is_due = self.life.is_finishing() && !has_deferred && is_done;
         if is_due
             && self.channel.close()
             && let Some(transmit) = self.channel.take_own()
@@ -127,7 +128,7 @@ impl Link {
         now: Instant,
         collector: &mut Collector,
     ) -> Result<Option<Transmit>, TlsError> {
-        if !self.is_handshaking()
+        if self.may_session_send()
             && let Some(transmit) = self.session.take_transmit(now, collector)
         {
             return self.channel.seal(transmit, &mut self.session).map(Some);
@@ -142,9 +143,9 @@ impl Link {
             Flight::Away => return None,
             Flight::None => {}
         }
-        let rest = match self.is_handshaking() || !self.channel.is_open() {
-            true => None,
-            false => self.session.take_rest(collector),
+        let rest = match self.may_session_send() && self.channel.is_open() {
+            true => self.session.take_rest(collector),
+            false => None,
         };
         let transmit = match rest {
             Some(rest) => self.channel.seal(rest, &mut self.session).ok(),
@@ -198,14 +199,18 @@ impl Link {
     }
 
     /// Whether the kernel has taken all that the application wanted sent before its half-close.
-    fn is_flushed(&self, has_deferred: bool) -> bool {
-        let is_session_flushed = !self.is_handshaking() && self.session.is_flushed();
-        is_session_flushed && self.backlog.len() == 0 && !has_deferred
+    fn is_flushed(&self) -> bool {
+        !self.is_handshaking() && self.session.is_flushed() && self.backlog.len() == 0
+    }
+
+    /// Whether the session's bytes may be sent: behind the handshake, and before the peer is told that our direction ends.
+    fn may_session_send(&self) -> bool {
+        !self.is_handshaking() && !self.channel.has_closed()
     }
 
     /// Whether there is, or may be, something to send.
     pub fn wants_write(&self) -> bool {
-        let has_bytes = !self.is_handshaking() && self.session.wants_write();
+        let has_bytes = self.may_session_send() && self.session.wants_write();
         (has_bytes || self.channel.wants_write()) && self.life.writes()
     }
 

@@ -40,6 +40,7 @@ impl World {
         if !self.ends.borrow().js.iter().all(Js::is_connected) {
             // Nobody can end what it does not know of.
             self.stopped = [None; 2];
+            self.ends.borrow_mut().busy = [0; 2];
             self.settle("connecting", |world| {
                 world.ends.borrow().js.iter().all(Js::is_connected)
             });

@@ -206,6 +206,7 @@ pub struct Js {
     collector: Collector,
     signalled: Arc<AtomicBool>,
     is_open: bool,
+    pub has_agreed: bool,
     /// It stopped or closed the connection, or was told of an error.
     is_destroyed: bool,
     has_ended: bool,
@@ -258,6 +259,7 @@ impl Js {
             collector: Collector::default(),
             signalled,
             is_open: false,
+            has_agreed: false,
             is_destroyed: false,
             has_ended: false,
             may_pause,
@@ -380,7 +382,10 @@ impl Js {
             return;
         }
         match told {
-            Told::Connected => self.is_open = true,
+            Told::Connected(has_agreed) => {
+                self.is_open = true;
+                self.has_agreed = has_agreed;
+            }
             Told::Drain => {
                 self.count("drain told");
                 self.flush();

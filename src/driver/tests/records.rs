@@ -16,7 +16,8 @@ const LENT: usize = 3;
 /// What a record tells.
 #[derive(Debug)]
 pub enum Told {
-    Connected,
+    /// Whether both ends agreed on QMux by their handshake.
+    Connected(bool),
     Seen(Seen),
     Drain,
     /// The peer's FIN, or its close with code 0.
@@ -107,7 +108,7 @@ impl Records {
             _ => &bytes[start as usize..][..length as usize],
         };
         let text = || String::from_utf8_lossy(payload).into_owned();
-        let json = || serde_json::from_slice(payload).expect("JSON of the driver's");
+        let json = || -> Value { serde_json::from_slice(payload).expect("JSON of the driver's") };
         let code = || text().parse().expect("a code is a decimal number");
         let handle = Handle(stream);
         let some = Some(handle).filter(|_| stream != WHOLE);
@@ -137,7 +138,7 @@ impl Records {
                 hears_unread: aux & wires::HEARS_UNREAD != 0,
             }),
             kind::DRAIN => return Told::Drain,
-            kind::CONNECTED => return Told::Connected,
+            kind::CONNECTED => return Told::Connected(json()["tls"]["alpn"].is_string()),
             kind::CONN_END => return Told::End((length > 0).then(json)),
             kind::CONN_ERROR => return Told::Error(json()),
             kind::CONN_CLOSE => {

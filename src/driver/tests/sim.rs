@@ -50,4 +50,7 @@ fn whole_links_lose_nothing_and_come_to_an_end() {
     let arguments = "--no-default-features --features driver driver::tests::sim";
     let tally = for_each_seed(SEEDS, arguments, |seed| world::run(seed, steps, BUDGET));
     expect(&tally, &EXPECTED);
+    if cfg!(feature = "tls") {
+        expect(&tally, &["encrypted", "encrypted, QMux by agreement"]);
+    }
 }

@@ -60,6 +60,7 @@ pub struct World {
     may_stop: [bool; 2],
     /// Most time that passes in a step: an end that pings does not wait long for the other's turn.
     longest: Duration,
+    is_encrypted: bool,
 }
 
 impl Ends {
@@ -136,6 +137,7 @@ impl World {
         clock::set(Some(now));
         let mut choices = dice.all();
         let (client, server) = choices.pick(&MIXES);
+        let is_encrypted = cfg!(feature = "tls") && choices.once_in(4);
         let mut configs = [config(&mut choices, client), config(&mut choices, server)];
         // The windows are judged where sessions stand alone: here commands are on their way for a while.
         let mut rules = Rules::new(&mut choices, &configs);
@@ -162,9 +164,7 @@ impl World {
         let budget = budget.min(rules.longest * 4).min(narrowest * 100);
         let net = Arc::new(Mutex::new(net));
         #[cfg(feature = "tls")]
-        let secrets = dice
-            .once_in(4)
-            .then(|| super::secrets::Secrets::pick(dice, !rules.legacy));
+        let secrets = is_encrypted.then(|| super::secrets::Secrets::pick(dice, !rules.legacy));
         let low_water = dice.pick(&[128 << 10, 8 << 10, 1000, 300, 100]);
         let end = |side: usize| {
             let (connection, signalled) = connection(side, &configs[side], dice, low_water);
@@ -200,6 +200,7 @@ impl World {
             stopped: [None; 2],
             // The other end would be given up, and rightly.
             may_stop: [0, 1].map(|side| pings != Some(1 - side)),
+            is_encrypted,
             longest: Duration::from_millis(if pings.is_some() { 50 } else { 1000 }),
         };
         world.set_interlude();
@@ -532,6 +533,12 @@ pub fn run(seed: u64, steps: usize, budget: usize) -> Tally {
     }
     world.finish(ending, &dice);
     let mut tally = Tally::new();
+    let has_agreed = world.ends.borrow().js[0].has_agreed;
+    match (world.is_encrypted, has_agreed) {
+        (false, _) => {}
+        (true, false) => _ = tally.insert("encrypted", 1),
+        (true, true) => _ = tally.insert("encrypted, QMux by agreement", 1),
+    }
     for js in &world.ends.borrow().js {
         for (kind, count) in js.application.judge.tally.iter().chain(&js.tally) {
             *tally.entry(kind).or_default() += count;

@@ -60,7 +60,12 @@ fn params(name: &str, names: &[&str], dates: Dates) -> CertificateParams {
 
 impl Authority {
     pub fn new(name: &str) -> Self {
-        let mut params = params(name, &[], Dates::Now);
+        Self::named(name, &[])
+    }
+
+    /// An authority that is a server with these names as well.
+    pub fn named(name: &str, names: &[&str]) -> Self {
+        let mut params = params(name, names, Dates::Now);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, key()).expect("a certificate");
         let certificate = issuer.der().clone();
