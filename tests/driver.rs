@@ -53,6 +53,9 @@ both_ways! {
 mod ends;
 #[path = "driver/qmux.rs"]
 mod qmux;
+#[cfg(feature = "tls")]
+#[path = "driver/tls.rs"]
+mod tls;
 
 /// How often an application looks at its quiet connections, there being no event loop here.
 const LOOK: Duration = Duration::from_micros(100);

@@ -21,7 +21,7 @@ use super::tls::Tls;
 use crate::driver::boundary::{WHOLE, kind};
 use crate::driver::inbox::collector::Collector;
 use crate::driver::inbox::flow::{Charge, Flow};
-use crate::proto::{Event, Payload, Sink};
+use crate::proto::{Event, Payload, Sink, Wires};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -151,14 +151,18 @@ impl Link {
         let Some(handshake) = self.handshake.take() else {
             return;
         };
-        let before = self.session.wires();
-        if self.channel.is_ours() {
+        let has_changed = self.channel.is_ours() && !self.session.wires().sending;
+        if has_changed {
             self.session.speak_qmux(now);
         }
         self.begin_session(handshake.is_local, now);
         self.tell_greeting(collector);
-        let wires = self.session.wires();
-        if wires != before {
+        if has_changed {
+            // As if QMux had been wanted from the start: nothing else may come.
+            let wires = Wires {
+                receiving: true,
+                ..self.session.wires()
+            };
             collector.emit(Event::Wires(wires), Payload::Empty);
         }
     }
