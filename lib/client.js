@@ -8,6 +8,7 @@ const dns = require('node:dns')
 const { EventEmitter } = require('node:events')
 const net = require('node:net')
 const { inherits } = require('node:util')
+const { kind: { KEYLOG } } = require('./boundary')
 const { Connection } = require('./connection')
 const context = require('./context')
 const engine = require('./engine')
@@ -30,6 +31,7 @@ function MuxClient (port, host, done) {
   if (options.connection.captureRejections) capture(this)
   engine.start()
   this._connection = new Connection(this, options.connection, context.capture())
+  this._connection._identity = options.tls?.identity ?? null
   this._unwatch = undefined
   /** The connection; undefined before the connect. */
   this.connection = undefined
@@ -173,13 +175,15 @@ function badAddress (entry = {}) {
 
 function connect (connection, options, where) {
   const { localAddress, localPort } = options
-  const number = engine.native.connect(JSON.stringify({
+  const number = tryConnect(connection, {
     ...where,
     // If only a port is given, the client binds that port on any address.
     local: localAddress || localPort ? { address: localAddress ?? '::', port: localPort ?? 0 } : undefined,
     attemptTimeout: options.autoSelectFamilyAttemptTimeout,
-    connection: nativeSettings(connection._settings)
-  }))
+    connection: nativeSettings(connection._settings),
+    tls: options.tls?.native
+  })
+  if (number === undefined) return
   if (number >= 0) {
     connection._start(number)
     return
@@ -188,8 +192,24 @@ function connect (connection, options, where) {
   process.nextTick(fail, connection, connectError(number, address, port))
 }
 
+// Certificates and keys that cannot be used are an exception of native code.
+function tryConnect (connection, options) {
+  try {
+    return engine.native.connect(JSON.stringify(options))
+  } catch (error) {
+    process.nextTick(fail, connection, error)
+  }
+}
+
 function fail (connection, error) {
   connection.destroy(error)
+}
+
+// ---- called by the engine ----
+
+MuxClient.prototype._record = function (kind, offset, length) {
+  if (kind !== KEYLOG) return
+  context.emit(this._connection._context, this, 'keylog', Buffer.from(`${engine.textAt(offset, length)}\n`))
 }
 
 // ---- called by the connection ----

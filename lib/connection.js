@@ -21,6 +21,7 @@ const { Pings } = require('./pings')
 const { receive } = require('./receiver')
 const { Reference } = require('./reference')
 const { capture, onRejection } = require('./rejections')
+const { Secure } = require('./secure')
 const { SendQueue } = require('./send-queue')
 const { StreamPool } = require('./stream-pool')
 const { Streams } = require('./streams')
@@ -56,6 +57,8 @@ class Connection extends EventEmitter {
     this._counts = new Counts(this)
     this._budget = new Budget(settings)
     this._streams = new Streams(this)
+    this._secure = null // what the handshake agreed on, if the connection is encrypted
+    this._identity = null // how the program itself compares the server's certificate with its name
     this._pings = null
     this._idle = null // the timer of setTimeout()
     this._isPaused = false
@@ -87,6 +90,35 @@ class Connection extends EventEmitter {
     if (this.destroyed || this._isClosed) return 'closed'
     return this._link.hasEnded ? 'readOnly' : 'open'
   }
+
+  /** Whether the connection is encrypted. */
+  get encrypted () { return this._secure !== null }
+
+  /** Whether the peer's certificate was verified. */
+  get authorized () { return this._secure !== null && this._secure.hasPeer && this._secure.authorizationError === null }
+
+  /** The code of what is wrong with the peer's certificate, if that was allowed; else null. */
+  get authorizationError () { return this._secure === null ? null : this._secure.authorizationError }
+
+  /** The application protocol that both ends agreed on, or false. */
+  get alpnProtocol () { return this._secure === null ? false : this._secure.alpnProtocol }
+
+  /** The server's name that the client asked for, or false. */
+  get servername () { return this._secure === null ? false : this._secure.servername }
+
+  /** As tls.TLSSocket: the peer's certificate as an object; {} if it has none, null in the clear. */
+  getPeerCertificate (detailed = false) { return this._secure === null ? null : this._secure.peerCertificate(detailed) }
+
+  /** The peer's certificate; undefined if there is none. @returns {X509Certificate | undefined} */
+  getPeerX509Certificate () { return this._secure === null ? undefined : this._secure.chain[0] }
+
+  /** The version of TLS; null in the clear. */
+  getProtocol () { return this._secure === null ? null : this._secure.protocol }
+
+  /** The cipher suite, by OpenSSL's and IANA's names. */
+  getCipher () { return this._secure === null ? {} : { ...this._secure.cipher } }
+
+  isSessionReused () { return this._secure !== null && this._secure.isReused }
 
   address () {
     if (this.localAddress === undefined) return {}
@@ -264,7 +296,7 @@ class Connection extends EventEmitter {
 
   /** The connection is connected; `text` has the addresses. */
   _establish (text) {
-    const { local, remote } = JSON.parse(text)
+    const { local, remote, tls } = JSON.parse(text)
     if (local) {
       this.localAddress = local.address
       this.localFamily = local.family
@@ -278,6 +310,7 @@ class Connection extends EventEmitter {
     this.connecting = false
     const link = this._link
     link.isOpen = true
+    if (tls && !this._secured(new Secure(tls))) return
     if (this._isPaused) link.command(op.CONN_PAUSE, 0, 0)
     this._streams.sendOpens()
     if (this._goesAway) link.command(op.GOAWAY, WHOLE, 0)
@@ -285,6 +318,21 @@ class Connection extends EventEmitter {
     this._sendPings()
     if (link.hasEnded) this._sendEnd()
     this._reference.update()
+  }
+
+  // The handshake is done. Returns whether the peer is who it should be, as far as the program wants to judge that.
+  _secured (secure) {
+    this._secure = secure
+    const identity = this._identity
+    if (identity === null || secure.authorizationError !== null) return true
+    const error = identity.check(identity.servername, secure.peerCertificate(true))
+    if (!error) return true
+    if (identity.rejects) {
+      this.destroy(error)
+      return false
+    }
+    secure.authorizationError = error.code ?? 'ERR_TLS_CERT_ALTNAME_INVALID'
+    return true
   }
 
   // ---- life, as native code tells it ----

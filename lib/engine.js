@@ -9,7 +9,7 @@
 const { markAsUntransferable } = require('node:worker_threads')
 const { Engine } = require('./binding')
 const {
-  COMMAND_HEADER: HEAD, NUMBER_BITS, NUMBER_MASK, RECORD_WORDS, SUMMARY_WORDS, kind: kinds, op, summary
+  COMMAND_HEADER: HEAD, NUMBER_BITS, NUMBER_MASK, RECORD_WORDS, SUMMARY_WORDS, WHOLE, kind: kinds, op, summary
 } = require('./boundary')
 const { root } = require('./context')
 const { MAX_JSON } = require('./options')
@@ -379,9 +379,11 @@ function deliver (i) {
   const number = word & NUMBER_MASK
   const kind = word >>> NUMBER_BITS
   if (kind >= kinds.SERVER_CLOSED) {
-    const server = servers[number]
     lastWord = 0
-    if (server !== undefined) server._record(kind, records[i + 2], records[i + 3])
+    // What concerns a connection that JavaScript may not know of names the server by its second word.
+    const isOfServer = kind <= kinds.SERVER_ERROR
+    const owner = isOfServer ? servers[number] : handle === WHOLE ? connections[number]?._owner : servers[handle]
+    if (owner !== undefined) owner._record(kind, records[i + 2], records[i + 3])
     return
   }
   const connection = connections[number]

@@ -21,6 +21,9 @@ const CALLER = {
     () => 'The peer created this stream; on the legacy wire only its creator can write to it'],
   ERR_MUX_CONNECTION_CLOSED: [Error, () => 'The connection is closed'],
   ERR_MUX_NOT_SUPPORTED: [Error, (what) => `${what} needs QMux, and this connection speaks the legacy wire`],
+  ERR_MUX_NOT_SECURE: [Error, (what) => `${what} is of a server that was made with options.tls`],
+  ERR_MUX_TLS_OPTION: [Error,
+    (name) => `options.tls.${name} cannot be used: the TLS of this package has nothing that does the same`],
   ERR_MUX_ALREADY_ACCEPTED: [Error,
     () => 'A stream of the peer\'s can be refused only before it is used'],
   ERR_MUX_ANSWER_LOST: [Error,
@@ -205,12 +208,20 @@ function internalError () {
   return error
 }
 
+/** A failure of TLS, with the code that Node's tls gives it where there is one. */
+function tlsError ({ code, message }) {
+  const error = new Error(message)
+  error.code = code
+  return error
+}
+
 /** Makes an error object of the text of a CONN_ERROR record. */
 function connectionError (text) {
   const report = JSON.parse(text)
   if (report.origin === 'peer') return peerError(report)
   if (report.origin === 'connect') return connectErrors(report.errors)
   if (report.origin === 'internal') return internalError()
+  if (report.origin === 'tls') return tlsError(report)
   return systemError(report.errno, report.syscall)
 }
 

@@ -9,6 +9,7 @@ const cluster = require('node:cluster')
 const net = require('node:net')
 const { INCREMENTAL, URGENCY } = require('./boundary')
 const { callerError } = require('./errors')
+const { checkPlaces, clientTls, serverTls } = require('./tls-options')
 
 const KIB = 1024
 const MIB = 1024 * KIB
@@ -218,6 +219,7 @@ function sharesPort (number) {
 /** The arguments of `new MuxServer(...)`, checked and complete. */
 function serverOptions (first, host) {
   const options = positional(first, host)
+  checkPlaces(options)
   const path = filePath(options)
   // If no port is given, the system chooses one, as for net.Server.listen().
   const number = path === undefined ? port(options, 0) : undefined
@@ -235,6 +237,7 @@ function serverOptions (first, host) {
     readableAll: boolean(options, 'readableAll', false),
     writableAll: boolean(options, 'writableAll', false),
     maxConnections: maxConnections === undefined ? Infinity : maxConnections,
+    tls: serverTls(options.tls),
     signal: signal(options),
     connection: connectionOptions(options)
   }
@@ -252,6 +255,7 @@ function family (options) {
 /** The arguments of `new MuxClient(...)`, checked and complete. */
 function clientOptions (first, host) {
   const options = positional(first, host)
+  checkPlaces(options)
   const path = filePath(options)
   const number = path === undefined ? port(options, undefined) : undefined
   if (path === undefined && number === undefined) {
@@ -273,6 +277,7 @@ function clientOptions (first, host) {
     autoSelectFamily: boolean(options, 'autoSelectFamily', net.getDefaultAutoSelectFamily()),
     autoSelectFamilyAttemptTimeout: Math.max(MIN_ATTEMPT_TIMEOUT, integer(options, 'autoSelectFamilyAttemptTimeout',
       1, MAX_UINT31, net.getDefaultAutoSelectFamilyAttemptTimeout())),
+    tls: clientTls(options.tls, string(options, 'host') || 'localhost'),
     signal: signal(options),
     connection: connectionOptions(options)
   }

@@ -38,7 +38,7 @@ function receive (connection, kind, handle, offset, length, aux) {
       return
     case CONNECTED:
       connection._establish(engine.textAt(offset, length))
-      connection._owner._connected(connection)
+      if (!connection.destroyed) connection._owner._connected(connection)
       return
     case CONN_END:
       if (length > 0) connection._noteClose(JSON.parse(engine.textAt(offset, length)))

@@ -14,12 +14,13 @@ const { kind: kinds } = require('./boundary')
 const { Connection } = require('./connection')
 const context = require('./context')
 const engine = require('./engine')
-const { connectionError, listenError, notRunning } = require('./errors')
+const { callerError, connectionError, listenError, notRunning } = require('./errors')
 const { describeServer, inspectable } = require('./inspect')
 const { callback, nativeSettings, serverOptions } = require('./options')
 const { capture, onRejection } = require('./rejections')
+const { serverTls } = require('./tls-options')
 
-const { SERVER_CLOSED, SERVER_ERROR } = kinds
+const { KEYLOG, SERVER_CLOSED, SERVER_ERROR, TLS_CLIENT_ERROR } = kinds
 
 // The addresses that this worker of a cluster listens on together with other workers. The system would let this worker
 // share an address with itself, too.
@@ -87,6 +88,15 @@ MuxServer.prototype.closeAllConnections = function closeAllConnections () {
   return this
 }
 
+/** Takes other certificates, keys and authorities for the connections that are accepted from now on. */
+MuxServer.prototype.setSecureContext = function setSecureContext (options) {
+  const settings = serverTls(options)
+  if (this._options.tls === undefined) throw callerError('ERR_MUX_NOT_SECURE', 'setSecureContext()')
+  if (this._number >= 0) engine.native.secureServer(this._number, JSON.stringify(settings))
+  this._options.tls = settings
+  return this
+}
+
 MuxServer.prototype.getConnections = function getConnections (done) {
   process.nextTick(done, null, this._connections.size)
   return this
@@ -137,7 +147,7 @@ function listen (server, where) {
 }
 
 function tryListen (server, where) {
-  const { backlog, ipv6Only, reusePort, readableAll, writableAll, connection } = server._options
+  const { backlog, ipv6Only, reusePort, readableAll, writableAll, connection, tls } = server._options
   const place = reusePort && cluster.isWorker ? `${where.address} ${where.port}` : undefined
   if (shared.has(place)) return listenError(-os.constants.errno.EADDRINUSE, where.address, where.port)
   const { path, ...address } = where
@@ -149,7 +159,8 @@ function tryListen (server, where) {
     reusePort,
     readableAll,
     writableAll,
-    connection: nativeSettings(connection)
+    connection: nativeSettings(connection),
+    tls
   }))
   if (number < 0) return listenError(number, where.path === undefined ? where.address : where.path, where.port)
   server._place = place
@@ -196,7 +207,13 @@ function closeIfDone (server) {
 // ---- called by the engine ----
 
 MuxServer.prototype._record = function (kind, offset, length) {
-  if (kind === SERVER_CLOSED) {
+  if (kind === KEYLOG) {
+    context.emit(this._context, this, 'keylog', Buffer.from(`${engine.textAt(offset, length)}\n`))
+  } else if (kind === TLS_CLIENT_ERROR) {
+    // Strangers bring these about: without a listener nobody is told.
+    const text = engine.textAt(offset, length)
+    context.emit(this._context, this, 'tlsClientError', connectionError(text), dropped(text))
+  } else if (kind === SERVER_CLOSED) {
     engine.forgetServer(this._number)
     this._number = -1
     updateRef(this)

@@ -8,10 +8,10 @@ use super::slab::{Gate, Slab};
 use super::uv::Uv;
 use crate::driver::boundary::{Summary, peer_number};
 use crate::driver::inbox::buffers::Lent;
-use crate::driver::{Collector, Connection, Delivery, Engine as Driver, Inbox, ReadSet, Stop};
+use crate::driver::{Collector, Connection, Delivery, Engine as Driver, Inbox, ReadSet, Stop, TlsError};
 use crate::proto::Handle;
 use napi::bindgen_prelude::{Function, Uint8Array, Uint8ArraySlice, Uint32Array};
-use napi::{Env, Error, Result, Status};
+use napi::{Env, Error, Result};
 use napi_derive::napi;
 use serde::de::DeserializeOwned;
 use std::io;
@@ -56,13 +56,27 @@ pub struct Stats {
 }
 
 /// Options from their JSON text. What does not fit is a mismatch of the addon and its JavaScript.
-fn parse<T: DeserializeOwned>(options: &str) -> Result<T> {
-    serde_json::from_str(options).map_err(|error| Error::new(Status::InvalidArg, error.to_string()))
+fn parse<T: DeserializeOwned>(options: &str) -> Result<T, String> {
+    let error = |error: serde_json::Error| Error::new("InvalidArg".to_owned(), error.to_string());
+    serde_json::from_str(options).map_err(error)
 }
 
 /// A system error as the negative number that libuv uses.
 fn negative(error: &io::Error) -> i32 {
     crate::driver::errno(error)
+}
+
+/// A number, or the negative one of a system error. Options that cannot be used are an exception with a code.
+fn number_or(result: io::Result<u32>) -> Result<i32, String> {
+    let error = match result {
+        Ok(number) => return Ok(number as i32),
+        Err(error) => error,
+    };
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    match inner {
+        Some(TlsError { code, message }) => Err(Error::new((*code).to_owned(), message.clone())),
+        None => Ok(negative(&error)),
+    }
 }
 
 #[napi]
@@ -190,20 +204,22 @@ impl Engine {
 
     /// Starts connecting, by the JSON text of its options. Returns the connection's number, or a negative error number.
     #[napi(catch_unwind)]
-    pub fn connect(&self, options: String) -> Result<i32> {
-        Ok(match self.driver.connect(parse(&options)?) {
-            Ok(id) => id as i32,
-            Err(error) => negative(&error),
-        })
+    pub fn connect(&self, options: String) -> Result<i32, String> {
+        number_or(self.driver.connect(parse(&options)?))
     }
 
     /// Listens, by the JSON text of its options. Returns the server's number, or a negative error number.
     #[napi(catch_unwind)]
-    pub fn listen(&self, options: String) -> Result<i32> {
-        Ok(match self.driver.listen(parse(&options)?) {
-            Ok(id) => id as i32,
-            Err(error) => negative(&error),
-        })
+    pub fn listen(&self, options: String) -> Result<i32, String> {
+        number_or(self.driver.listen(parse(&options)?))
+    }
+
+    /// Takes other options for the encryption of connections that a server accepts from now on.
+    #[cfg(feature = "tls")]
+    #[napi(catch_unwind)]
+    pub fn secure_server(&self, server: u32, options: String) -> Result<i32, String> {
+        let secured = self.driver.secure_server(server, &parse(&options)?);
+        number_or(secured.map(|()| 0))
     }
 
     /// Where a server listens, as JSON.

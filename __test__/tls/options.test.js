@@ -1,0 +1,79 @@
+'use strict'
+
+// The options of TLS: what is taken, and what is refused before anything is opened.
+
+const test = require('node:test')
+const assert = require('node:assert/strict')
+const { clientOptions, serverOptions } = require('../../lib/options.js')
+const { identity, pem } = require('../support/tls.js')
+const { MuxClient, MuxServer } = require('../../index.js')
+const { nextEvent } = require('../support/events.js')
+
+const server = (tls) => serverOptions({ port: 0, tls }).tls
+const client = (tls, rest) => clientOptions({ port: 1, ...rest, tls }).tls?.native
+
+test('keys come as PEM, as Buffers, in lists and encrypted', () => {
+  const { cert, key } = identity('server')
+  const exported = server({ cert, key }).identities[0].key
+  assert.match(exported, /^-----BEGIN PRIVATE KEY-----\n/)
+  for (const settings of [
+    { cert: String(cert), key: String(key) },
+    { cert: [cert], key: [key] },
+    { cert, key: new Uint8Array(key) },
+    { cert, key: { pem: pem('encrypted-key'), passphrase: 'secret' } },
+    { cert, key: [{ pem: pem('encrypted-key') }], passphrase: 'secret' }
+  ]) assert.equal(server(settings).identities[0].key, exported)
+  assert.equal(server({ cert: [cert, pem('alone')], key }).identities.length, 2)
+  assert.throws(() => server({ cert, key: pem('encrypted-key') }), { code: 'ERR_MISSING_PASSPHRASE' })
+  assert.throws(() => server({ cert, key: pem('encrypted-key'), passphrase: 'wrong' }), /bad decrypt/)
+})
+
+test('defaults are those of tls', () => {
+  const { servername, context: { ignoreName, options } } = client(true, { host: 'example.org' })
+  assert.deepEqual([servername, ignoreName], ['example.org', false])
+  const { ca, ...rest } = options
+  assert.match(ca.join(), /BEGIN CERTIFICATE/)
+  assert.deepEqual(rest, {
+    identities: [], requestCert: false, rejectUnauthorized: true, alpn: ['tcp-stream-muxer/1'],
+    minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3', resumption: true, keylog: false
+  })
+  assert.equal(client(undefined), undefined)
+  assert.equal(client(false), undefined)
+  assert.equal(server(undefined), undefined)
+})
+
+test('what cannot be done is refused', () => {
+  const { cert, key } = identity('server')
+  const good = { cert, key }
+  for (const tls of [
+    5, 'yes', null, { rejectUnauthorized: 1 }, { minVersion: 'TLSv1' }, { ALPNProtocols: 'h2' }, { ALPNProtocols: [''] },
+    { key }, { cert }, { unknown: 1 }, { cert, key: 5 }, { ca: 5 }, { servername: 5 }, { servername: '127.0.0.1' },
+    { checkServerIdentity: true }
+  ]) {
+    assert.throws(() => client(tls), { code: 'ERR_MUX_INVALID_ARG' }, JSON.stringify(tls))
+  }
+  for (const tls of [true, {}, { ...good, servername: 'x' }, { ...good, requestCert: 1 }, { cert: [cert, cert], key: [key, key, key] }]) {
+    assert.throws(() => server(tls), { code: 'ERR_MUX_INVALID_ARG' }, JSON.stringify(Object.keys(tls)))
+  }
+  for (const name of ['pfx', 'secureContext', 'ciphers', 'SNICallback', 'crl']) {
+    assert.throws(() => client({ [name]: 1 }), { code: 'ERR_MUX_TLS_OPTION' })
+    assert.throws(() => server({ ...good, [name]: 1 }), { code: 'ERR_MUX_TLS_OPTION' })
+  }
+})
+
+test('options of TLS outside of tls are refused instead of ignored', () => {
+  for (const name of ['key', 'cert', 'ca', 'rejectUnauthorized', 'servername', 'pfx']) {
+    for (const take of [serverOptions, clientOptions]) {
+      assert.throws(() => take({ port: 1, [name]: 'x' }), { code: 'ERR_MUX_INVALID_ARG', message: new RegExp(`options.tls.${name}`) })
+    }
+  }
+})
+
+test('certificates that native code cannot use are an error with a code', async () => {
+  const { key } = identity('alone')
+  const { cert } = identity('client')
+  assert.throws(() => new MuxServer({ port: 0, host: '127.0.0.1', tls: { cert, key } }), { code: 'ERR_OSSL_X509_KEY_VALUES_MISMATCH' })
+  assert.throws(() => new MuxServer({ port: 0, host: '127.0.0.1', tls: { cert: 'none', key } }), { code: 'ERR_OSSL_PEM_NO_START_LINE' })
+  const client = new MuxClient({ port: 1, host: '127.0.0.1', tls: { ca: 'none' } })
+  assert.equal((await nextEvent(client, 'error'))[0].code, 'ERR_OSSL_PEM_NO_START_LINE')
+})

@@ -1,0 +1,164 @@
+'use strict'
+
+// The options of TLS, named as Node's tls names them: what programs give, and what native code takes of it. Files are not
+// read here, keys are decrypted, and everything that this package cannot do throws instead of being ignored.
+//
+// This file may not: look anything up, or judge a certificate.
+
+const { createPrivateKey } = require('node:crypto')
+const net = require('node:net')
+const tls = require('node:tls')
+const { callerError } = require('./errors')
+
+/** The identifier of this package's protocol in TLS. With it both ends speak QMux from the first byte. */
+const PROTOCOL = 'tcp-stream-muxer/1'
+
+const VERSIONS = ['TLSv1.2', 'TLSv1.3']
+
+// What both ends take.
+const COMMON = ['key', 'cert', 'ca', 'passphrase', 'rejectUnauthorized', 'ALPNProtocols', 'minVersion', 'maxVersion',
+  'sessionResumption', 'keylog']
+const CLIENT = new Set([...COMMON, 'servername', 'checkServerIdentity'])
+const SERVER = new Set([...COMMON, 'requestCert'])
+
+// Options of Node's tls that have no counterpart here. A program that relies on one must not run without it unawares.
+const UNSUPPORTED = new Set(['secureContext', 'pfx', 'crl', 'ciphers', 'sigalgs', 'ecdhCurve', 'dhparam', 'clientCertEngine',
+  'privateKeyEngine', 'privateKeyIdentifier', 'secureOptions', 'secureProtocol', 'sessionIdContext', 'ticketKeys',
+  'sessionTimeout', 'session', 'minDHSize', 'pskCallback', 'pskIdentityHint', 'ALPNCallback', 'SNICallback',
+  'enableTrace', 'requestOCSP', 'honorCipherOrder', 'allowPartialTrustChain', 'highWaterMark', 'socket'])
+
+// What belongs into `tls`. Outside of it such an option would be ignored, and the connection would be in the clear.
+const MISPLACED = ['key', 'cert', 'ca', 'pfx', 'passphrase', 'requestCert', 'rejectUnauthorized', 'servername',
+  'ALPNProtocols', 'minVersion', 'maxVersion', 'checkServerIdentity', 'SNICallback', 'secureContext', 'ciphers', 'crl']
+
+function invalid (name, expected, actual) {
+  return callerError('ERR_MUX_INVALID_ARG', name, expected, actual)
+}
+
+/** Throws for options of TLS that stand beside `tls` instead of in it. */
+function checkPlaces (options) {
+  for (const name of MISPLACED) {
+    if (options[name] !== undefined) throw invalid(`options.${name}`, `given as options.tls.${name}`, options[name])
+  }
+}
+
+function boolean (options, name, fallback) {
+  const value = options[name]
+  if (value === undefined) return fallback
+  if (typeof value !== 'boolean') throw invalid(`options.tls.${name}`, 'a boolean', value)
+  return value
+}
+
+function text (name, value) {
+  if (typeof value === 'string') return value
+  if (ArrayBuffer.isView(value)) return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('latin1')
+  throw invalid(`options.tls.${name}`, 'a PEM text or a Buffer of one', value)
+}
+
+const list = (value) => value === undefined || value === null ? [] : Array.isArray(value) ? value : [value]
+
+// Keys as unencrypted PEM. The error of a wrong passphrase or of no key is Node's own.
+function privateKey (value, passphrase) {
+  const isObject = typeof value === 'object' && value !== null && 'pem' in value
+  const pem = text('key', isObject ? value.pem : value)
+  const secret = (isObject ? value.passphrase : undefined) ?? passphrase
+  if (secret !== undefined && typeof secret !== 'string') throw invalid('options.tls.passphrase', 'a string', secret)
+  return createPrivateKey({ key: pem, passphrase: secret }).export({ type: 'pkcs8', format: 'pem' })
+}
+
+// Keys and certificates stand in the same order, as in tls. One key may serve all certificates.
+function identities ({ key, cert, passphrase }) {
+  const keys = list(key)
+  const certs = list(cert)
+  if (certs.length > 0 && keys.length !== 1 && keys.length !== certs.length) {
+    throw invalid('options.tls.key', 'one for each of options.tls.cert', key)
+  }
+  if (keys.length > 0 && certs.length === 0) throw invalid('options.tls.cert', 'given with options.tls.key', cert)
+  const exported = keys.map((value) => privateKey(value, passphrase))
+  return certs.map((value, i) => ({ cert: text('cert', value), key: exported[keys.length === 1 ? 0 : i] }))
+}
+
+// The authorities of this system's Node, read when they are first needed: 150 certificates.
+let roots
+function authorities (ca) {
+  if (ca !== undefined && ca !== null) return list(ca).map((value) => text('ca', value))
+  roots ??= [(tls.getCACertificates ? tls.getCACertificates('default') : tls.rootCertificates).join('\n')]
+  return roots
+}
+
+function version (options, name, fallback) {
+  const value = options[name]
+  if (value === undefined || value === null) return fallback
+  if (VERSIONS.includes(value)) return value
+  throw invalid(`options.tls.${name}`, `one of ${VERSIONS.map((v) => `'${v}'`).join(', ')}`, value)
+}
+
+function protocols (value) {
+  if (value === undefined) return [PROTOCOL]
+  const isList = Array.isArray(value) && value.every((name) => typeof name === 'string' && name.length > 0 &&
+    Buffer.byteLength(name) <= 255)
+  if (!isList) throw invalid('options.tls.ALPNProtocols', 'an array of strings of 1 to 255 bytes', value)
+  return value
+}
+
+function checked (options, names) {
+  if (options === true) return {}
+  if (typeof options !== 'object' || options === null) throw invalid('options.tls', 'true or an object', options)
+  for (const name of Object.keys(options)) {
+    if (options[name] === undefined || names.has(name)) continue
+    if (UNSUPPORTED.has(name)) throw callerError('ERR_MUX_TLS_OPTION', name)
+    throw invalid(`options.tls.${name}`, `one of ${[...names].join(', ')}`, options[name])
+  }
+  return options
+}
+
+function common (options, isServer) {
+  return {
+    identities: identities(options),
+    ca: isServer && !options.requestCert ? [] : authorities(options.ca),
+    requestCert: isServer && boolean(options, 'requestCert', false),
+    rejectUnauthorized: boolean(options, 'rejectUnauthorized', true),
+    alpn: protocols(options.ALPNProtocols),
+    minVersion: version(options, 'minVersion', VERSIONS[0]),
+    maxVersion: version(options, 'maxVersion', VERSIONS[1]),
+    resumption: boolean(options, 'sessionResumption', true),
+    keylog: boolean(options, 'keylog', false)
+  }
+}
+
+/** What a server's `tls` says, as native code takes it; undefined without it. */
+function serverTls (options) {
+  if (options === undefined || options === false) return undefined
+  const given = checked(options, SERVER)
+  const settings = common(given, true)
+  if (settings.identities.length === 0) throw invalid('options.tls.cert', 'a certificate, with options.tls.key', given.cert)
+  return settings
+}
+
+/**
+ * What a client's `tls` says; undefined without it.
+ * @returns {{ native: object, identity: object | undefined }} what native code takes, and what JavaScript checks itself
+ */
+function clientTls (options, host) {
+  if (options === undefined || options === false) return undefined
+  const given = checked(options, CLIENT)
+  const { servername = host, checkServerIdentity } = given
+  if (typeof servername !== 'string') throw invalid('options.tls.servername', 'a string', servername)
+  // As in tls: an address is no name, and names it is compared with are those of the certificate.
+  if (given.servername !== undefined && net.isIP(servername) !== 0) {
+    throw invalid('options.tls.servername', 'a host name and no address', servername)
+  }
+  if (checkServerIdentity !== undefined && typeof checkServerIdentity !== 'function') {
+    throw invalid('options.tls.checkServerIdentity', 'a function', checkServerIdentity)
+  }
+  const settings = common(given, false)
+  const checksItself = checkServerIdentity !== undefined
+  return {
+    native: { servername, context: { ignoreName: checksItself, options: settings } },
+    identity: checksItself
+      ? { check: checkServerIdentity, servername, rejects: settings.rejectUnauthorized }
+      : undefined
+  }
+}
+
+module.exports = { PROTOCOL, checkPlaces, clientTls, serverTls }
