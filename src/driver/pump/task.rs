@@ -167,10 +167,13 @@ impl<'a, I: Io> Task<'a, I> {
             drop(guarded);
             self.io.ask_anew();
         }
-        let before = self.connection.counters.read.get();
+        let mut before = self.connection.counters.read.get();
         let mut has_more = self.read()?;
         // The rest of a record that came in part may wait as well: only a read that finds nothing proves silence.
-        has_more |= is_silent && self.connection.counters.read.get() > before;
+        while is_silent && !has_more && self.connection.counters.read.get() > before {
+            before = self.connection.counters.read.get();
+            has_more = self.read()?;
+        }
         more |= has_more;
         match is_silent {
             // A read that was interrupted has not seen whether something waits.
