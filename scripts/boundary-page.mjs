@@ -9,8 +9,16 @@ const PAGE = path.join(root, 'docs', 'BOUNDARY.md')
 const TABLE = path.join(root, 'lib', 'boundary.json')
 
 // The words of the page for a second word and for a payload.
-const STREAMS = { one: 'one', 'one or all': 'one, or `WHOLE`', server: 'a server', microseconds: 'microseconds' }
-const PAYLOADS = { bytes: 'bytes', json: 'JSON', code: 'code', 'code and text': 'code, text', decimal: 'decimal' }
+const STREAMS = {
+  one: 'one',
+  'one or all': 'one, or `WHOLE`',
+  server: 'a server',
+  'server or all': 'a server, or `WHOLE`',
+  microseconds: 'microseconds'
+}
+const PAYLOADS = {
+  bytes: 'bytes', json: 'JSON', code: 'code', 'code and text': 'code, text', decimal: 'decimal', text: 'text'
+}
 
 function lines (titles, rows) {
   const line = (cells) => `| ${cells.join(' | ')} |`

@@ -3,9 +3,11 @@
 //! - `task`: the connection's task, on the runtime's thread. Waits, reads, and sends what the other pump does not.
 //! - `app`: JavaScript's thread, when it has commands, when its read set is readable, and at the process's exit.
 //! - `send`: sending, as both pumps do it.
+//! - `end`: the last words of a connection, and its last events.
 //! - `linger`: the socket of a connection that is over.
 
 pub mod app;
+pub mod end;
 pub mod linger;
 pub mod send;
 pub mod task;

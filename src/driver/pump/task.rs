@@ -7,6 +7,7 @@
 //!
 //! May not hold the lock over a send or a read, nor run long without letting other connections have their turn.
 
+use super::end::{Last, end};
 use super::linger;
 use super::send::send_some;
 use super::wait::until;
@@ -15,15 +16,12 @@ use crate::driver::connection::Connection;
 use crate::driver::inbox::buffers::{HANDED_OVER, READ, ReadBuffer};
 use crate::driver::inbox::collector::Collector;
 use crate::driver::io::{Io, is_transient};
-use crate::driver::last_events;
-use crate::driver::link::farewell::Linger;
 use crate::driver::link::greeting::Greeting;
 use crate::driver::link::life::{Failure, Stop};
 use crate::driver::link::{ReadPlan, Reader, Step, Wait};
 use crate::driver::socket::{Registered, Socket};
 use crate::driver::thread::{Busy, caught, with_collector};
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::io::Interest;
@@ -80,15 +78,6 @@ pub async fn run(
     }
 }
 
-/// What remains when a connection has ended.
-#[derive(Debug)]
-pub struct Last {
-    /// The work that is left to be done with the socket.
-    pub lingers: Option<Linger>,
-    /// Whether JavaScript knows of the connection, and so of its number.
-    pub is_known: bool,
-}
-
 /// Serves a connection that has its socket until it ends, and ends it. Returns the socket, and what remains.
 pub async fn serve<I: Waits>(connection: &Arc<Connection>, io: I) -> (I, Last) {
     let mut task = Task::new(connection, io);
@@ -108,38 +97,6 @@ pub async fn serve<I: Waits>(connection: &Arc<Connection>, io: I) -> (I, Last) {
 pub trait Waits: Io {
     /// Waits until the task is woken, or until what it waits for has come. An error that was waited for is returned.
     async fn wait(&mut self, connection: &Connection, wait: Wait) -> io::Result<()>;
-}
-
-/// Ends a connection: its last words, and the application's last events of it. Returns what is left to be done with the
-/// socket. The connection may not be touched any more: its number may be another's by then.
-pub fn end(connection: &Connection, io: &dyn Io) -> Last {
-    let last_words = || {
-        with_collector(connection, |collector| {
-            let mut guarded = connection.lock();
-            let send_rest =
-                |link: &mut _, collector: &mut _| connection.send_rest(link, io, collector);
-            let (failure, lingers) = guarded.link.say_farewell(send_rest, collector);
-            // What was asked to be told when the last bytes are sent.
-            connection.tell(collector);
-            (failure, lingers, guarded.link.take_greeting())
-        })
-    };
-    // Whatever happens, the application is told.
-    let last = catch_unwind(AssertUnwindSafe(last_words));
-    let (failure, lingers, greeting) = last.unwrap_or((Some(Failure::Defect), None, None));
-    if matches!(failure, Some(Failure::Stopped(Stop::Reset))) {
-        // A socket that cannot be reset any more is closed all the same.
-        let _ = io.reset_on_close();
-    }
-    connection.end();
-    // Told before the socket closes: whoever sees that at the other end finds that we know it too.
-    let greeting = greeting.filter(|greeting| !greeting.is_of_client());
-    let is_known = greeting.is_none();
-    match greeting {
-        None => last_events::tell(connection, failure),
-        Some(greeting) => last_events::tell_server(connection, failure, greeting),
-    }
-    Last { lingers, is_known }
 }
 
 impl<'a, I: Io> Task<'a, I> {
@@ -210,7 +167,13 @@ impl<'a, I: Io> Task<'a, I> {
             drop(guarded);
             self.io.ask_anew();
         }
-        let has_more = self.read()?;
+        let mut before = self.connection.counters.read.get();
+        let mut has_more = self.read()?;
+        // The rest of a record that came in part may wait as well: only a read that finds nothing proves silence.
+        while is_silent && !has_more && self.connection.counters.read.get() > before {
+            before = self.connection.counters.read.get();
+            has_more = self.read()?;
+        }
         more |= has_more;
         match is_silent {
             // A read that was interrupted has not seen whether something waits.

@@ -2,8 +2,9 @@
 
 use super::network::Scripted;
 use crate::driver::link::farewell::Linger;
+use crate::driver::pump::end::Last;
 use crate::driver::pump::linger::{Finishing, PATIENCE, hear};
-use crate::driver::pump::task::{Last, serve};
+use crate::driver::pump::task::serve;
 use crate::driver::{Connection, clock};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
