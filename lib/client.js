@@ -66,6 +66,12 @@ MuxClient.prototype.goaway = function goaway () {
   return this
 }
 
+/** Lets the server send so many bytes ahead of what is consumed. A call before the connect takes effect at the connect. */
+MuxClient.prototype.setLocalWindowSize = function setLocalWindowSize (windowSize) {
+  this._connection.setLocalWindowSize(windowSize)
+  return this
+}
+
 /**
  * Measures a round trip to the server. Before the connect, ping() waits for the connect. @returns {Promise<number>} ms
  */

@@ -27,9 +27,8 @@ pub mod joining;
 pub mod life;
 mod turn;
 
-use super::inbox::collector::Collector;
 use super::shared::Counts;
-use crate::proto::{Config, Handle, PeerKind, ProtocolError, Session, Side, Transmit};
+use crate::proto::{Config, Handle, ProtocolError, Session, Side, Transmit};
 use backlog::Backlog;
 use channel::Channel;
 use joining::Joining;
@@ -166,11 +165,6 @@ impl Link {
         counts
     }
 
-    /// The kind of the peer, as far as it is known.
-    pub fn peer(&self) -> PeerKind {
-        self.session.peer()
-    }
-
     /// The bytes that wait on one stream for the peer's reader.
     pub fn waiting_on(&mut self, stream: Handle) -> u64 {
         self.session.queued_on(stream)
@@ -180,11 +174,6 @@ impl Link {
     pub fn shrink(&mut self) {
         self.session.shrink();
         self.joining.shrink();
-    }
-
-    /// The rest of a message never comes, so its part is an event by itself.
-    pub fn give_up_partial(&mut self, collector: &mut Collector) {
-        self.joining.give_up(collector);
     }
 
     /// Ends the link for good: nothing is sent any more, and commands are dropped.
