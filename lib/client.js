@@ -221,7 +221,6 @@ MuxClient.prototype._connectionTells = function (connection, args) {
   context.emit(connection._context, this, ...args)
 }
 
-// An error is emitted on the connection if somebody listens there. Otherwise the client emits it, and an EventEmitter
 // The error is emitted wherever somebody listens: on the connection, on the client, or on both. If nobody listens, the
 // client's emit() throws, as that of any EventEmitter.
 MuxClient.prototype._connectionError = function (connection, error) {
