@@ -493,6 +493,8 @@ export class MuxClient extends EventEmitter {
   close (code?: number, reason?: string): this
   /** As con.goaway(); before the connect, takes effect from the connect on. */
   goaway (): this
+  /** As con.setLocalWindowSize(); before the connect, takes effect from the connect on. */
+  setLocalWindowSize (windowSize: number): this
   /** As con.ping(); a ping before the connect waits for the connect. */
   ping (): Promise<number>
   /** As con.stats(); before the connect the counts are 0. */

@@ -197,7 +197,7 @@ test('setLocalWindowSize() is said with each call, and the last one also at the 
     assert.throws(() => con.setLocalWindowSize(size), { code: 'ERR_MUX_INVALID_ARG' })
   }
   const client = new MuxClient({ port: 1, host: '127.0.0.1' })
-  client._connection.setLocalWindowSize(7).setLocalWindowSize(8)
+  assert.equal(client.setLocalWindowSize(7).setLocalWindowSize(8), client)
   const fake = Engine.last
   fake.push(kind.CONNECTED, fake.next++, 0, ADDRESSES)
   fake.wake()

@@ -68,6 +68,12 @@ MuxClient.prototype.goaway = function goaway () {
   return this
 }
 
+/** Lets the server send so many bytes ahead of what is consumed. A call before the connect takes effect at the connect. */
+MuxClient.prototype.setLocalWindowSize = function setLocalWindowSize (windowSize) {
+  this._connection.setLocalWindowSize(windowSize)
+  return this
+}
+
 /**
  * Measures a round trip to the server. Before the connect, ping() waits for the connect. @returns {Promise<number>} ms
  */
@@ -235,7 +241,6 @@ MuxClient.prototype._connectionTells = function (connection, args) {
   context.emit(connection._context, this, ...args)
 }
 
-// An error is emitted on the connection if somebody listens there. Otherwise the client emits it, and an EventEmitter
 // The error is emitted wherever somebody listens: on the connection, on the client, or on both. If nobody listens, the
 // client's emit() throws, as that of any EventEmitter.
 MuxClient.prototype._connectionError = function (connection, error) {

@@ -6,7 +6,7 @@
 // This file may not: know what a stream, a client or a server is (it calls what was registered under a number), emit an
 // event, or write into bytes of a slab that were handed out.
 
-const { markAsUntransferable } = require('node:worker_threads')
+const { isMainThread, markAsUntransferable } = require('node:worker_threads')
 const { Engine } = require('./binding')
 const {
   COMMAND_HEADER: HEAD, NUMBER_BITS, NUMBER_MASK, RECORD_WORDS, SUMMARY_WORDS, WHOLE, kind: kinds, op, summary
@@ -107,11 +107,19 @@ function start () {
   native = root.runInAsyncScope(() => new Engine(commands, records, results, wake, LIBUV))
   newSlab(SLAB)
   process.on('exit', onExit)
+  process.on('newListener', keepLast)
 }
 
 function onExit () {
   flush()
-  native.exitFlush()
+  native.exitFlush(isMainThread)
+}
+
+// What other listeners of 'exit' write has to be flushed, too. A listener that is added moves in front of onExit, unless
+// the process exits before the microtasks of that turn.
+function keepLast (name, listener) {
+  if (name !== 'exit' || listener === onExit) return
+  queueMicrotask(() => process.removeListener('exit', onExit).on('exit', onExit))
 }
 
 // ---- out ----

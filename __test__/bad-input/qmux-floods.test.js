@@ -48,9 +48,20 @@ everywhere(test, 'frames that are of no use', async (t, route) => {
   for (const [what, frame] of Object.entries(wholly)) await floods(t, options, what, frame, { first: [f.open(one)] })
 })
 
+// Each is answered before the next: those that come together have one answer, and cost one.
 everywhere(test, 'pings', async (t, route) => {
-  await floods(t, { ...route, maxPings: 50 }, 'pings', (n) => f.ping(n))
-  await floods(t, { ...route, maxPings: 50 }, 'pings from a peer that grants nothing', (n) => f.ping(n), { parameters: { maxData: 0 } })
+  for (const parameters of [undefined, { maxData: 0 }]) {
+    const { open, fails, check } = await siege(t, { ...route, maxPings: 5 })
+    const { peer, ...attacker } = await open({ prepare: quiet, parameters })
+    let frame
+    for (let number = 0; frame?.kind !== 'close'; number++) {
+      peer.send(f.ping(number))
+      do frame = await within(peer.next(), 'a pong, or the end'); while (!['pong', 'close'].includes(frame.kind))
+    }
+    assert.equal(frame.code, FLOOD[0])
+    await fails({ peer, ...attacker }, FLOOD[1], 'pings')
+    await check()
+  }
 })
 
 everywhere(test, 'streams opened and reset', async (t, route) => {

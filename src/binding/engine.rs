@@ -144,7 +144,7 @@ impl Engine {
         Ok(count)
     }
 
-    /// Sends one long message, past `commands`: what stands there must have been flushed. Gives the bytes queued.
+    /// Sends one long message, past `commands`: what stands there must have been flushed. Returns the bytes queued.
     #[napi(catch_unwind)]
     pub fn write(
         &mut self,
@@ -161,7 +161,7 @@ impl Engine {
         Ok(u32::try_from(queued).unwrap_or(u32::MAX))
     }
 
-    /// Copies events into `slab` from `offset` on, and their records into `records`. Gives how many.
+    /// Copies events into `slab` from `offset` on, and their records into `records`. Returns how many.
     #[napi(catch_unwind)]
     pub fn drain(&mut self, env: Env, mut slab: Uint8ArraySlice<'_>, offset: u32) -> Result<u32> {
         // SAFETY: JavaScript touches this memory on this thread only, hence not during this call.
@@ -256,7 +256,7 @@ impl Engine {
         self.driver.env.release(connection);
     }
 
-    /// Turns Nagle's algorithm off or on. Gives zero or a negative error number.
+    /// Turns Nagle's algorithm off or on. Returns zero or a negative error number.
     #[napi(catch_unwind)]
     pub fn set_no_delay(&self, connection: u32, no_delay: bool) -> i32 {
         self.with_connection(connection, |connection| {
@@ -264,7 +264,7 @@ impl Engine {
         })
     }
 
-    /// Turns TCP keep-alive on or off; the delay is in milliseconds. Gives zero or a negative error number.
+    /// Turns TCP keep-alive on or off; the delay is in milliseconds. Returns zero or a negative error number.
     #[napi(catch_unwind)]
     pub fn set_keep_alive(&self, connection: u32, enable: bool, delay: u32) -> i32 {
         let delay = Duration::from_millis(delay.into());
@@ -316,10 +316,11 @@ impl Engine {
         self.signal.set_ref(&env, keep)
     }
 
-    /// The process exits: sends what is queued, as far as the kernel takes it at once.
+    /// The thread exits, and the whole process with it if `is_last`: sends what is queued, as far as the kernel takes it at
+    /// once.
     #[napi(catch_unwind)]
-    pub fn exit_flush(&self) {
-        self.driver.flush_at_exit();
+    pub fn exit_flush(&self, is_last: bool) {
+        self.driver.flush_at_exit(is_last);
     }
 
     /// Makes V8 begin to collect garbage: it does when what it is told of memory outside its heap has grown by enough.

@@ -28,7 +28,7 @@ pub async fn run(connection: Arc<Connection>, options: ConnectOptions) {
     };
     match connected {
         Some(Ok(socket)) => {
-            // It fails only for a socket that is gone already, which the first read tells.
+            // The call fails only for a socket that is gone already, which the first read tells.
             let _ = socket.configure(&options.connection);
             drop(options);
             let greeting = Greeting::connected(socket.addresses());

@@ -11,7 +11,7 @@
 //! else could use the socket meanwhile. Both hold the lock for what is rare: the last words of a connection, a FIN, the
 //! length of a send queue, and reading that changes hands.
 //!
-//! May not do I/O: pumps do.
+//! May not send or receive: pumps do. The options of a socket and its place in the read set are set here.
 
 use super::command;
 use super::inbox::collector::Collector;
@@ -110,7 +110,7 @@ impl Connection {
         })
     }
 
-    /// For the task: waits while JavaScript's thread is in a short turn.
+    /// For the task, and for the exit: waits while the other thread is in a short turn.
     pub fn lock(&self) -> Guard<'_, Guarded> {
         self.guarded.lock_or_else(|guard| self.give_up(guard))
     }

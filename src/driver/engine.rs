@@ -13,12 +13,12 @@ use super::read_set::ReadSet;
 use super::secured::Contexts;
 #[cfg(feature = "tls")]
 use super::tls::options::TlsOptions;
-use super::{command, connect, runtime};
+use super::{clock, command, connect, runtime};
 use crate::proto::Side;
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The time that the process may wait at its exit until its tasks have left the kernel. Their sockets are non-blocking,
 /// so they leave at once, unless the machine is stalled.
@@ -156,12 +156,13 @@ impl Engine {
         }
     }
 
-    /// Sends what is queued, because the process exits, with one short wait for all connections.
-    pub fn flush_at_exit(&self) {
-        let deadline = Instant::now() + EXIT_PATIENCE;
+    /// Sends what is queued, because the thread exits, with one short wait for all connections. With `is_last` the whole
+    /// process exits.
+    pub fn flush_at_exit(&self, is_last: bool) {
+        let deadline = clock::now() + EXIT_PATIENCE;
         let mut collector = Collector::default();
         for connection in self.env.all() {
-            connection.flush_at_exit(deadline, &mut collector);
+            connection.flush_at_exit(deadline, is_last, &mut collector);
         }
     }
 

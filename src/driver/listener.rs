@@ -159,7 +159,7 @@ fn start(
     secured: &Secured,
     options: &ConnectionOptions,
 ) {
-    // It fails only for a socket that is gone already, which the first read tells.
+    // The call fails only for a socket that is gone already, which the first read tells.
     let _ = socket.configure(options);
     let Some(connection) = env.open(Side::Listening, options.clone()) else {
         return;

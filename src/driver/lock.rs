@@ -28,8 +28,6 @@ pub enum Rank {
     Gate,
     /// The queue of events.
     Inbox,
-    /// The wake-up of a JavaScript thread.
-    Signal,
 }
 
 /// A lock of some rank.

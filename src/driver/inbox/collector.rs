@@ -3,7 +3,7 @@
 //! May not know what an event means to the application.
 
 use super::flow::Charge;
-use super::queue::COPIED;
+use super::record::COPIED;
 use super::record::{EXTRA, Record};
 use crate::driver::boundary::{first_word, kind, split_word, stream_word, wire_bits};
 use crate::proto::{Event, Handle, Payload, PeerKind, Sink};
@@ -77,20 +77,6 @@ impl Collector {
     pub fn plain(&mut self, kind: u32, stream: u32, aux: u32) {
         self.records
             .push([first_word(kind, self.connection), stream, 0, 0, aux]);
-    }
-
-    /// Takes what another has collected of the same connection, behind what is here. None of it may be of a read.
-    pub fn append(&mut self, other: &mut Self) {
-        let extra = self.extra.len() as u32;
-        for &[word, stream, start, length, aux] in &other.records {
-            let start = match start & EXTRA {
-                0 => 0,
-                _ => start + extra,
-            };
-            self.records.push([word, stream, start, length, aux]);
-        }
-        self.extra.extend_from_slice(&other.extra);
-        other.clear();
     }
 
     /// The bytes that stand in no read.
@@ -167,28 +153,6 @@ mod tests {
     use crate::driver::boundary::WHOLE;
     use crate::proto::Wires;
     use std::time::Duration;
-
-    #[test]
-    fn what_another_collected_comes_behind() {
-        let (mut first, mut second) = (Collector::default(), Collector::default());
-        first.start(5);
-        second.start(5);
-        first.text(kind::RESET, 2, "12", 0);
-        second.plain(kind::BLOCKED, 4, 0);
-        second.text(kind::RESET, 6, "345", 0);
-        first.append(&mut second);
-        assert!(second.is_empty());
-        assert_eq!(first.extra, b"12345");
-        let word = |kind: u32| first_word(kind, 5);
-        assert_eq!(
-            first.records,
-            [
-                [word(kind::RESET), 2, EXTRA, 2, 0],
-                [word(kind::BLOCKED), 4, 0, 0, 0],
-                [word(kind::RESET), 6, EXTRA + 2, 3, 0],
-            ]
-        );
-    }
 
     #[test]
     fn parts_of_a_message_become_one_record() {

@@ -10,14 +10,11 @@
 use super::buffers::{Buffers, HANDED_OVER, Lent, ReadBuffer, SPARE};
 use super::collector::Collector;
 use super::flow::{Charge, Flow, MAX_UNDELIVERED};
-use super::record::{EXTRA, Record, work};
+use super::record::{COPIED, EXTRA, Record, work};
 use crate::driver::lock::{Guard, Lock, Rank};
 use crate::driver::shared::{Asked, Counter};
 use std::collections::VecDeque;
 use std::sync::Arc;
-
-/// The most bytes copied into one batch.
-pub const COPIED: usize = 64 << 10;
 
 /// The work of a batch of its own for a small read, if its neighbours in the queue are of other connections: some 100
 /// ns, and as many bytes of memory.

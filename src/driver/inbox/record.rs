@@ -37,3 +37,6 @@ pub fn work(record: &Record) -> usize {
 
 /// The bit that marks an offset into `extra`, until the batch is put together.
 pub const EXTRA: u32 = 1 << 31;
+
+/// The most bytes copied into one batch.
+pub const COPIED: usize = 64 << 10;

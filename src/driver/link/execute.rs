@@ -1,6 +1,6 @@
 //! Commands of the application's, executed on the session as far as it can encode them.
 //!
-//! May not know how a command crossed the boundary.
+//! May not know from which thread a command came, nor send anything.
 
 use super::life::Failure;
 use super::{Flight, Link};

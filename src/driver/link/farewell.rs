@@ -13,7 +13,7 @@
 
 use super::backlog::Backlog;
 use super::channel::{Channel, Opened};
-use super::life::{Failure, Halves, Life, Reading, Stop, Writing};
+use super::life::{Failure, Halves, Life, Stop, Writing};
 use super::{Flight, Link};
 use crate::driver::inbox::collector::Collector;
 use crate::proto::{Event, Payload, ProtocolError, Session, Sink, Transmit};
@@ -210,13 +210,6 @@ fn cut(text: &str, most: usize) -> &str {
         end -= 1;
     }
     &text[..end]
-}
-
-impl Halves {
-    /// Whether both directions have ended.
-    pub fn are_over(self) -> bool {
-        self.read == Reading::Ended && self.write == Writing::Ended
-    }
 }
 
 #[cfg(test)]

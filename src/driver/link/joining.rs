@@ -76,7 +76,7 @@ mod tests {
 
     const STREAM: Handle = Handle(3);
 
-    /// Reads `reads` behind each other, as parts of one message of `length` bytes behind 5 bytes of other things. Gives what
+    /// Reads `reads` behind each other, as parts of one message of `length` bytes behind 5 bytes of other things. Returns what
     /// stands in the buffer when it is complete.
     fn read(reads: &[usize], length: usize) -> Vec<u8> {
         let all: Vec<u8> = (0..5 + length).map(|at| at as u8).collect();

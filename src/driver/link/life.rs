@@ -5,8 +5,8 @@
 //!   Open ──────┤
 //!     │        └─ write: Open ──"finish"──▶ Finishing ──our FIN──▶ Ended
 //!     │
-//!     ├─ both ended, or the task found a failure ─────────────────────────▶ Over
-//!     └─ a command or the JavaScript thread found a failure ──▶ Failing ──▶ Over
+//!     ├─ both ended ───────────────────────────────▶ Over
+//!     └─ either thread found a failure ──▶ Failing ──▶ Over
 //! ```
 //!
 //! A link that is failing takes no more commands, and its task ends it at its next turn. A link that is over has said

@@ -30,9 +30,8 @@ pub mod life;
 pub mod tls;
 mod turn;
 
-use super::inbox::collector::Collector;
 use super::shared::Counts;
-use crate::proto::{Config, Handle, PeerKind, Session, Side, Transmit};
+use crate::proto::{Config, Handle, Session, Side, Transmit};
 use backlog::Backlog;
 use channel::Channel;
 use greeting::{Greeting, Handshake};
@@ -170,11 +169,6 @@ impl Link {
         counts
     }
 
-    /// The kind of the peer, as far as it is known.
-    pub fn peer(&self) -> PeerKind {
-        self.session.peer()
-    }
-
     /// The bytes that wait on one stream for the peer's reader.
     pub fn waiting_on(&mut self, stream: Handle) -> u64 {
         self.session.queued_on(stream)
@@ -185,11 +179,6 @@ impl Link {
         self.session.shrink();
         self.channel.shrink();
         self.joining.shrink();
-    }
-
-    /// The rest of a message never comes, so its part is an event by itself.
-    pub fn give_up_partial(&mut self, collector: &mut Collector) {
-        self.joining.give_up(collector);
     }
 
     /// Ends the link for good: nothing is sent any more, and commands are dropped.

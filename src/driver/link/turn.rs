@@ -1,6 +1,6 @@
 //! The next steps of a pump with a link's socket, and its reports of what it found.
 //!
-//! May not encode or decode anything.
+//! May not do I/O, nor know the bytes of a wire.
 
 use super::channel::{Opened, TlsError, failures};
 use super::life::Failure;

@@ -61,8 +61,9 @@ impl Connection {
             });
         };
         let could_read = self.begin_submit(&mut guarded, collector);
-        let sends_all = payload.len() as u64 <= self.most_direct;
-        if !sends_all || !self.send_in_place(&mut guarded, stream, payload, collector) {
+        // What is queued goes before it, in one call.
+        let is_little = guarded.link.ready() + payload.len() as u64 <= self.most_direct;
+        if !is_little || !self.send_in_place(&mut guarded, stream, payload, collector) {
             let link = &mut guarded.link;
             link.execute_data(self.id, stream, payload, collector);
         }
@@ -218,10 +219,12 @@ impl Connection {
         tells && read < BUSY && guarded.link.may_app_read()
     }
 
-    /// The process exits: sends all that is queued as far as the kernel takes it at once. The one place where JavaScript's
+    /// The thread exits: sends all that is queued as far as the kernel takes it at once. The one place where JavaScript's
     /// thread may wait: for the lock, and until `deadline` for a task that is in the kernel with earlier bytes. If that
-    /// does not come back nothing is sent, since the peer would read it in their place.
-    pub fn flush_at_exit(&self, deadline: Instant, collector: &mut Collector) {
+    /// task does not come back, nothing is sent, since the peer would read it in place of those bytes.
+    ///
+    /// With `is_last` the whole process exits, and nothing else will be done with the socket.
+    pub fn flush_at_exit(&self, deadline: Instant, is_last: bool, collector: &mut Collector) {
         let mut guarded = self.lock();
         while guarded.link.is_away() {
             drop(guarded);
@@ -239,11 +242,12 @@ impl Connection {
         let Some(socket) = guarded.socket.clone() else {
             return;
         };
-        if guarded.link.is_in_flight() {
+        if !is_last {
             return;
         }
-        // A socket that is closed with something unread resets the connection, and what was just sent may be lost.
-        let _ = socket.shutdown_write();
+        // A socket that is closed with something unread resets the connection, and what was just sent may be lost. The
+        // task must not go on in the middle of what is discarded.
+        guarded.link.set_reader(Reader::App);
         let mut unread = [0; 4 << 10];
         let mut left = EXIT_UNREAD;
         while left > 0
@@ -258,6 +262,7 @@ impl Connection {
 mod tests {
     use super::*;
     use crate::driver::{Engine, Inbox, testing};
+    use crate::proto::Side;
     use std::sync::Arc;
     use std::time::Duration;
 
@@ -288,11 +293,46 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_of_what_this_thread_sends_holds_for_a_long_write_with_what_goes_before_it() {
+        let engine = Engine::new(Arc::new(Inbox::new(|| {})), None);
+        for (limit, queued, sends) in [
+            (65_536, 60_000, false),
+            (65_536, 70_000, false),
+            (140_000, 60_000, true),
+        ] {
+            let mut options = testing::options();
+            options.protocol.peer_new = true;
+            options.direct_send_limit = Some(limit);
+            let connection = engine.env.open(Side::Connecting, options);
+            let connection = connection.expect("room in the table");
+            let (socket, peer) = testing::pair();
+            connection.attach(socket, false);
+            let mut collector = Collector::default();
+            let mut commands = testing::open(connection.id);
+            let stream = Handle::local(0);
+            for payload in vec![1; queued].chunks(60_000) {
+                command::put_data(&mut commands, connection.id, stream, payload);
+            }
+            // As if another were at it: the commands are queued, and nothing is sent.
+            let mut guarded = connection.lock();
+            let link = &mut guarded.link;
+            link.execute(&commands, connection.id, clock::now, &mut collector);
+            drop(guarded);
+            let before = connection.counters.written.get();
+            connection.submit_data(stream, &[2; 65_536], &mut collector);
+            let sent = connection.counters.written.get() - before;
+            assert_eq!(sent > 0, sends, "{limit} {queued}: {sent}");
+            assert!(sent <= u64::from(limit));
+            drop(peer);
+        }
+    }
+
+    #[test]
     fn the_exit_waits_once_for_all_connections() {
         let engine = Engine::new(Arc::new(Inbox::new(|| {})), None);
         let all: Vec<_> = (0..10).map(|_| stuck(&engine)).collect();
         let started = Instant::now();
-        engine.flush_at_exit();
+        engine.flush_at_exit(true);
         assert!(
             started.elapsed() < Duration::from_millis(500),
             "{:?}",

@@ -1,4 +1,4 @@
-//! Sending on the thread at hand, with the lock held.
+//! Sending on the thread at hand: with the lock held but for [`send_some`], which the task calls without.
 //!
 //! May not wait.
 
@@ -34,7 +34,7 @@ impl Connection {
         link.sent(transmit, bytes, clock::now(), collector)
     }
 
-    /// Sends a transmit as far as the kernel takes it. Returns whether the link goes on.
+    /// Sends a transmit as far as the kernel takes it.
     pub fn send_now(
         &self,
         link: &mut Link,

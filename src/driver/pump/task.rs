@@ -5,7 +5,8 @@
 //!                    └─ both directions over, or a failure ──▶ farewell ──▶ linger (linger.rs)
 //! ```
 //!
-//! May not hold the lock over a send or a read, nor run long without letting other connections have their turn.
+//! May not hold the lock over a send or a read, the last words of a connection excepted, nor run long without letting other
+//! connections have their turn.
 
 use super::end::{Last, end};
 use super::linger;

@@ -578,7 +578,8 @@ impl Js {
         self.flush();
         let was_away = self.connection.lock().link.is_away();
         let mut collector = Collector::default();
-        self.connection.flush_at_exit(clock::now(), &mut collector);
+        self.connection
+            .flush_at_exit(clock::now(), true, &mut collector);
         self.count(match was_away {
             true => "exit in the middle of a send",
             false => "exit",

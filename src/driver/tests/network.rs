@@ -138,7 +138,9 @@ impl Way {
 
     fn lose_unarrived(&mut self) {
         let now = clock::now();
-        self.under_way.retain(|&(at, _)| at <= now);
+        // What was sent later may have had less to wait for; without what was sent before, it never arrives.
+        let arrived = self.under_way.iter().take_while(|&&(at, _)| at <= now);
+        self.under_way.truncate(arrived.count());
         self.length = self.under_way.iter().map(|(_, bytes)| bytes.len()).sum();
     }
 
@@ -317,6 +319,10 @@ impl Net {
         assert!(!bytes.is_empty(), "a transmit is never empty");
         let sent = bytes.len();
         way.sent += sent as u64;
+        if self.places[side].broken.is_some() {
+            // The sender has yet to hear that the connection is cut.
+            return Ok(sent);
+        }
         if self.places[1 - side].is_closed {
             // Nobody is there: the answer is a reset.
             self.break_at(side);

@@ -31,6 +31,8 @@ pub struct Credit {
     /// The connection's window as the peer was first told. The peer never splits a message that fits into half of it,
     /// and waits for credit for the whole message.
     least_window: u64,
+    /// The largest window that the connection ever had: so much may be held of what the peer was allowed.
+    largest_window: u64,
     /// The window of a new stream of the peer's, at first and at most.
     stream_window: u64,
     max_stream_window: u64,
@@ -49,6 +51,7 @@ impl Credit {
         Self {
             connection: RecvCredit::new(window),
             least_window: config.connection_window,
+            largest_window: config.connection_window,
             stream_window: config.stream_window,
             max_stream_window: config.max_stream_window,
             max_held: config.max_held,
@@ -129,7 +132,8 @@ impl Credit {
         self.connection.hold(bytes.into());
         // Held messages count for more than their bytes, so that tiny and empty ones count too. Twice what can be held
         // of longer ones is too much.
-        let most = self.max_held.saturating_add(self.connection.window());
+        let window = self.largest_window.max(self.connection.window());
+        let most = self.max_held.saturating_add(window);
         let most = most.saturating_mul(2).saturating_add(CARRIED);
         self.is_flooded |= self.connection.held() > most;
         if let Some(stream) = stream {
@@ -163,6 +167,7 @@ impl Credit {
 
     /// Sets how far ahead of what is consumed the peer may send on all streams, but not lower than at first.
     pub fn resize(&mut self, window: u64) {
+        self.largest_window = self.largest_window.max(self.connection.window());
         self.connection.resize(window.max(self.least_window));
         self.consume_connection();
     }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 /// Credit goes back when the application has consumed, which takes turns of its event loop besides the round trip, and
 /// on a short path far more than that. A window that lasts no longer than this is too small.
-const TURNS: Duration = Duration::from_millis(4);
+const TURNS: Duration = Duration::from_millis(12);
 
 /// The longest time that counts for two round trips: a peer that answers pings late gets no larger window by that.
 const MAX_RTT: Duration = Duration::from_secs(1);

@@ -468,7 +468,7 @@ impl Application {
         acted
     }
 
-    /// Does all that is left to do so that every stream ends. Gives whether it did anything.
+    /// Does all that is left to do so that every stream ends. Returns whether it did anything.
     pub fn wind_up(&mut self, end: &mut dyn Api, ledger: &mut Ledger, rules: &Rules) -> bool {
         let mut acted = self.read_all(end, ledger);
         while end.can_send() && self.answer(None, end, ledger, rules) {

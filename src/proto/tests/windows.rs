@@ -77,3 +77,33 @@ fn a_window_that_is_resized_lets_more_come_from_whoever_waits_and_withdraws_noth
         }
     }
 }
+
+#[test]
+fn what_was_allowed_before_a_window_became_smaller_may_be_held() {
+    let config = || {
+        let mut config = Config {
+            protocol: Protocol::Qmux,
+            ..Config::default()
+        };
+        config.qmux.stream_window = 256 << 20;
+        config.qmux.max_stream_window = 256 << 20;
+        config.qmux.max_held = 0;
+        config
+    };
+    let mut pair = Pair::new(config(), config());
+    let end = &mut pair.server;
+    end.session.resize_window(256 << 20, &mut end.log);
+    pair.settle();
+    pair.client.open(0, "1");
+    let chunk = vec![1; 1 << 20];
+    for _ in 0..64 {
+        pair.client.data(0, &chunk);
+        talk(&mut pair);
+    }
+    let end = &mut pair.server;
+    end.session.hold(Handle::remote(0), 64 << 20);
+    end.session.resize_window(1, &mut end.log);
+    end.session.hold(Handle::remote(0), 1);
+    pair.client.data(0, b"more");
+    talk(&mut pair);
+}
