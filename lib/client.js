@@ -31,7 +31,7 @@ function MuxClient (port, host, done) {
   if (options.connection.captureRejections) capture(this)
   engine.start()
   this._connection = new Connection(this, options.connection, context.capture())
-  this._connection._identity = options.tls?.identity ?? null
+  this._connection._expected = options.tls?.peer ?? null
   this._unwatch = undefined
   /** The connection; undefined before the connect. */
   this.connection = undefined

@@ -7,6 +7,7 @@
 // or touch stream data.
 
 const { EventEmitter } = require('node:events')
+const net = require('node:net')
 const { WHOLE, op } = require('./boundary')
 const { Budget } = require('./budget')
 const context = require('./context')
@@ -58,7 +59,7 @@ class Connection extends EventEmitter {
     this._budget = new Budget(settings)
     this._streams = new Streams(this)
     this._secure = null // what the handshake agreed on, if the connection is encrypted
-    this._identity = null // how the program itself compares the server's certificate with its name
+    this._expected = null // the server's name, and how the program itself compares a certificate with it
     this._pings = null
     this._idle = null // the timer of setTimeout()
     this._isPaused = false
@@ -323,11 +324,13 @@ class Connection extends EventEmitter {
   // The handshake is done. Returns whether the peer is who it should be, as far as the program wants to judge that.
   _secured (secure) {
     this._secure = secure
-    const identity = this._identity
-    if (identity === null || secure.authorizationError !== null) return true
-    const error = identity.check(identity.servername, secure.peerCertificate(true))
+    const expected = this._expected
+    if (expected === null) return true
+    if (net.isIP(expected.servername) === 0) secure.servername = expected.servername
+    if (expected.check === undefined || secure.authorizationError !== null) return true
+    const error = expected.check(expected.servername, secure.peerCertificate(true))
     if (!error) return true
-    if (identity.rejects) {
+    if (expected.rejects) {
       this.destroy(error)
       return false
     }

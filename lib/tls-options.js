@@ -137,7 +137,7 @@ function serverTls (options) {
 
 /**
  * What a client's `tls` says; undefined without it.
- * @returns {{ native: object, identity: object | undefined }} what native code takes, and what JavaScript checks itself
+ * @returns {{ native: object, peer: object }} what native code takes, and what JavaScript judges the peer by
  */
 function clientTls (options, host) {
   if (options === undefined || options === false) return undefined
@@ -152,12 +152,9 @@ function clientTls (options, host) {
     throw invalid('options.tls.checkServerIdentity', 'a function', checkServerIdentity)
   }
   const settings = common(given, false)
-  const checksItself = checkServerIdentity !== undefined
   return {
-    native: { servername, context: { ignoreName: checksItself, options: settings } },
-    identity: checksItself
-      ? { check: checkServerIdentity, servername, rejects: settings.rejectUnauthorized }
-      : undefined
+    native: { servername, context: { ignoreName: checkServerIdentity !== undefined, options: settings } },
+    peer: { servername, check: checkServerIdentity, rejects: settings.rejectUnauthorized }
   }
 }
 

@@ -34,14 +34,17 @@ async function connect (t, server, settings, options) {
 
 // The codes of both ends of a connection that does not come about, and that is all that they are told.
 async function refusal (t, server, settings, options) {
-  server.once('connection', () => assert.fail('the server announced a connection'))
+  const announced = () => assert.fail('the server announced a connection')
+  server.on('connection', announced)
   const told = nextEvent(server, 'tlsClientError')
   const client = secureClient(t, server, settings, options)
   client.on('connect', () => assert.fail('the client is connected'))
+  const closed = new Promise((resolve) => client.once('close', resolve))
   const [error] = await nextEvent(client, 'error')
-  await within(new Promise((resolve) => client.once('close', resolve)), "the client's 'close'")
+  await within(closed, "the client's 'close'")
   const [serverError, info] = await told
   assert.equal(info.remoteAddress, '127.0.0.1')
+  server.removeListener('connection', announced)
   return [error.code, serverError.code]
 }
 
@@ -172,7 +175,7 @@ test('other certificates serve the connections from then on', async (t) => {
   const first = await connect(t, server)
   assert.equal(server.setSecureContext(identity('alone')), server)
   const { own } = await connect(t, server, { ca: pem('alone') })
-  assert.equal(own.getPeerCertificate().subject.CN, 'localhost')
+  assert.equal(own.getPeerCertificate().subject.CN, 'alone')
   await says(first.client, first.con, 'still there')
   const plain = await startServer(t)
   assert.throws(() => plain.setSecureContext(identity('alone')), { code: 'ERR_MUX_NOT_SECURE' })
@@ -207,7 +210,7 @@ test('who speaks in the clear to a secure server, and the reverse, are told', as
   const clear = await startServer(t)
   clear.on('connection', (con) => con.on('error', () => {}))
   const client = secureClient(t, clear)
-  assert.match((await nextEvent(client, 'error'))[0].code, /^ERR_SSL_|^ERR_MUX_/)
+  assert.match((await nextEvent(client, 'error'))[0].code, /^ERR_SSL_|^ECONNRESET$/)
 })
 
 test('a peer that never says a word has no more time than others', async (t) => {
