@@ -1,6 +1,6 @@
 /// <reference types="node" />
 
-import { AddressInfo, LookupFunction, DropArgument } from 'node:net'
+import { AddressInfo, BlockList, DropArgument, LookupFunction } from 'node:net'
 import { Duplex } from 'node:stream'
 import { EventEmitter } from 'node:events'
 import { ReadStream, WriteStream } from 'node:fs'
@@ -153,6 +153,13 @@ export interface MuxServerOptions extends ConnectionOptions {
    * Infinity.
    */
   maxConnections?: number | undefined
+  /**
+   * Connections that may be open at once from one IPv4 address, or from one IPv6 network (/64). Further connections are
+   * closed at once, and reported by 'drop'. Default: Infinity.
+   */
+  maxConnectionsPerAddress?: number | undefined
+  /** Addresses whose connections are closed at once, without an event, as in net. */
+  blockList?: BlockList | undefined
   /** An abort closes the server. */
   signal?: AbortSignal | undefined
 }
@@ -443,6 +450,10 @@ export class MuxServer extends EventEmitter {
   readonly listening: boolean
   /** Connections that may be open at once; further connections are closed at once. Default: Infinity. */
   maxConnections: number
+  /** Connections that may be open at once from one address; further connections are closed at once. Default: Infinity. */
+  maxConnectionsPerAddress: number
+  /** Addresses whose connections are closed at once. */
+  blockList: BlockList | undefined
   /** As in net.Server: returns the address, the path of a unix socket, or null while the server does not listen. */
   address (): AddressInfo | string | null
   /** Stops accepting. 'close', and the callback, come when the last connection has ended. */
@@ -461,14 +472,14 @@ export class MuxServer extends EventEmitter {
   on (event: 'error', listener: (error: Error) => void): this
   /** 'connectionError': an accepted connection without an 'error' listener of its own failed. */
   on (event: 'connectionError', listener: (error: Error, connection: Connection) => void): this
-  /** 'drop': a connection above maxConnections was closed. */
-  on (event: 'drop', listener: (data: DropArgument) => void): this
+  /** 'drop': a connection was not let in. The error says why. */
+  on (event: 'drop', listener: (data: DropArgument, error: Error & { code: string }) => void): this
   on (event: string | symbol, listener: (...args: any[]) => void): this
   once (event: 'connection', listener: (connection: Connection) => void): this
   once (event: 'listening' | 'close', listener: () => void): this
   once (event: 'error', listener: (error: Error) => void): this
   once (event: 'connectionError', listener: (error: Error, connection: Connection) => void): this
-  once (event: 'drop', listener: (data: DropArgument) => void): this
+  once (event: 'drop', listener: (data: DropArgument, error: Error & { code: string }) => void): this
   once (event: string | symbol, listener: (...args: any[]) => void): this
 }
 

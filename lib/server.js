@@ -17,6 +17,8 @@ const engine = require('./engine')
 const { connectionError, listenError, notRunning } = require('./errors')
 const { describeServer, inspectable } = require('./inspect')
 const { callback, nativeSettings, serverOptions } = require('./options')
+const { denial } = require('./permission')
+const { Places } = require('./places')
 const { capture, onRejection } = require('./rejections')
 
 const { SERVER_CLOSED, SERVER_ERROR } = kinds
@@ -41,11 +43,13 @@ function MuxServer (port, host) {
   engine.start()
   this.listening = false
   this.maxConnections = options.maxConnections
+  this.maxConnectionsPerAddress = options.maxConnectionsPerAddress
+  this.blockList = options.blockList
   this._options = options
   this._context = context.capture()
   this._number = -1 // the number of the native listener, while there is one
   this._place = undefined // the address that it listens on, if that is one of `shared`
-  this._connections = new Set()
+  this._connections = new Places()
   this._closing = false
   this._resolving = false // a host name is being looked up
   this._wantsRef = true
@@ -112,6 +116,8 @@ MuxServer.prototype[Symbol.asyncDispose || Symbol.for('nodejs.asyncDispose')] = 
 onRejection(MuxServer, 'connection', (server, error) => server.emit('error', error))
 
 function begin (server, options) {
+  const denied = denial(options.path ?? `${options.host ?? '::'}:${options.port}`)
+  if (denied !== undefined) return process.nextTick(fail, server, denied)
   if (options.path !== undefined) return listen(server, { path: options.path })
   if (options.host === undefined) return listenAnywhere(server, options.port)
   if (net.isIP(options.host) !== 0) return listen(server, { address: options.host, port: options.port })
@@ -217,29 +223,37 @@ MuxServer.prototype._record = function (kind, offset, length) {
 
 MuxServer.prototype._connection = function (number, offset, length) {
   const text = engine.textAt(offset, length)
-  if (this._closing || this._connections.size >= this.maxConnections) {
+  const ends = JSON.parse(text)
+  if (this._closing || isBlocked(this.blockList, ends.remote)) return engine.native.destroy(number, false)
+  const refusal = this._connections.refusal(this, ends.remote)
+  if (refusal !== undefined) {
     engine.native.destroy(number, false)
-    if (!this._closing) context.emit(this._context, this, 'drop', dropped(text))
+    drop(this, ends, refusal)
     return
   }
   const connection = new Connection(this, this._options.connection, this._context)
-  this._connections.add(connection)
+  this._connections.add(connection, ends.remote)
   connection._start(number)
   connection._establish(text)
   context.emit(this._context, this, 'connection', connection)
 }
 
-// The argument of 'drop', as in net.
-function dropped (text) {
-  const { local = {}, remote = {} } = JSON.parse(text)
-  return {
-    localAddress: local.address,
-    localPort: local.port,
-    localFamily: local.family,
-    remoteAddress: remote.address,
-    remotePort: remote.port,
-    remoteFamily: remote.family
-  }
+// Addresses of the block list are not worth an event, as in net.
+function isBlocked (list, remote) {
+  return list !== undefined && list !== null && Boolean(remote) &&
+    list.check(remote.address, remote.family === 'IPv6' ? 'ipv6' : 'ipv4')
+}
+
+function drop (server, { local, remote }, reason) {
+  // The first argument is that of net.
+  context.emit(server._context, server, 'drop', {
+    localAddress: local?.address,
+    localPort: local?.port,
+    localFamily: local?.family,
+    remoteAddress: remote?.address,
+    remotePort: remote?.port,
+    remoteFamily: remote?.family
+  }, reason)
 }
 
 // ---- called by the server's connections ----
