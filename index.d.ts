@@ -131,6 +131,20 @@ export interface ConnectionOptions {
   maxUselessFrames?: number | undefined
 }
 
+/** What a server knows of a connection before it lets the connection in. Addresses are undefined on a Unix socket. */
+export interface ConnectionInfo {
+  remoteAddress: string | undefined
+  remotePort: number | undefined
+  remoteFamily: 'IPv4' | 'IPv6' | undefined
+  localAddress: string | undefined
+  localPort: number | undefined
+  localFamily: 'IPv4' | 'IPv6' | undefined
+  encrypted: boolean
+}
+
+/** Lets a connection in, or refuses it. On QMux the peer is told `code` and `reason`, as by `con.close()`. */
+export type VerifyCallback = (allowed: boolean, code?: number, reason?: string) => void
+
 export interface MuxServerOptions extends ConnectionOptions {
   /** 0 to 65535, also as a string; 0 lets the system choose. Default: 0. */
   port?: number | string | undefined
@@ -160,6 +174,13 @@ export interface MuxServerOptions extends ConnectionOptions {
   maxConnectionsPerAddress?: number | undefined
   /** Addresses whose connections are closed at once, without an event, as in net. */
   blockList?: BlockList | undefined
+  /**
+   * Decides whether a connection may come in, before 'connection'; nothing is read of it meanwhile. `true`, returned or as
+   * the value of a promise, lets it in. Any other value, an exception and a rejection refuse it, and so does
+   * `handshakeTimeout`. A function of two parameters that returns nothing calls `callback` instead.
+   */
+  verifyConnection?: ((this: MuxServer, info: ConnectionInfo, callback: VerifyCallback) =>
+    boolean | PromiseLike<boolean> | void) | undefined
   /** An abort closes the server. */
   signal?: AbortSignal | undefined
 }

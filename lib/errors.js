@@ -71,7 +71,9 @@ const PEER = {
 const DROP = {
   ERR_MUX_MAX_CONNECTIONS: (limit) => `The server has ${limit} connections, as many as maxConnections allows`,
   ERR_MUX_MAX_CONNECTIONS_PER_ADDRESS: (limit, network) =>
-    `The server has ${limit} connections from ${network}, as many as maxConnectionsPerAddress allows`
+    `The server has ${limit} connections from ${network}, as many as maxConnectionsPerAddress allows`,
+  ERR_MUX_REFUSED: () => 'verifyConnection() did not allow the connection',
+  ERR_MUX_VERIFY_TIMEOUT: () => 'verifyConnection() did not decide within handshakeTimeout'
 }
 
 // For the limit of version 0.1.0, the text is that of version 0.1.0, word for word, because programs may compare it.
@@ -144,10 +146,11 @@ function streamError (name, code) {
   return error
 }
 
-/** @returns {Error} why a server did not let a connection in; `cause` is what its program threw, if it did */
+/** @returns {Error} why a server did not let a connection in; its `cause` is what the program threw, if it did */
 function dropError (code, ...details) {
   const error = withoutStack(DROP[code](...details))
   error.code = code
+  if (code === 'ERR_MUX_REFUSED' && details[0] !== undefined) error.cause = details[0]
   return error
 }
 

@@ -223,6 +223,15 @@ function limit (options, name) {
   return value
 }
 
+// A reason goes into one frame of the wire, and into somebody's log.
+const MAX_REASON = 1024
+
+/** The reason of a close, for the wire. */
+function closeReason (value) {
+  if (typeof value === 'string' && Buffer.byteLength(value) <= MAX_REASON) return value
+  throw invalid('reason', `a string of at most ${MAX_REASON} bytes`, value)
+}
+
 function blockList (options) {
   const value = options.blockList
   if (value === undefined || value instanceof net.BlockList) return value
@@ -247,6 +256,7 @@ function serverOptions (first, host) {
     maxConnections: limit(options, 'maxConnections'),
     maxConnectionsPerAddress: limit(options, 'maxConnectionsPerAddress'),
     blockList: blockList(options),
+    verifyConnection: callback('options.verifyConnection', options.verifyConnection),
     signal: signal(options),
     connection: connectionOptions(options)
   }
@@ -361,6 +371,7 @@ module.exports = {
   MAX_UINT31,
   callback,
   clientOptions,
+  closeReason,
   invalid,
   nativeSettings,
   priority,

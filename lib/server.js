@@ -11,6 +11,7 @@ const net = require('node:net')
 const os = require('node:os')
 const { inherits } = require('node:util')
 const { kind: kinds } = require('./boundary')
+const { Candidate } = require('./candidate')
 const { Connection } = require('./connection')
 const context = require('./context')
 const engine = require('./engine')
@@ -80,6 +81,7 @@ MuxServer.prototype.close = function close (done) {
   this.listening = false
   shared.delete(this._place)
   this._resolving = false
+  for (const each of [...this._connections]) if (each instanceof Candidate) each.destroy()
   if (this._number >= 0) engine.native.closeServer(this._number)
   else process.nextTick(closeIfDone, this)
   return this
@@ -143,7 +145,7 @@ function listen (server, where) {
 }
 
 function tryListen (server, where) {
-  const { backlog, ipv6Only, reusePort, readableAll, writableAll, connection } = server._options
+  const { backlog, ipv6Only, reusePort, readableAll, writableAll, verifyConnection, connection } = server._options
   const place = reusePort && cluster.isWorker ? `${where.address} ${where.port}` : undefined
   if (shared.has(place)) return listenError(-os.constants.errno.EADDRINUSE, where.address, where.port)
   const { path, ...address } = where
@@ -155,6 +157,10 @@ function tryListen (server, where) {
     reusePort,
     readableAll,
     writableAll,
+    admission: {
+      // Whoever is blocked is not even read.
+      asks: verifyConnection !== undefined || server.blockList !== undefined
+    },
     connection: nativeSettings(connection)
   }))
   if (number < 0) return listenError(number, where.path === undefined ? where.address : where.path, where.port)
@@ -221,7 +227,8 @@ MuxServer.prototype._record = function (kind, offset, length) {
   }
 }
 
-MuxServer.prototype._connection = function (number, offset, length) {
+// A connection has come. With `isAsked`, native code has read nothing of it, and waits to be told what becomes of it.
+MuxServer.prototype._arrival = function (isAsked, number, offset, length) {
   const text = engine.textAt(offset, length)
   const ends = JSON.parse(text)
   if (this._closing || isBlocked(this.blockList, ends.remote)) return engine.native.destroy(number, false)
@@ -229,10 +236,24 @@ MuxServer.prototype._connection = function (number, offset, length) {
   if (refusal !== undefined) {
     engine.native.destroy(number, false)
     drop(this, ends, refusal)
-    return
+  } else if (isAsked) {
+    this._ask(number, ends)
+  } else {
+    const connection = new Connection(this, this._options.connection, this._context)
+    this._connections.add(connection, ends.remote)
+    this._announce(connection, number, text)
   }
-  const connection = new Connection(this, this._options.connection, this._context)
-  this._connections.add(connection, ends.remote)
+}
+
+MuxServer.prototype._ask = function (number, ends) {
+  const { verifyConnection, connection } = this._options
+  const candidate = new Candidate(this, number, ends)
+  this._connections.add(candidate, ends.remote)
+  if (verifyConnection === undefined) candidate.admit()
+  else candidate.verify(verifyConnection, connection.handshakeTimeout)
+}
+
+MuxServer.prototype._announce = function (connection, number, text) {
   connection._start(number)
   connection._establish(text)
   context.emit(this._context, this, 'connection', connection)
@@ -254,6 +275,21 @@ function drop (server, { local, remote }, reason) {
     remotePort: remote?.port,
     remoteFamily: remote?.family
   }, reason)
+}
+
+// ---- called by the server's candidates ----
+
+/** Native code goes on with a connection that was let in. */
+MuxServer.prototype._admitted = function (candidate, number, text) {
+  if (this._closing) return engine.native.destroy(number, false)
+  const connection = new Connection(this, this._options.connection, this._context)
+  this._connections.pass(candidate, connection)
+  this._announce(connection, number, text)
+}
+
+MuxServer.prototype._refused = function (candidate, ends, reason) {
+  this._connections.delete(candidate)
+  drop(this, ends, reason)
 }
 
 // ---- called by the server's connections ----

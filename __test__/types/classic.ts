@@ -47,6 +47,11 @@ const client = new Muxer.MuxClient(12345, function () {
 is<Connection | undefined>(client.connection)
 
 new MuxServer('/tmp/a.sock')
+new MuxServer({ verifyConnection: ({ remoteAddress }) => remoteAddress === '::1' })
+new MuxServer({ async verifyConnection (info) { return info.encrypted || this.listening } })
+new MuxServer({ verifyConnection: (info, callback) => callback(info.remotePort !== 5, 403, 'not you') })
+// @ts-expect-error: only a boolean answers
+new MuxServer({ verifyConnection: () => 'yes' })
 new MuxServer({ maxConnections: 5, maxConnectionsPerAddress: 1, blockList: server.blockList })
 new MuxServer(0, '127.0.0.1')
 new MuxServer({ port: '8080', host: '::1', backlog: 5, ipv6Only: true, reusePort: true, maxConnections: 3, peer: 'new', noDelay: false })
