@@ -14,6 +14,7 @@ const engine = require('./engine')
 const { abortError, connectError } = require('./errors')
 const { describeClient, inspectable } = require('./inspect')
 const { callback, clientOptions, nativeSettings } = require('./options')
+const { denial } = require('./permission')
 const { installOn } = require('./unheard')
 const { capture, onRejection } = require('./rejections')
 
@@ -129,6 +130,8 @@ function watch (client, signal) {
 
 function resolve (connection, options) {
   const { host, port, path } = options
+  const denied = denial(path ?? `${host}:${port}`)
+  if (denied !== undefined) return process.nextTick(fail, connection, denied)
   if (path !== undefined) return connect(connection, options, { addresses: [], path })
   if (net.isIP(host) !== 0) return connect(connection, options, { addresses: [{ address: host, port }] })
   const request = { family: options.family, hints: options.hints }

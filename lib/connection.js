@@ -16,7 +16,7 @@ const { callerError, MuxProtocolError } = require('./errors')
 const { IdleTimer } = require('./idle-timer')
 const { describeConnection, inspectable } = require('./inspect')
 const { Link } = require('./link')
-const { callback, invalid, MAX_UINT31, wireCode } = require('./options')
+const { callback, closeReason, invalid, MAX_UINT31, wireCode } = require('./options')
 const { Pings } = require('./pings')
 const { receive } = require('./receiver')
 const { Reference } = require('./reference')
@@ -26,9 +26,6 @@ const { StreamPool } = require('./stream-pool')
 const { Streams } = require('./streams')
 const { installOn } = require('./unheard')
 const { Wires } = require('./wires')
-
-// A reason goes into one frame of the wire, and into somebody's log.
-const MAX_REASON = 1024
 
 /** A connection that a MuxServer or a MuxClient made. Programs do not construct one. */
 class Connection extends EventEmitter {
@@ -141,9 +138,7 @@ class Connection extends EventEmitter {
   /** Closes at once, and tells the peer why. The legacy wire cannot tell. */
   close (code = 0, reason = '') {
     wireCode(code)
-    if (typeof reason !== 'string' || Buffer.byteLength(reason) > MAX_REASON) {
-      throw invalid('reason', `a string of at most ${MAX_REASON} bytes`, reason)
-    }
+    closeReason(reason)
     if (this.destroyed) return this
     if (this._link.isOpen && this._wires.maySendQmux) {
       this._link.coded(op.CLOSE, WHOLE, code, reason)

@@ -408,11 +408,11 @@ function deliver (i) {
   lastWord = 0
   if (connection !== undefined) {
     connection._record(kind, handle, records[i + 2], records[i + 3], records[i + 4])
-  } else if (kind === kinds.CONNECTION) {
-    // The server makes a connection of a new number.
+  } else if (kind === kinds.CONNECTION || kind === kinds.ADMISSION) {
+    // The server registers something under a new number, or drops the connection.
     const server = servers[handle]
-    if (server !== undefined) server._connection(number, records[i + 2], records[i + 3])
-    else native.destroy(number, false)
+    if (server === undefined) native.destroy(number, false)
+    else server._arrival(kind === kinds.ADMISSION, number, records[i + 2], records[i + 3])
   } else if (kind === kinds.CONN_CLOSE) {
     native.release(number)
   }

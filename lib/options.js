@@ -215,16 +215,35 @@ function sharesPort (number) {
   return cluster.isWorker && number > 0 && process.platform === 'linux'
 }
 
+// As net, which takes any number from 0 on, and Infinity.
+function limit (options, name) {
+  const value = options[name]
+  if (value === undefined) return Infinity
+  if (typeof value !== 'number' || !(value >= 0)) throw invalid(`options.${name}`, 'a number from 0 on', value)
+  return value
+}
+
+// A reason goes into one frame of the wire, and into somebody's log.
+const MAX_REASON = 1024
+
+/** The reason of a close, for the wire. */
+function closeReason (value) {
+  if (typeof value === 'string' && Buffer.byteLength(value) <= MAX_REASON) return value
+  throw invalid('reason', `a string of at most ${MAX_REASON} bytes`, value)
+}
+
+function blockList (options) {
+  const value = options.blockList
+  if (value === undefined || value instanceof net.BlockList) return value
+  throw invalid('options.blockList', 'a net.BlockList', value)
+}
+
 /** The arguments of `new MuxServer(...)`, checked and complete. */
 function serverOptions (first, host) {
   const options = positional(first, host)
   const path = filePath(options)
   // If no port is given, the system chooses one, as for net.Server.listen().
   const number = path === undefined ? port(options, 0) : undefined
-  const maxConnections = options.maxConnections
-  if (maxConnections !== undefined && (typeof maxConnections !== 'number' || !(maxConnections >= 0))) {
-    throw invalid('options.maxConnections', 'a number from 0 on', maxConnections)
-  }
   return {
     path,
     port: number,
@@ -234,7 +253,10 @@ function serverOptions (first, host) {
     reusePort: boolean(options, 'reusePort', sharesPort(number)),
     readableAll: boolean(options, 'readableAll', false),
     writableAll: boolean(options, 'writableAll', false),
-    maxConnections: maxConnections === undefined ? Infinity : maxConnections,
+    maxConnections: limit(options, 'maxConnections'),
+    maxConnectionsPerAddress: limit(options, 'maxConnectionsPerAddress'),
+    blockList: blockList(options),
+    verifyConnection: callback('options.verifyConnection', options.verifyConnection),
     signal: signal(options),
     connection: connectionOptions(options)
   }
@@ -349,6 +371,7 @@ module.exports = {
   MAX_UINT31,
   callback,
   clientOptions,
+  closeReason,
   invalid,
   nativeSettings,
   priority,

@@ -11,12 +11,15 @@ const net = require('node:net')
 const os = require('node:os')
 const { inherits } = require('node:util')
 const { kind: kinds } = require('./boundary')
+const { Candidate } = require('./candidate')
 const { Connection } = require('./connection')
 const context = require('./context')
 const engine = require('./engine')
 const { connectionError, listenError, notRunning } = require('./errors')
 const { describeServer, inspectable } = require('./inspect')
 const { callback, nativeSettings, serverOptions } = require('./options')
+const { denial } = require('./permission')
+const { Places } = require('./places')
 const { capture, onRejection } = require('./rejections')
 
 const { SERVER_CLOSED, SERVER_ERROR } = kinds
@@ -41,11 +44,13 @@ function MuxServer (port, host) {
   engine.start()
   this.listening = false
   this.maxConnections = options.maxConnections
+  this.maxConnectionsPerAddress = options.maxConnectionsPerAddress
+  this.blockList = options.blockList
   this._options = options
   this._context = context.capture()
   this._number = -1 // the number of the native listener, while there is one
   this._place = undefined // the address that it listens on, if that is one of `shared`
-  this._connections = new Set()
+  this._connections = new Places()
   this._closing = false
   this._resolving = false // a host name is being looked up
   this._wantsRef = true
@@ -76,6 +81,7 @@ MuxServer.prototype.close = function close (done) {
   this.listening = false
   shared.delete(this._place)
   this._resolving = false
+  for (const each of [...this._connections]) if (each instanceof Candidate) each.destroy()
   if (this._number >= 0) engine.native.closeServer(this._number)
   else process.nextTick(closeIfDone, this)
   return this
@@ -112,6 +118,8 @@ MuxServer.prototype[Symbol.asyncDispose || Symbol.for('nodejs.asyncDispose')] = 
 onRejection(MuxServer, 'connection', (server, error) => server.emit('error', error))
 
 function begin (server, options) {
+  const denied = denial(options.path ?? `${options.host ?? '::'}:${options.port}`)
+  if (denied !== undefined) return process.nextTick(fail, server, denied)
   if (options.path !== undefined) return listen(server, { path: options.path })
   if (options.host === undefined) return listenAnywhere(server, options.port)
   if (net.isIP(options.host) !== 0) return listen(server, { address: options.host, port: options.port })
@@ -137,7 +145,7 @@ function listen (server, where) {
 }
 
 function tryListen (server, where) {
-  const { backlog, ipv6Only, reusePort, readableAll, writableAll, connection } = server._options
+  const { backlog, ipv6Only, reusePort, readableAll, writableAll, verifyConnection, connection } = server._options
   const place = reusePort && cluster.isWorker ? `${where.address} ${where.port}` : undefined
   if (shared.has(place)) return listenError(-os.constants.errno.EADDRINUSE, where.address, where.port)
   const { path, ...address } = where
@@ -149,6 +157,10 @@ function tryListen (server, where) {
     reusePort,
     readableAll,
     writableAll,
+    admission: {
+      // Whoever is blocked is not even read.
+      asks: verifyConnection !== undefined || server.blockList !== undefined
+    },
     connection: nativeSettings(connection)
   }))
   if (number < 0) return listenError(number, where.path === undefined ? where.address : where.path, where.port)
@@ -215,31 +227,69 @@ MuxServer.prototype._record = function (kind, offset, length) {
   }
 }
 
-MuxServer.prototype._connection = function (number, offset, length) {
+// A connection has come. With `isAsked`, native code has read nothing of it, and waits to be told what becomes of it.
+MuxServer.prototype._arrival = function (isAsked, number, offset, length) {
   const text = engine.textAt(offset, length)
-  if (this._closing || this._connections.size >= this.maxConnections) {
+  const ends = JSON.parse(text)
+  if (this._closing || isBlocked(this.blockList, ends.remote)) return engine.native.destroy(number, false)
+  const refusal = this._connections.refusal(this, ends.remote)
+  if (refusal !== undefined) {
     engine.native.destroy(number, false)
-    if (!this._closing) context.emit(this._context, this, 'drop', dropped(text))
-    return
+    drop(this, ends, refusal)
+  } else if (isAsked) {
+    this._ask(number, ends)
+  } else {
+    const connection = new Connection(this, this._options.connection, this._context)
+    this._connections.add(connection, ends.remote)
+    this._announce(connection, number, text)
   }
-  const connection = new Connection(this, this._options.connection, this._context)
-  this._connections.add(connection)
+}
+
+MuxServer.prototype._ask = function (number, ends) {
+  const { verifyConnection, connection } = this._options
+  const candidate = new Candidate(this, number, ends)
+  this._connections.add(candidate, ends.remote)
+  if (verifyConnection === undefined) candidate.admit()
+  else candidate.verify(verifyConnection, connection.handshakeTimeout)
+}
+
+MuxServer.prototype._announce = function (connection, number, text) {
   connection._start(number)
   connection._establish(text)
   context.emit(this._context, this, 'connection', connection)
 }
 
-// The argument of 'drop', as in net.
-function dropped (text) {
-  const { local = {}, remote = {} } = JSON.parse(text)
-  return {
-    localAddress: local.address,
-    localPort: local.port,
-    localFamily: local.family,
-    remoteAddress: remote.address,
-    remotePort: remote.port,
-    remoteFamily: remote.family
-  }
+// Addresses of the block list are not worth an event, as in net.
+function isBlocked (list, remote) {
+  return list !== undefined && list !== null && Boolean(remote) &&
+    list.check(remote.address, remote.family === 'IPv6' ? 'ipv6' : 'ipv4')
+}
+
+function drop (server, { local, remote }, reason) {
+  // The first argument is that of net.
+  context.emit(server._context, server, 'drop', {
+    localAddress: local?.address,
+    localPort: local?.port,
+    localFamily: local?.family,
+    remoteAddress: remote?.address,
+    remotePort: remote?.port,
+    remoteFamily: remote?.family
+  }, reason)
+}
+
+// ---- called by the server's candidates ----
+
+/** Native code goes on with a connection that was let in. */
+MuxServer.prototype._admitted = function (candidate, number, text) {
+  if (this._closing) return engine.native.destroy(number, false)
+  const connection = new Connection(this, this._options.connection, this._context)
+  this._connections.pass(candidate, connection)
+  this._announce(connection, number, text)
+}
+
+MuxServer.prototype._refused = function (candidate, ends, reason) {
+  this._connections.delete(candidate)
+  drop(this, ends, reason)
 }
 
 // ---- called by the server's connections ----

@@ -8,7 +8,9 @@ use super::slab::{Gate, Slab};
 use super::uv::Uv;
 use crate::driver::boundary::{Summary, peer_number};
 use crate::driver::inbox::buffers::Lent;
-use crate::driver::{Collector, Connection, Delivery, Engine as Driver, Inbox, ReadSet, Stop};
+use crate::driver::{
+    Collector, Connection, Delivery, Engine as Driver, Inbox, ReadSet, Refusal, Stop, Verdict,
+};
 use crate::proto::Handle;
 use napi::bindgen_prelude::{Function, Uint8Array, Uint8ArraySlice, Uint32Array};
 use napi::{Env, Error, Result, Status};
@@ -224,6 +226,26 @@ impl Engine {
     #[napi(catch_unwind)]
     pub fn release_server(&self, server: u32) {
         self.driver.release_server(server);
+    }
+
+    /// Lets a connection in that a server asked about.
+    #[napi(catch_unwind)]
+    pub fn admit(&self, connection: u32) {
+        let admissions = &self.driver.env.admissions;
+        admissions.answer(connection, Verdict::Admit);
+    }
+
+    /// Does not let a connection in that a server asked about, and tells the peer why by a code: of the application, or
+    /// of QUIC.
+    #[napi(catch_unwind)]
+    pub fn refuse(&self, connection: u32, code: f64, application: bool, reason: String) {
+        let refusal = Refusal {
+            code: code as u64,
+            application,
+            reason,
+        };
+        let admissions = &self.driver.env.admissions;
+        admissions.answer(connection, Verdict::Refuse(refusal));
     }
 
     /// Closes a connection's socket and drops what is queued.

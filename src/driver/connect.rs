@@ -54,7 +54,8 @@ pub async fn run(connection: Arc<Connection>, options: ConnectOptions) {
     }
 }
 
-async fn stopped(connection: &Connection) {
+/// Waits until the application wants the connection ended.
+pub async fn stopped(connection: &Connection) {
     while connection.stopped() == Stop::No {
         connection.flow.wake.notified().await;
     }

@@ -1,31 +1,26 @@
-//! Servers: they listen, as `net.Server` does, and each socket that they accept becomes a connection.
+//! Servers: they listen, as `net.Server` does, and leave each socket that they accept to their door (`admission.rs`).
 //!
 //! May not read from or write to a connection.
 
+use super::admission::{Door, REFUSED};
 use super::boundary::kind;
 use super::environment::Environment;
-use super::inbox::flow::{Charge, Flow, MAX_UNDELIVERED};
+use super::inbox::flow::Flow;
 use super::lock::{Lock, Rank};
-use super::options::{Address, ConnectionOptions, ListenOptions};
-use super::pump::task;
+use super::options::{Address, ListenOptions};
 use super::quota::Quotas;
-use super::socket::{Socket, describe};
-use crate::proto::Side;
+use super::socket::describe;
 use crate::sys::{Listener, errno};
 use serde_json::json;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 /// How long accepting rests when the process or the system has no descriptor left: long enough not to spin, short
 /// enough to go unnoticed when one is freed.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(100);
-
-/// What an accepted connection counts for until the application is told of it: 64 at a time. The others wait in the
-/// system's backlog: a crowd that connects and leaves would otherwise be let in faster than it is let out.
-const ANNOUNCED: usize = MAX_UNDELIVERED / 64;
 
 /// Where a server listens.
 #[derive(Clone, Debug)]
@@ -82,7 +77,7 @@ pub fn listen(env: &Arc<Environment>, id: u32, options: ListenOptions) -> io::Re
         tokio::select! {
             biased;
             () = closing.notified() => {}
-            () = accept(&env, id, &listener, &options.connection) => {}
+            () = accept(&env, id, &listener, &options) => {}
         }
         drop(listener);
         env.tell_of_server(kind::SERVER_CLOSED, id, "");
@@ -103,15 +98,18 @@ fn bind(options: &ListenOptions) -> io::Result<(Listener, ServerAddress)> {
     Ok((listener, ServerAddress::Path(path)))
 }
 
-async fn accept(
-    env: &Arc<Environment>,
-    server: u32,
-    listener: &Listener,
-    options: &ConnectionOptions,
-) {
+async fn accept(env: &Arc<Environment>, server: u32, listener: &Listener, options: &ListenOptions) {
     let announced = Arc::new(Flow::of_server());
-    let quotas = Quotas::new(options.protocol.qmux.max_resets);
-    let quotas = Arc::new(Lock::new(Rank::Tables, quotas));
+    let quotas = Quotas::new(options.connection.protocol.qmux.max_resets);
+    let door = Arc::new(Door {
+        env: env.clone(),
+        server,
+        announced: announced.clone(),
+        quotas: Arc::new(Lock::new(Rank::Tables, quotas)),
+        admission: options.admission.clone(),
+        options: options.connection.clone(),
+        refused: Arc::new(Semaphore::new(REFUSED)),
+    });
     let mut failing = false;
     loop {
         while !announced.ask_for_room() {
@@ -121,7 +119,7 @@ async fn accept(
             Ok(socket) => {
                 failing = false;
                 if let Some(socket) = socket {
-                    start(env, server, socket, &announced, &quotas, options);
+                    door.receive(socket);
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -139,31 +137,4 @@ async fn accept(
             }
         }
     }
-}
-
-fn start(
-    env: &Arc<Environment>,
-    server: u32,
-    socket: Socket,
-    announced: &Arc<Flow>,
-    quotas: &Arc<Lock<Quotas>>,
-    options: &ConnectionOptions,
-) {
-    // The call fails only for a socket that is gone already, which the first read tells.
-    let _ = socket.configure(options);
-    let Some(connection) = env.open(Side::Listening, options.clone()) else {
-        return;
-    };
-    if let Some(address) = socket.peer_address() {
-        connection.limit_resets(quotas, address);
-    }
-    let announced = Charge::new(announced.clone(), ANNOUNCED);
-    tokio::spawn(async move {
-        let addresses = socket.addresses().to_string();
-        task::run(connection, Arc::new(socket), move |collector| {
-            collector.text(kind::CONNECTION, server, &addresses, 0);
-            collector.charge_until_delivered(announced);
-        })
-        .await;
-    });
 }

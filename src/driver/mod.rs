@@ -12,6 +12,7 @@
 //! A file names only those below itself and beside it. `lock` has the order of all locks.
 #![forbid(unsafe_code)]
 
+mod admission;
 pub mod boundary;
 mod clock;
 pub mod command;
@@ -40,6 +41,7 @@ mod tests;
 mod thread;
 
 pub use crate::sys::errno;
+pub use admission::{AdmissionOptions, Refusal, Verdict};
 pub use connection::{Connection, Totals};
 pub use engine::Engine;
 pub use inbox::collector::Collector;

@@ -1,0 +1,116 @@
+'use strict'
+
+// A connection that a server was asked about, until its program has decided whether it may come in. Native code reads
+// and sends nothing on it meanwhile.
+//
+// This file may not: make a Connection, or know what a stream is.
+
+const { kind: kinds } = require('./boundary')
+const context = require('./context')
+const engine = require('./engine')
+const { dropError } = require('./errors')
+const { closeReason, wireCode } = require('./options')
+
+const { CONNECTION, CONN_CLOSE } = kinds
+
+// The code of QUIC for this (RFC 9000, section 20.1), for a program that has none of its own.
+const CONNECTION_REFUSED = 2
+
+class Candidate {
+  /** @param ends the addresses of both ends, in the form of native code */
+  constructor (server, number, ends) {
+    this._server = server
+    this._number = number
+    this._ends = ends
+    this._isDecided = false
+    this._timer = undefined
+    engine.register(number, this)
+  }
+
+  /** Nobody has anything against this connection. */
+  admit () { this._decide(true) }
+
+  /** Asks the program. Its answer may come at once or later; only the first one counts. */
+  verify (verifyConnection, ms) {
+    const answer = (allowed, code, reason) => {
+      const refusal = allowed === true || code === undefined
+        ? undefined
+        : { code: wireCode(code), reason: closeReason(reason ?? '') }
+      this._decide(allowed === true, undefined, refusal)
+    }
+    let returned
+    try {
+      returned = context.run(this._server._context, verifyConnection, this._server, this._describe(), answer)
+    } catch (error) {
+      return this._decide(false, error)
+    }
+    if (typeof returned?.then === 'function') {
+      // The decision emits events. What a listener throws is an uncaught exception, and no rejection of this promise.
+      Promise.resolve(returned).then(
+        (allowed) => process.nextTick(() => this._decide(allowed === true)),
+        (error) => process.nextTick(() => this._decide(false, error))
+      )
+    } else if (returned !== undefined || verifyConnection.length < 2) {
+      return this._decide(returned === true)
+    }
+    if (ms > 0 && !this._isDecided) this._timer = context.later(ms, expire, this)
+  }
+
+  _describe () {
+    const { local, remote } = this._ends
+    return {
+      remoteAddress: remote?.address,
+      remotePort: remote?.port,
+      remoteFamily: remote?.family,
+      localAddress: local?.address,
+      localPort: local?.port,
+      localFamily: local?.family,
+      encrypted: false
+    }
+  }
+
+  /** @param cause what the program threw */
+  _decide (isAllowed, cause, refusal) {
+    if (this._isDecided) return
+    this._settle()
+    if (isAllowed) return engine.native.admit(this._number)
+    this._refuse(dropError('ERR_MUX_REFUSED', cause), refusal)
+  }
+
+  // `refusal` is what the program wants the peer to be told.
+  _refuse (error, refusal) {
+    const { code, reason } = refusal ?? { code: CONNECTION_REFUSED, reason: 'the server refused the connection' }
+    engine.native.refuse(this._number, code, refusal !== undefined, reason)
+    this._server._refused(this, this._ends, error)
+  }
+
+  /** The server closes, or destroys what it has: without an event. */
+  destroy () {
+    if (!this._isDecided) this._settle()
+    engine.native.destroy(this._number, false)
+  }
+
+  _settle () {
+    this._isDecided = true
+    if (this._timer !== undefined) clearTimeout(this._timer)
+  }
+
+  // ---- called by the engine ----
+
+  _record (kind, handle, offset, length) {
+    if (kind === CONNECTION) return this._server._admitted(this, this._number, engine.textAt(offset, length))
+    if (kind !== CONN_CLOSE) return
+    // The peer has left, or native code is done with a connection that was refused.
+    if (!this._isDecided) this._settle()
+    engine.forget(this._number)
+    this._server._connectionClosed(this)
+  }
+}
+
+function expire (candidate) {
+  if (candidate._isDecided) return
+  candidate._settle()
+  candidate._refuse(dropError('ERR_MUX_VERIFY_TIMEOUT'))
+}
+
+module.exports = { Candidate }

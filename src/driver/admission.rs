@@ -1,0 +1,207 @@
+//! What lies between a socket that a server accepted and a connection that JavaScript knows of.
+//!
+//! ```text
+//!   accepted ──▶ a connection has a number ──▶ JavaScript is asked (record ADMISSION), and nothing is read or sent
+//!                         │                       ├─ admitted ─▶ task::run, as below
+//!                         │                       ├─ refused ──▶ the peer is told why ──▶ linger
+//!                         │                       └─ the peer has left, or is dropped ──▶ over
+//!                         └─ nobody wants to be asked ─▶ task::run: record CONNECTION, first read
+//! ```
+//!
+//! May not decide who comes in: JavaScript does.
+
+use super::boundary::kind;
+use super::connect::stopped;
+use super::connection::Connection;
+use super::environment::Environment;
+use super::inbox::collector::Collector;
+use super::inbox::flow::{Charge, Flow, MAX_UNDELIVERED};
+use super::last_events;
+use super::lock::{Lock, Rank};
+use super::options::ConnectionOptions;
+use super::pump::{linger, task};
+use super::quota::Quotas;
+use super::socket::{Ends, Registered, Socket, describe_ends};
+use super::thread::with_collector;
+use crate::proto::Side;
+use serde::Deserialize;
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::io::Interest;
+use tokio::sync::{Semaphore, oneshot};
+
+/// What an accepted connection counts for until the application is told of it: 64 at a time. The others wait in the
+/// system's backlog: a crowd that connects and leaves would otherwise be let in faster than it is let out.
+const ANNOUNCED: usize = MAX_UNDELIVERED / 64;
+
+/// The number of refused connections of a server that are told why at the same time, which takes up to two seconds and a
+/// descriptor each. If there are more, they are closed without a word: a crowd of strangers must not use up the descriptors.
+pub const REFUSED: usize = 64;
+
+/// How a server lets connections in.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AdmissionOptions {
+    /// JavaScript is asked about each connection before anything is read of it.
+    pub asks: bool,
+}
+
+/// What JavaScript says about a connection that it was asked about.
+#[derive(Debug)]
+pub enum Verdict {
+    /// The connection is let in.
+    Admit,
+    /// The connection is not.
+    Refuse(Refusal),
+}
+
+/// What a peer is told that is not let in, if it speaks a wire that can tell.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The code.
+    pub code: u64,
+    /// Whether the code is the application's, and not one of QUIC.
+    pub application: bool,
+    /// The reason, for a person to read.
+    pub reason: String,
+}
+
+/// The connections of an environment that JavaScript was asked about.
+#[derive(Debug)]
+pub struct Admissions(Lock<HashMap<u32, oneshot::Sender<Verdict>>>);
+
+impl Admissions {
+    /// Nobody waits.
+    pub fn new() -> Self {
+        Self(Lock::new(Rank::Tables, HashMap::new()))
+    }
+
+    /// A connection waits for its verdict.
+    fn wait_for(&self, connection: u32) -> oneshot::Receiver<Verdict> {
+        let (sender, receiver) = oneshot::channel();
+        self.0.lock().insert(connection, sender);
+        receiver
+    }
+
+    /// JavaScript has decided. The connection may be over by then.
+    pub fn answer(&self, connection: u32, verdict: Verdict) {
+        let waiting = self.0.lock().remove(&connection);
+        if let Some(waiting) = waiting {
+            // The connection ended at this moment, of which JavaScript will hear.
+            let _ = waiting.send(verdict);
+        }
+    }
+
+    fn forget(&self, connection: u32) {
+        self.0.lock().remove(&connection);
+    }
+}
+
+/// The door of a server: what each socket that it accepts is received with.
+pub struct Door {
+    pub env: Arc<Environment>,
+    pub server: u32,
+    /// The connections that JavaScript has yet to be told of.
+    pub announced: Arc<Flow>,
+    pub quotas: Arc<Lock<Quotas>>,
+    pub admission: AdmissionOptions,
+    pub options: ConnectionOptions,
+    /// The refused connections that may be told why.
+    pub refused: Arc<Semaphore>,
+}
+
+impl Door {
+    /// Receives a socket.
+    pub fn receive(self: &Arc<Self>, socket: Socket) {
+        // The call fails only for a socket that is gone already, which the first read tells.
+        let _ = socket.configure(&self.options);
+        let ends = socket.ends();
+        self.start(socket, ends);
+    }
+
+    /// Makes a connection of a socket, between the ends that the application is told of.
+    fn start(self: &Arc<Self>, socket: Socket, ends: Ends) {
+        let Some(connection) = self.env.open(Side::Listening, self.options.clone()) else {
+            return;
+        };
+        if let Some(peer) = ends.1 {
+            connection.limit_resets(&self.quotas, peer.ip());
+        }
+        let announced = Charge::new(self.announced.clone(), ANNOUNCED);
+        let (addresses, server) = (describe_ends(ends).to_string(), self.server);
+        let socket = Arc::new(socket);
+        if self.admission.asks {
+            tokio::spawn(ask(self.clone(), connection, socket, addresses, announced));
+            return;
+        }
+        tokio::spawn(task::run(connection, socket, move |collector| {
+            collector.text(kind::CONNECTION, server, &addresses, 0);
+            collector.charge_until_delivered(announced);
+        }));
+    }
+}
+
+/// Asks JavaScript whether a connection may come in, and does what it says.
+async fn ask(
+    door: Arc<Door>,
+    connection: Arc<Connection>,
+    socket: Arc<Socket>,
+    addresses: String,
+    announced: Charge,
+) {
+    let (env, server) = (&door.env, door.server);
+    let verdict = env.admissions.wait_for(connection.id);
+    with_collector(&connection, |collector| {
+        collector.text(kind::ADMISSION, server, &addresses, 0);
+        collector.charge_until_delivered(announced);
+        connection.tell(collector);
+    });
+    connection.inbox.notify();
+    let mut registered = Registered::new(socket.clone());
+    let verdict = tokio::select! {
+        biased;
+        verdict = verdict => verdict.ok(),
+        () = stopped(&connection) => None,
+        // A peer that half-closes may still want to be heard. A peer that is gone does not.
+        _ = registered.ready(Some(Interest::ERROR)) => None,
+    };
+    drop(registered);
+    env.admissions.forget(connection.id);
+    match verdict {
+        Some(Verdict::Admit) => {
+            drop(door);
+            let announce = move |collector: &mut _| {
+                Collector::text(collector, kind::CONNECTION, server, &addresses, 0);
+            };
+            task::run(connection, socket, announce).await;
+        }
+        Some(Verdict::Refuse(refusal)) => match door.refused.clone().try_acquire_owned() {
+            Ok(_permit) => refuse(connection, socket, refusal).await,
+            Err(_) => drop_quietly(&connection),
+        },
+        None => drop_quietly(&connection),
+    }
+}
+
+/// Ends a connection that the application does not want, or that has ended by itself.
+fn drop_quietly(connection: &Connection) {
+    connection.end();
+    last_events::tell(connection, None);
+}
+
+/// Tells the peer why it is not let in, if it turns out to speak a wire that can.
+async fn refuse(connection: Arc<Connection>, socket: Arc<Socket>, refusal: Refusal) {
+    let Refusal {
+        code,
+        application,
+        reason,
+    } = refusal;
+    connection.attach(socket.clone(), socket.is_local());
+    connection.lock().link.close(code, application, &reason);
+    let io = Registered::new(socket);
+    let lingers = task::end(&connection, &io);
+    drop(connection);
+    if let Some(lingers) = lingers {
+        linger::run(io, lingers).await;
+    }
+}
