@@ -164,13 +164,21 @@ fn networks_are_those_of_either_version() {
 }
 
 #[test]
-fn the_corpus_and_random_headers() {
+fn the_corpus_with_each_of_its_bits_changed() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/proxy");
     let mut count = 0;
     for entry in fs::read_dir(folder).expect("the target has a corpus") {
         let file = entry.expect("a readable folder").path();
         println!("{}", file.display());
-        body::proxy(&fs::read(file).expect("a readable file"));
+        let input = fs::read(file).expect("a readable file");
+        body::proxy(&input);
+        for at in 0..input.len() {
+            for bit in 0..8 {
+                let mut changed = input.clone();
+                changed[at] ^= 1 << bit;
+                body::proxy(&changed);
+            }
+        }
         count += 1;
     }
     assert!(count >= 5, "the corpus is missing");
