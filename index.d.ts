@@ -175,6 +175,11 @@ export interface MuxServerOptions extends ConnectionOptions {
   /** Addresses whose connections are closed at once, without an event, as in net. */
   blockList?: BlockList | undefined
   /**
+   * Peers that are trusted to say for whom they connect, by a header of the PROXY protocol (versions 1 and 2): addresses,
+   * networks such as '10.0.0.0/8', or 'unix:'. The header is required from these, and never looked for from others.
+   */
+  proxyProtocol?: { trusted: readonly string[] } | undefined
+  /**
    * Decides whether a connection may come in, before 'connection'; nothing is read of it meanwhile. `true`, returned or as
    * the value of a promise, lets it in. Any other value, an exception and a rejection refuse it, and so does
    * `handshakeTimeout`. A function of two parameters that returns nothing calls `callback` instead.

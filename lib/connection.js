@@ -259,17 +259,7 @@ class Connection extends EventEmitter {
 
   /** The connection is connected; `text` has the addresses. */
   _establish (text) {
-    const { local, remote } = JSON.parse(text)
-    if (local) {
-      this.localAddress = local.address
-      this.localFamily = local.family
-      this.localPort = local.port
-    }
-    if (remote) {
-      this.remoteAddress = remote.address
-      this.remoteFamily = remote.family
-      this.remotePort = remote.port
-    }
+    this._place(JSON.parse(text))
     this.connecting = false
     const link = this._link
     link.isOpen = true
@@ -280,6 +270,20 @@ class Connection extends EventEmitter {
     this._sendPings()
     if (link.hasEnded) this._sendEnd()
     this._reference.update()
+  }
+
+  /** The addresses of both ends, in the form of native code. */
+  _place ({ local, remote }) {
+    if (local) {
+      this.localAddress = local.address
+      this.localFamily = local.family
+      this.localPort = local.port
+    }
+    if (remote) {
+      this.remoteAddress = remote.address
+      this.remoteFamily = remote.family
+      this.remotePort = remote.port
+    }
   }
 
   // ---- life, as native code tells it ----

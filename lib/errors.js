@@ -67,6 +67,12 @@ const PEER = {
   ERR_MUX_WRONG_PROTOCOL: 'The peer speaks another protocol'
 }
 
+// Errors of a load balancer in front of the server. Native code words them; the session, whose errors stand above, does
+// not know of it.
+const PROXY = {
+  ERR_MUX_PROXY_HEADER: 'A trusted peer did not send a valid PROXY header'
+}
+
 // The reasons for which a server does not let a connection in. They are told by 'drop', and nobody is at fault.
 const DROP = {
   ERR_MUX_MAX_CONNECTIONS: (limit) => `The server has ${limit} connections, as many as maxConnections allows`,
@@ -91,7 +97,7 @@ function streamLimit (limit) {
  */
 class MuxProtocolError extends Error {
   constructor (code, message) {
-    super(message || PEER[code] || 'The peer broke the protocol')
+    super(message || PEER[code] || PROXY[code] || 'The peer broke the protocol')
     this.code = code
     this.origin = 'peer'
   }
@@ -260,6 +266,7 @@ module.exports = {
   DROP_CODES: Object.keys(DROP),
   INTERNAL_CODES: [INTERNAL],
   PEER_CODES: Object.keys(PEER),
+  PROXY_CODES: Object.keys(PROXY),
   STREAM_CODES: Object.keys(STREAM),
   MuxProtocolError,
   abortError,

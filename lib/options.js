@@ -9,6 +9,7 @@ const cluster = require('node:cluster')
 const net = require('node:net')
 const { INCREMENTAL, URGENCY } = require('./boundary')
 const { callerError } = require('./errors')
+const { proxyProtocol } = require('./proxy-protocol')
 
 const KIB = 1024
 const MIB = 1024 * KIB
@@ -256,6 +257,7 @@ function serverOptions (first, host) {
     maxConnections: limit(options, 'maxConnections'),
     maxConnectionsPerAddress: limit(options, 'maxConnectionsPerAddress'),
     blockList: blockList(options),
+    proxyProtocol: proxyProtocol(options.proxyProtocol),
     verifyConnection: callback('options.verifyConnection', options.verifyConnection),
     signal: signal(options),
     connection: connectionOptions(options)

@@ -43,14 +43,16 @@ class Places {
     if (network !== undefined) this._counts.set(network, this.of(network) + 1)
   }
 
+  /** @returns {boolean} whether `holder` had a place */
   delete (holder) {
-    if (!this._networks.has(holder)) return
+    if (!this._networks.has(holder)) return false
     const network = this._networks.get(holder)
     this._networks.delete(holder)
-    if (network === undefined) return
+    if (network === undefined) return true
     const left = this.of(network) - 1
     if (left > 0) this._counts.set(network, left)
     else this._counts.delete(network)
+    return true
   }
 
   /** `next` takes the place of `holder`, whose network it has. */

@@ -22,7 +22,7 @@ const { denial } = require('./permission')
 const { Places } = require('./places')
 const { capture, onRejection } = require('./rejections')
 
-const { SERVER_CLOSED, SERVER_ERROR } = kinds
+const { PROXY_ERROR, SERVER_CLOSED, SERVER_ERROR } = kinds
 
 // The addresses that this worker of a cluster listens on together with other workers. The system would let this worker
 // share an address with itself, too.
@@ -145,7 +145,8 @@ function listen (server, where) {
 }
 
 function tryListen (server, where) {
-  const { backlog, ipv6Only, reusePort, readableAll, writableAll, verifyConnection, connection } = server._options
+  const { backlog, ipv6Only, reusePort, readableAll, writableAll, connection } = server._options
+  const { proxyProtocol, verifyConnection } = server._options
   const place = reusePort && cluster.isWorker ? `${where.address} ${where.port}` : undefined
   if (shared.has(place)) return listenError(-os.constants.errno.EADDRINUSE, where.address, where.port)
   const { path, ...address } = where
@@ -159,7 +160,8 @@ function tryListen (server, where) {
     writableAll,
     admission: {
       // Whoever is blocked is not even read.
-      asks: verifyConnection !== undefined || server.blockList !== undefined
+      asks: verifyConnection !== undefined || server.blockList !== undefined,
+      proxies: proxyProtocol ?? null
     },
     connection: nativeSettings(connection)
   }))
@@ -224,6 +226,12 @@ MuxServer.prototype._record = function (kind, offset, length) {
       process.emitWarning(`A muxed server could not accept a connection: ${error.message}`,
         { type: 'MuxWarning', code: error.code })
     }
+  } else if (kind === PROXY_ERROR && !this._closing) {
+    // A connection that never was one, for the listeners of 'connectionError', who look at its addresses.
+    const text = engine.textAt(offset, length)
+    const connection = new Connection(this, this._options.connection, this._context)
+    connection._place(JSON.parse(text))
+    connection.destroy(connectionError(text))
   }
 }
 
@@ -312,8 +320,7 @@ MuxServer.prototype._connectionError = function (connection, error) {
 }
 
 MuxServer.prototype._connectionClosed = function (connection) {
-  this._connections.delete(connection)
-  closeIfDone(this)
+  if (this._connections.delete(connection)) closeIfDone(this)
 }
 
 inspectable(MuxServer, 'MuxServer', describeServer)

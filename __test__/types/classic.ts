@@ -50,6 +50,7 @@ new MuxServer('/tmp/a.sock')
 new MuxServer({ verifyConnection: ({ remoteAddress }) => remoteAddress === '::1' })
 new MuxServer({ async verifyConnection (info) { return info.encrypted || this.listening } })
 new MuxServer({ verifyConnection: (info, callback) => callback(info.remotePort !== 5, 403, 'not you') })
+new MuxServer({ proxyProtocol: { trusted: ['10.0.0.0/8', '::1', 'unix:'] } })
 // @ts-expect-error: only a boolean answers
 new MuxServer({ verifyConnection: () => 'yes' })
 new MuxServer({ maxConnections: 5, maxConnectionsPerAddress: 1, blockList: server.blockList })

@@ -1,7 +1,9 @@
 //! What lies between a socket that a server accepted and a connection that JavaScript knows of.
 //!
 //! ```text
-//!   accepted ──▶ a connection has a number ──▶ JavaScript is asked (record ADMISSION), and nothing is read or sent
+//!   accepted ──▶ a trusted proxy's header is read (proxy/mod.rs) ─▶ none that is valid: record PROXY_ERROR
+//!       │               ▼
+//!       └──────▶ a connection has a number ──▶ JavaScript is asked (record ADMISSION), and nothing is read or sent
 //!                         │                       ├─ admitted ─▶ task::run, as below
 //!                         │                       ├─ refused ──▶ the peer is told why ──▶ linger
 //!                         │                       └─ the peer has left, or is dropped ──▶ over
@@ -19,16 +21,19 @@ use super::inbox::flow::{Charge, Flow, MAX_UNDELIVERED};
 use super::last_events;
 use super::lock::{Lock, Rank};
 use super::options::ConnectionOptions;
+use super::proxy::{self, Outcome, Trusted};
 use super::pump::{linger, task};
 use super::quota::Quotas;
 use super::socket::{Ends, Registered, Socket, describe_ends};
 use super::thread::with_collector;
 use crate::proto::Side;
 use serde::Deserialize;
+use serde_json::json;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::io::Interest;
 use tokio::sync::{Semaphore, oneshot};
+use tokio::task::JoinSet;
 
 /// What an accepted connection counts for until the application is told of it: 64 at a time. The others wait in the
 /// system's backlog: a crowd that connects and leaves would otherwise be let in faster than it is let out.
@@ -44,6 +49,8 @@ pub const REFUSED: usize = 64;
 pub struct AdmissionOptions {
     /// JavaScript is asked about each connection before anything is read of it.
     pub asks: bool,
+    /// The peers that say for whom they connect.
+    pub proxies: Option<Trusted>,
 }
 
 /// What JavaScript says about a connection that it was asked about.
@@ -111,16 +118,27 @@ pub struct Door {
 }
 
 impl Door {
-    /// Receives a socket.
-    pub fn receive(self: &Arc<Self>, socket: Socket) {
+    /// Receives a socket. What waits for a proxy's header goes into `waiting`, which the server ends when it closes.
+    pub fn receive(self: &Arc<Self>, socket: Socket, waiting: &mut JoinSet<()>) {
         // The call fails only for a socket that is gone already, which the first read tells.
         let _ = socket.configure(&self.options);
         let ends = socket.ends();
-        self.start(socket, ends);
+        let socket = Arc::new(socket);
+        let AdmissionOptions { asks, proxies } = &self.admission;
+        // A TCP peer without an address has reset the connection already. Who judges addresses cannot judge it.
+        if ends.0.is_some() && ends.1.is_none() && (*asks || proxies.is_some()) {
+            return;
+        }
+        if proxies.as_ref().is_some_and(|it| it.includes(ends)) {
+            while waiting.try_join_next().is_some() {}
+            waiting.spawn(read_header(self.clone(), socket, ends));
+        } else {
+            self.start(socket, ends);
+        }
     }
 
     /// Makes a connection of a socket, between the ends that the application is told of.
-    fn start(self: &Arc<Self>, socket: Socket, ends: Ends) {
+    fn start(self: &Arc<Self>, socket: Arc<Socket>, ends: Ends) {
         let Some(connection) = self.env.open(Side::Listening, self.options.clone()) else {
             return;
         };
@@ -129,7 +147,6 @@ impl Door {
         }
         let announced = Charge::new(self.announced.clone(), ANNOUNCED);
         let (addresses, server) = (describe_ends(ends).to_string(), self.server);
-        let socket = Arc::new(socket);
         if self.admission.asks {
             tokio::spawn(ask(self.clone(), connection, socket, addresses, announced));
             return;
@@ -138,6 +155,25 @@ impl Door {
             collector.text(kind::CONNECTION, server, &addresses, 0);
             collector.charge_until_delivered(announced);
         }));
+    }
+}
+
+/// Reads a proxy's header, and goes on with the connection that it speaks of.
+async fn read_header(door: Arc<Door>, socket: Arc<Socket>, ends: Ends) {
+    let limit = door.options.protocol.handshake_timeout;
+    match proxy::read(&socket, limit).await {
+        Outcome::Client(client) => door.start(socket, client),
+        Outcome::Itself => door.start(socket, ends),
+        Outcome::Nobody => {}
+        Outcome::Failed(what) => {
+            let mut text = describe_ends(ends);
+            text["origin"] = json!("peer");
+            text["code"] = json!("ERR_MUX_PROXY_HEADER");
+            text["message"] = json!(format!("the peer {what}"));
+            let text = text.to_string();
+            door.env
+                .tell_of_server(kind::PROXY_ERROR, door.server, &text);
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinSet;
 
 /// How long accepting rests when the process or the system has no descriptor left: long enough not to spin, short
 /// enough to go unnoticed when one is freed.
@@ -110,6 +111,7 @@ async fn accept(env: &Arc<Environment>, server: u32, listener: &Listener, option
         options: options.connection.clone(),
         refused: Arc::new(Semaphore::new(REFUSED)),
     });
+    let mut waiting = JoinSet::new();
     let mut failing = false;
     loop {
         while !announced.ask_for_room() {
@@ -119,7 +121,7 @@ async fn accept(env: &Arc<Environment>, server: u32, listener: &Listener, option
             Ok(socket) => {
                 failing = false;
                 if let Some(socket) = socket {
-                    door.receive(socket);
+                    door.receive(socket, &mut waiting);
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}

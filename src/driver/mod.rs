@@ -27,6 +27,11 @@ mod link;
 mod listener;
 pub mod lock;
 mod options;
+/// What the fuzz target of the header needs.
+pub mod proxy_header {
+    pub use super::proxy::header::{Malformed, Next, next};
+}
+mod proxy;
 mod pump;
 mod quota;
 mod read_set;
