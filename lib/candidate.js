@@ -5,6 +5,7 @@
 //
 // This file may not: make a Connection, or know what a stream is.
 
+const { addressesOf } = require('./addresses')
 const { kind: kinds } = require('./boundary')
 const context = require('./context')
 const engine = require('./engine')
@@ -40,7 +41,8 @@ class Candidate {
     }
     let returned
     try {
-      returned = context.run(this._server._context, verifyConnection, this._server, this._describe(), answer)
+      const info = { ...addressesOf(this._ends), encrypted: false }
+      returned = context.run(this._server._context, verifyConnection, this._server, info, answer)
     } catch (error) {
       return this._decide(false, error)
     }
@@ -54,19 +56,6 @@ class Candidate {
       return this._decide(returned === true)
     }
     if (ms > 0 && !this._isDecided) this._timer = context.later(ms, expire, this)
-  }
-
-  _describe () {
-    const { local, remote } = this._ends
-    return {
-      remoteAddress: remote?.address,
-      remotePort: remote?.port,
-      remoteFamily: remote?.family,
-      localAddress: local?.address,
-      localPort: local?.port,
-      localFamily: local?.family,
-      encrypted: false
-    }
   }
 
   /** @param cause what the program threw */
@@ -97,8 +86,8 @@ class Candidate {
 
   // ---- called by the engine ----
 
-  _record (kind, handle, offset, length) {
-    if (kind === CONNECTION) return this._server._admitted(this, this._number, engine.textAt(offset, length))
+  _record (kind) {
+    if (kind === CONNECTION) return this._server._admitted(this, this._number, this._ends)
     if (kind !== CONN_CLOSE) return
     // The peer has left, or native code is done with a connection that was refused.
     if (!this._isDecided) this._settle()

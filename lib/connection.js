@@ -7,6 +7,7 @@
 // or touch stream data.
 
 const { EventEmitter } = require('node:events')
+const { addressesOf } = require('./addresses')
 const { WHOLE, op } = require('./boundary')
 const { Budget } = require('./budget')
 const context = require('./context')
@@ -16,7 +17,7 @@ const { callerError, MuxProtocolError } = require('./errors')
 const { IdleTimer } = require('./idle-timer')
 const { describeConnection, inspectable } = require('./inspect')
 const { Link } = require('./link')
-const { callback, closeReason, invalid, MAX_UINT31, wireCode } = require('./options')
+const { callback, closeReason, integerIn, invalid, MAX_UINT31, wireCode } = require('./options')
 const { Pings } = require('./pings')
 const { receive } = require('./receiver')
 const { Reference } = require('./reference')
@@ -127,10 +128,7 @@ class Connection extends EventEmitter {
 
   /** Sets how many bytes the peer may send ahead of what is consumed, on all streams. The legacy wire has no credit. */
   setLocalWindowSize (bytes) {
-    if (!Number.isInteger(bytes) || bytes < 1 || bytes > MAX_UINT31) {
-      throw invalid('windowSize', `an integer from 1 to ${MAX_UINT31}`, bytes)
-    }
-    this._windowSize = bytes
+    this._windowSize = integerIn('windowSize', bytes, 1, MAX_UINT31)
     this._link.command(op.RESIZE_WINDOW, WHOLE, bytes)
     return this
   }
@@ -257,9 +255,9 @@ class Connection extends EventEmitter {
     this._reference.update()
   }
 
-  /** The connection is connected; `text` has the addresses. */
-  _establish (text) {
-    this._place(JSON.parse(text))
+  /** The connection is connected, between these ends. */
+  _establish (ends) {
+    this._setEnds(ends)
     this.connecting = false
     const link = this._link
     link.isOpen = true
@@ -272,19 +270,8 @@ class Connection extends EventEmitter {
     this._reference.update()
   }
 
-  /** The addresses of both ends, in the form of native code. */
-  _place ({ local, remote }) {
-    if (local) {
-      this.localAddress = local.address
-      this.localFamily = local.family
-      this.localPort = local.port
-    }
-    if (remote) {
-      this.remoteAddress = remote.address
-      this.remoteFamily = remote.family
-      this.remotePort = remote.port
-    }
-  }
+  /** Takes the addresses of both ends, in the form of native code. */
+  _setEnds (ends) { Object.assign(this, addressesOf(ends)) }
 
   // ---- life, as native code tells it ----
 

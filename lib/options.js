@@ -94,11 +94,15 @@ function invalid (name, expected, actual) {
   return callerError('ERR_MUX_INVALID_ARG', name, expected, actual)
 }
 
+/** The value of an argument that is an integer within these bounds. */
+function integerIn (name, value, min, max) {
+  if (Number.isInteger(value) && value >= min && value <= max) return value
+  throw invalid(name, `an integer from ${min} to ${max}`, value)
+}
+
 function integer (options, name, min, max, fallback) {
   const value = options[name]
-  if (value === undefined) return fallback
-  if (Number.isInteger(value) && value >= min && value <= max) return value
-  throw invalid(`options.${name}`, `an integer from ${min} to ${max}`, value)
+  return value === undefined ? fallback : integerIn(`options.${name}`, value, min, max)
 }
 
 function boolean (options, name, fallback) {
@@ -321,10 +325,7 @@ function streamOptions (options) {
 }
 
 /** A code for the wire: an integer that both QUIC and a JavaScript number can represent. */
-function wireCode (value) {
-  if (Number.isInteger(value) && value >= 0 && value <= MAX_SAFE) return value
-  throw invalid('code', `an integer from 0 to ${MAX_SAFE}`, value)
-}
+function wireCode (value) { return integerIn('code', value, 0, MAX_SAFE) }
 
 /**
  * The part of a connection's settings that native code uses, with the names and the groups that native code has for it.
@@ -374,6 +375,7 @@ module.exports = {
   callback,
   clientOptions,
   closeReason,
+  integerIn,
   invalid,
   nativeSettings,
   priority,

@@ -66,8 +66,9 @@ class Places {
   /** @returns {Error|undefined} why another connection may not have a place */
   refusal ({ maxConnections, maxConnectionsPerAddress }, remote) {
     if (this.size >= maxConnections) return dropError('ERR_MUX_MAX_CONNECTIONS', maxConnections)
+    if (!(maxConnectionsPerAddress < Infinity)) return undefined
     const network = networkOf(remote)
-    if (network === undefined || !(this.of(network) >= maxConnectionsPerAddress)) return undefined
+    if (network === undefined || this.of(network) < maxConnectionsPerAddress) return undefined
     return dropError('ERR_MUX_MAX_CONNECTIONS_PER_ADDRESS', maxConnectionsPerAddress, network)
   }
 }

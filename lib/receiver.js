@@ -37,7 +37,7 @@ function receive (connection, kind, handle, offset, length, aux) {
       if (connection._pings !== null) connection._pings.answer(aux, handle / 1000)
       return
     case CONNECTED:
-      connection._establish(engine.textAt(offset, length))
+      connection._establish(JSON.parse(engine.textAt(offset, length)))
       connection._owner._connected(connection)
       return
     case CONN_END:

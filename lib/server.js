@@ -10,6 +10,7 @@ const { EventEmitter } = require('node:events')
 const net = require('node:net')
 const os = require('node:os')
 const { inherits } = require('node:util')
+const { addressesOf } = require('./addresses')
 const { kind: kinds } = require('./boundary')
 const { Candidate } = require('./candidate')
 const { Connection } = require('./connection')
@@ -230,15 +231,14 @@ MuxServer.prototype._record = function (kind, offset, length) {
     // A connection that never was one, for the listeners of 'connectionError', who look at its addresses.
     const text = engine.textAt(offset, length)
     const connection = new Connection(this, this._options.connection, this._context)
-    connection._place(JSON.parse(text))
+    connection._setEnds(JSON.parse(text))
     connection.destroy(connectionError(text))
   }
 }
 
 // A connection has come. With `isAsked`, native code has read nothing of it, and waits to be told what becomes of it.
 MuxServer.prototype._arrival = function (isAsked, number, offset, length) {
-  const text = engine.textAt(offset, length)
-  const ends = JSON.parse(text)
+  const ends = JSON.parse(engine.textAt(offset, length))
   if (this._closing || isBlocked(this.blockList, ends.remote)) return engine.native.destroy(number, false)
   const refusal = this._connections.refusal(this, ends.remote)
   if (refusal !== undefined) {
@@ -249,7 +249,7 @@ MuxServer.prototype._arrival = function (isAsked, number, offset, length) {
   } else {
     const connection = new Connection(this, this._options.connection, this._context)
     this._connections.add(connection, ends.remote)
-    this._announce(connection, number, text)
+    this._announce(connection, number, ends)
   }
 }
 
@@ -261,9 +261,9 @@ MuxServer.prototype._ask = function (number, ends) {
   else candidate.verify(verifyConnection, connection.handshakeTimeout)
 }
 
-MuxServer.prototype._announce = function (connection, number, text) {
+MuxServer.prototype._announce = function (connection, number, ends) {
   connection._start(number)
-  connection._establish(text)
+  connection._establish(ends)
   context.emit(this._context, this, 'connection', connection)
 }
 
@@ -273,26 +273,19 @@ function isBlocked (list, remote) {
     list.check(remote.address, remote.family === 'IPv6' ? 'ipv6' : 'ipv4')
 }
 
-function drop (server, { local, remote }, reason) {
-  // The first argument is that of net.
-  context.emit(server._context, server, 'drop', {
-    localAddress: local?.address,
-    localPort: local?.port,
-    localFamily: local?.family,
-    remoteAddress: remote?.address,
-    remotePort: remote?.port,
-    remoteFamily: remote?.family
-  }, reason)
+// The first argument of 'drop' is that of net.
+function drop (server, ends, reason) {
+  context.emit(server._context, server, 'drop', addressesOf(ends), reason)
 }
 
 // ---- called by the server's candidates ----
 
 /** Native code goes on with a connection that was let in. */
-MuxServer.prototype._admitted = function (candidate, number, text) {
+MuxServer.prototype._admitted = function (candidate, number, ends) {
   if (this._closing) return engine.native.destroy(number, false)
   const connection = new Connection(this, this._options.connection, this._context)
   this._connections.pass(candidate, connection)
-  this._announce(connection, number, text)
+  this._announce(connection, number, ends)
 }
 
 MuxServer.prototype._refused = function (candidate, ends, reason) {
