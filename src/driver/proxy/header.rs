@@ -30,7 +30,7 @@ const LONGEST_REST: usize = 4096;
 /// The command of version 2 that says nothing about a client, as health checks do.
 const LOCAL: u8 = 0x20;
 
-/// What is to be done with the bytes of a header.
+/// The next step with the bytes of a header.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next {
     /// So many bytes more may be read: they are part of the header.

@@ -43,7 +43,7 @@ fn filled() -> Arc<Connection> {
     assert_eq!(commands[..4], first_word(op::OPEN, 5).to_le_bytes());
     let (_, queued) = connection.submit(&commands, &mut Collector::default());
     assert!(queued > LOW as u64);
-    // It was told once already, and waits for nothing: what is queued has grown since by itself.
+    // JavaScript was told once already, and waits for nothing: what is queued has grown since by itself.
     connection.counters.queue.tell(u64::MAX, queued);
     connection
 }
