@@ -1,6 +1,6 @@
 /// <reference types="node" />
 
-import { AddressInfo, LookupFunction, DropArgument } from 'node:net'
+import { AddressInfo, BlockList, DropArgument, LookupFunction } from 'node:net'
 import { Duplex } from 'node:stream'
 import { EventEmitter } from 'node:events'
 import { ReadStream, WriteStream } from 'node:fs'
@@ -131,6 +131,20 @@ export interface ConnectionOptions {
   maxUselessFrames?: number | undefined
 }
 
+/** What a server knows of a connection before it lets the connection in. Addresses are undefined on a Unix socket. */
+export interface ConnectionInfo {
+  remoteAddress: string | undefined
+  remotePort: number | undefined
+  remoteFamily: 'IPv4' | 'IPv6' | undefined
+  localAddress: string | undefined
+  localPort: number | undefined
+  localFamily: 'IPv4' | 'IPv6' | undefined
+  encrypted: boolean
+}
+
+/** Lets a connection in, or refuses it. On QMux the peer is told `code` and `reason`, as by `con.close()`. */
+export type VerifyCallback = (allowed: boolean, code?: number, reason?: string) => void
+
 export interface MuxServerOptions extends ConnectionOptions {
   /** 0 to 65535, also as a string; 0 lets the system choose. Default: 0. */
   port?: number | string | undefined
@@ -153,6 +167,25 @@ export interface MuxServerOptions extends ConnectionOptions {
    * Infinity.
    */
   maxConnections?: number | undefined
+  /**
+   * Connections that may be open at once from one IPv4 address, or from one IPv6 network (/64). Further connections are
+   * closed at once, and reported by 'drop'. Default: Infinity.
+   */
+  maxConnectionsPerAddress?: number | undefined
+  /** Addresses whose connections are closed at once, without an event, as in net. */
+  blockList?: BlockList | undefined
+  /**
+   * Peers that are trusted to say for whom they connect, by a header of the PROXY protocol (versions 1 and 2): addresses,
+   * networks such as '10.0.0.0/8', or 'unix:'. The header is required from these, and never looked for from others.
+   */
+  proxyProtocol?: { trusted: readonly string[] } | undefined
+  /**
+   * Decides whether a connection may come in, before 'connection'; nothing is read of it meanwhile. `true`, returned or as
+   * the value of a promise, lets it in. Any other value, an exception and a rejection refuse it, and so does
+   * `handshakeTimeout`. A function of two parameters that returns nothing calls `callback` instead.
+   */
+  verifyConnection?: ((this: MuxServer, info: ConnectionInfo, callback: VerifyCallback) =>
+    boolean | PromiseLike<boolean> | void) | undefined
   /** An abort closes the server. */
   signal?: AbortSignal | undefined
 }
@@ -443,6 +476,10 @@ export class MuxServer extends EventEmitter {
   readonly listening: boolean
   /** Connections that may be open at once; further connections are closed at once. Default: Infinity. */
   maxConnections: number
+  /** Connections that may be open at once from one address; further connections are closed at once. Default: Infinity. */
+  maxConnectionsPerAddress: number
+  /** Addresses whose connections are closed at once. */
+  blockList: BlockList | undefined
   /** As in net.Server: returns the address, the path of a unix socket, or null while the server does not listen. */
   address (): AddressInfo | string | null
   /** Stops accepting. 'close', and the callback, come when the last connection has ended. */
@@ -461,14 +498,14 @@ export class MuxServer extends EventEmitter {
   on (event: 'error', listener: (error: Error) => void): this
   /** 'connectionError': an accepted connection without an 'error' listener of its own failed. */
   on (event: 'connectionError', listener: (error: Error, connection: Connection) => void): this
-  /** 'drop': a connection above maxConnections was closed. */
-  on (event: 'drop', listener: (data: DropArgument) => void): this
+  /** 'drop': a connection was not let in. The error says why. */
+  on (event: 'drop', listener: (data: DropArgument, error: Error & { code: string }) => void): this
   on (event: string | symbol, listener: (...args: any[]) => void): this
   once (event: 'connection', listener: (connection: Connection) => void): this
   once (event: 'listening' | 'close', listener: () => void): this
   once (event: 'error', listener: (error: Error) => void): this
   once (event: 'connectionError', listener: (error: Error, connection: Connection) => void): this
-  once (event: 'drop', listener: (data: DropArgument) => void): this
+  once (event: 'drop', listener: (data: DropArgument, error: Error & { code: string }) => void): this
   once (event: string | symbol, listener: (...args: any[]) => void): this
 }
 

@@ -54,7 +54,10 @@ test('what is not allowed is refused before anything is opened', () => {
     assert.throws(() => serverOptions(options), refused, JSON.stringify(options))
     assert.throws(() => clientOptions(options), refused, JSON.stringify(options))
   }
-  for (const options of [{ maxConnections: -1 }, { maxConnections: 'x' }, { backlog: -1 }, { ipv6Only: 1 }]) {
+  for (const options of [
+    { maxConnections: -1 }, { maxConnections: 'x' }, { maxConnectionsPerAddress: NaN }, { blockList: ['::1'] },
+    { backlog: -1 }, { ipv6Only: 1 }
+  ]) {
     assert.throws(() => serverOptions({ port: 1, ...options }), refused)
   }
   for (const options of [

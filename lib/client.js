@@ -8,13 +8,13 @@ const dns = require('node:dns')
 const { EventEmitter } = require('node:events')
 const net = require('node:net')
 const { inherits } = require('node:util')
-const { kind: { KEYLOG } } = require('./boundary')
 const { Connection } = require('./connection')
 const context = require('./context')
 const engine = require('./engine')
 const { abortError, connectError } = require('./errors')
 const { describeClient, inspectable } = require('./inspect')
 const { callback, clientOptions, nativeSettings } = require('./options')
+const { denial } = require('./permission')
 const { installOn } = require('./unheard')
 const { capture, onRejection } = require('./rejections')
 
@@ -131,6 +131,8 @@ function watch (client, signal) {
 
 function resolve (connection, options) {
   const { host, port, path } = options
+  const denied = denial(path ?? `${host}:${port}`)
+  if (denied !== undefined) return process.nextTick(fail, connection, denied)
   if (path !== undefined) return connect(connection, options, { addresses: [], path })
   if (net.isIP(host) !== 0) return connect(connection, options, { addresses: [{ address: host, port }] })
   const request = { family: options.family, hints: options.hints }
@@ -211,14 +213,11 @@ function fail (connection, error) {
   connection.destroy(error)
 }
 
-// ---- called by the engine ----
-
-MuxClient.prototype._record = function (kind, offset, length) {
-  if (kind !== KEYLOG) return
-  context.emit(this._connection._context, this, 'keylog', Buffer.from(`${engine.textAt(offset, length)}\n`))
-}
-
 // ---- called by the connection ----
+
+MuxClient.prototype._keylog = function (line) {
+  context.emit(this._connection._context, this, 'keylog', line)
+}
 
 MuxClient.prototype._connected = function (connection) {
   this.connection = connection

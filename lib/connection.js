@@ -7,7 +7,7 @@
 // or touch stream data.
 
 const { EventEmitter } = require('node:events')
-const net = require('node:net')
+const { addressesOf } = require('./addresses')
 const { WHOLE, op } = require('./boundary')
 const { Budget } = require('./budget')
 const context = require('./context')
@@ -17,20 +17,17 @@ const { callerError, MuxProtocolError } = require('./errors')
 const { IdleTimer } = require('./idle-timer')
 const { describeConnection, inspectable } = require('./inspect')
 const { Link } = require('./link')
-const { callback, invalid, MAX_UINT31, wireCode } = require('./options')
+const { callback, closeReason, integerIn, invalid, MAX_UINT31, wireCode } = require('./options')
 const { Pings } = require('./pings')
 const { receive } = require('./receiver')
 const { Reference } = require('./reference')
 const { capture, onRejection } = require('./rejections')
-const { Secure } = require('./secure')
+const secure = require('./secure')
 const { SendQueue } = require('./send-queue')
 const { StreamPool } = require('./stream-pool')
 const { Streams } = require('./streams')
 const { installOn } = require('./unheard')
 const { Wires } = require('./wires')
-
-// A reason goes into one frame of the wire, and into somebody's log.
-const MAX_REASON = 1024
 
 /** A connection that a MuxServer or a MuxClient made. Programs do not construct one. */
 class Connection extends EventEmitter {
@@ -92,35 +89,6 @@ class Connection extends EventEmitter {
     return this._link.hasEnded ? 'readOnly' : 'open'
   }
 
-  /** Whether the connection is encrypted. */
-  get encrypted () { return this._secure !== null }
-
-  /** Whether the peer's certificate was verified. */
-  get authorized () { return this._secure !== null && this._secure.hasPeer && this._secure.authorizationError === null }
-
-  /** The code of what is wrong with the peer's certificate, if that was allowed; else null. */
-  get authorizationError () { return this._secure === null ? null : this._secure.authorizationError }
-
-  /** The application protocol that both ends agreed on, or false. */
-  get alpnProtocol () { return this._secure === null ? false : this._secure.alpnProtocol }
-
-  /** The server's name that the client asked for, or false. */
-  get servername () { return this._secure === null ? false : this._secure.servername }
-
-  /** As tls.TLSSocket: the peer's certificate as an object; {} if it has none, null in the clear. */
-  getPeerCertificate (detailed = false) { return this._secure === null ? null : this._secure.peerCertificate(detailed) }
-
-  /** The peer's certificate; undefined if there is none. @returns {X509Certificate | undefined} */
-  getPeerX509Certificate () { return this._secure === null ? undefined : this._secure.chain[0] }
-
-  /** The version of TLS; null in the clear. */
-  getProtocol () { return this._secure === null ? null : this._secure.protocol }
-
-  /** The cipher suite, by OpenSSL's and IANA's names. */
-  getCipher () { return this._secure === null ? {} : { ...this._secure.cipher } }
-
-  isSessionReused () { return this._secure !== null && this._secure.isReused }
-
   address () {
     if (this.localAddress === undefined) return {}
     return { address: this.localAddress, family: this.localFamily, port: this.localPort }
@@ -163,10 +131,7 @@ class Connection extends EventEmitter {
 
   /** Sets how many bytes the peer may send ahead of what is consumed, on all streams. The legacy wire has no credit. */
   setLocalWindowSize (bytes) {
-    if (!Number.isInteger(bytes) || bytes < 1 || bytes > MAX_UINT31) {
-      throw invalid('windowSize', `an integer from 1 to ${MAX_UINT31}`, bytes)
-    }
-    this._windowSize = bytes
+    this._windowSize = integerIn('windowSize', bytes, 1, MAX_UINT31)
     this._link.command(op.RESIZE_WINDOW, WHOLE, bytes)
     return this
   }
@@ -174,15 +139,11 @@ class Connection extends EventEmitter {
   /** Closes at once, and tells the peer why. The legacy wire cannot tell. */
   close (code = 0, reason = '') {
     wireCode(code)
-    if (typeof reason !== 'string' || Buffer.byteLength(reason) > MAX_REASON) {
-      throw invalid('reason', `a string of at most ${MAX_REASON} bytes`, reason)
-    }
+    closeReason(reason)
     if (this.destroyed) return this
     if (this._link.isOpen && this._wires.maySendQmux) {
       this._link.coded(op.CLOSE, WHOLE, code, reason)
-      // Native code closes the connection when the peer has been told, and then queues CONN_CLOSE.
-      this._hasPeerEnded = false
-      this._shut(null)
+      this._leave()
       engine.flush()
       return this
     }
@@ -295,23 +256,13 @@ class Connection extends EventEmitter {
     this._reference.update()
   }
 
-  /** The connection is connected; `text` has the addresses. */
-  _establish (text) {
-    const { local, remote, tls } = JSON.parse(text)
-    if (local) {
-      this.localAddress = local.address
-      this.localFamily = local.family
-      this.localPort = local.port
-    }
-    if (remote) {
-      this.remoteAddress = remote.address
-      this.remoteFamily = remote.family
-      this.remotePort = remote.port
-    }
+  /** The connection is connected, between these ends. Returns whether the peer is who it should be. */
+  _establish (ends) {
+    this._setEnds(ends)
     this.connecting = false
     const link = this._link
     link.isOpen = true
-    if (tls && !this._secured(new Secure(tls))) return
+    if (ends.tls && !secure.establish(this, ends.tls)) return false
     if (this._isPaused) link.command(op.CONN_PAUSE, 0, 0)
     this._streams.sendOpens()
     if (this._goesAway) link.command(op.GOAWAY, WHOLE, 0)
@@ -319,24 +270,11 @@ class Connection extends EventEmitter {
     this._sendPings()
     if (link.hasEnded) this._sendEnd()
     this._reference.update()
-  }
-
-  // The handshake is done. Returns whether the peer is who it should be, as far as the program wants to judge that.
-  _secured (secure) {
-    this._secure = secure
-    const expected = this._expected
-    if (expected === null) return true
-    if (net.isIP(expected.servername) === 0) secure.servername = expected.servername
-    if (expected.check === undefined || secure.authorizationError !== null) return true
-    const error = expected.check(expected.servername, secure.peerCertificate(true))
-    if (!error) return true
-    if (expected.rejects) {
-      this.destroy(error)
-      return false
-    }
-    secure.authorizationError = error.code ?? 'ERR_TLS_CERT_ALTNAME_INVALID'
     return true
   }
+
+  /** Takes the addresses of both ends, in the form of native code. */
+  _setEnds (ends) { Object.assign(this, addressesOf(ends)) }
 
   // ---- life, as native code tells it ----
 
@@ -419,6 +357,18 @@ class Connection extends EventEmitter {
     link.fail(reason)
     if (this._pings !== null) this._pings.fail(reason)
     this._reference.release()
+  }
+
+  /** The server does not let this connection in after all, and tells the peer why. */
+  _refuse (code, isOfApplication, reason) {
+    engine.native.refuse(this._link.number, code, isOfApplication, reason)
+    this._leave()
+  }
+
+  // Native code closes the connection when the peer has been told, and then queues CONN_CLOSE.
+  _leave () {
+    this._hasPeerEnded = false
+    this._shut(null)
   }
 
   // The error of whatever is asked of the connection after its end.
@@ -540,6 +490,7 @@ function afterDestroy (connection) {
 }
 
 installOn(Connection.prototype, EventEmitter, (connection) => connection)
+secure.installOn(Connection.prototype)
 
 onRejection(Connection, 'stream', (connection, error) => connection.destroy(error))
 

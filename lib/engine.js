@@ -9,7 +9,7 @@
 const { isMainThread, markAsUntransferable } = require('node:worker_threads')
 const { Engine } = require('./binding')
 const {
-  COMMAND_HEADER: HEAD, NUMBER_BITS, NUMBER_MASK, RECORD_WORDS, SUMMARY_WORDS, WHOLE, kind: kinds, op, summary
+  COMMAND_HEADER: HEAD, NUMBER_BITS, NUMBER_MASK, RECORD_WORDS, SUMMARY_WORDS, kind: kinds, op, summary
 } = require('./boundary')
 const { root } = require('./context')
 const { MAX_JSON } = require('./options')
@@ -298,6 +298,9 @@ function cut (offset, length) {
 }
 
 /** Bytes of the current batch, as text. Invalid UTF-8 becomes U+FFFD. */
+/** A line of a key log, as tls emits it. */
+function lineAt (offset, length) { return Buffer.from(`${textAt(offset, length)}\n`) }
+
 function textAt (offset, length) {
   return source.utf8Slice(offset, offset + length)
 }
@@ -388,10 +391,8 @@ function deliver (i) {
   const kind = word >>> NUMBER_BITS
   if (kind >= kinds.SERVER_CLOSED) {
     lastWord = 0
-    // What concerns a connection that JavaScript may not know of names the server by its second word.
-    const isOfServer = kind <= kinds.SERVER_ERROR
-    const owner = isOfServer ? servers[number] : handle === WHOLE ? connections[number]?._owner : servers[handle]
-    if (owner !== undefined) owner._record(kind, records[i + 2], records[i + 3])
+    const server = servers[number]
+    if (server !== undefined) server._record(kind, records[i + 2], records[i + 3])
     return
   }
   const connection = connections[number]
@@ -410,11 +411,11 @@ function deliver (i) {
   lastWord = 0
   if (connection !== undefined) {
     connection._record(kind, handle, records[i + 2], records[i + 3], records[i + 4])
-  } else if (kind === kinds.CONNECTION) {
-    // The server makes a connection of a new number.
+  } else if (kind === kinds.CONNECTION || kind === kinds.ADMISSION) {
+    // The server registers something under a new number, or drops the connection.
     const server = servers[handle]
-    if (server !== undefined) server._connection(number, records[i + 2], records[i + 3])
-    else native.destroy(number, false)
+    if (server === undefined) native.destroy(number, false)
+    else server._arrival(kind === kinds.ADMISSION, number, records[i + 2], records[i + 3])
   } else if (kind === kinds.CONN_CLOSE) {
     native.release(number)
   }
@@ -468,6 +469,7 @@ module.exports = {
   start,
   string,
   text,
+  lineAt,
   textAt,
   unref,
   get native () { return native }

@@ -70,6 +70,21 @@ const PEER = {
   ERR_MUX_WRONG_PROTOCOL: 'The peer speaks another protocol'
 }
 
+// Errors of a load balancer in front of the server. Native code words them; the session, whose errors stand above, does
+// not know of it.
+const PROXY = {
+  ERR_MUX_PROXY_HEADER: 'A trusted peer did not send a valid PROXY header'
+}
+
+// The reasons for which a server does not let a connection in. They are told by 'drop', and nobody is at fault.
+const DROP = {
+  ERR_MUX_MAX_CONNECTIONS: (limit) => `The server has ${limit} connections, as many as maxConnections allows`,
+  ERR_MUX_MAX_CONNECTIONS_PER_ADDRESS: (limit, network) =>
+    `The server has ${limit} connections from ${network}, as many as maxConnectionsPerAddress allows`,
+  ERR_MUX_REFUSED: () => 'verifyConnection() did not allow the connection',
+  ERR_MUX_VERIFY_TIMEOUT: () => 'verifyConnection() did not decide within handshakeTimeout'
+}
+
 // For the limit of version 0.1.0, the text is that of version 0.1.0, word for word, because programs may compare it.
 // That text names the highest id. A limit that the program set is named as the program set it.
 function streamLimit (limit) {
@@ -85,7 +100,7 @@ function streamLimit (limit) {
  */
 class MuxProtocolError extends Error {
   constructor (code, message) {
-    super(message || PEER[code] || 'The peer broke the protocol')
+    super(message || PEER[code] || PROXY[code] || 'The peer broke the protocol')
     this.code = code
     this.origin = 'peer'
   }
@@ -137,6 +152,14 @@ function streamError (name, code) {
   const error = withoutStack(message(code))
   error.code = name
   if (property !== undefined) error[property] = code
+  return error
+}
+
+/** @returns {Error} why a server did not let a connection in; its `cause` is what the program threw, if it did */
+function dropError (code, ...details) {
+  const error = withoutStack(DROP[code](...details))
+  error.code = code
+  if (code === 'ERR_MUX_REFUSED' && details[0] !== undefined) error.cause = details[0]
   return error
 }
 
@@ -232,6 +255,15 @@ function notRunning () {
   return error
 }
 
+/** The error of a process that was not given a permission, as Node makes it. */
+function accessDenied (permission, resource) {
+  const error = new Error('Access to this API has been restricted. Use --allow-net to manage permissions.')
+  error.code = 'ERR_ACCESS_DENIED'
+  error.permission = permission
+  error.resource = resource
+  return error
+}
+
 /** The error of a wait that an AbortSignal ended, in Node's shape. */
 function abortError (signal) {
   const error = new Error('The operation was aborted', { cause: signal.reason })
@@ -242,15 +274,19 @@ function abortError (signal) {
 
 module.exports = {
   CALLER_CODES: Object.keys(CALLER),
+  DROP_CODES: Object.keys(DROP),
   INTERNAL_CODES: [INTERNAL],
   PEER_CODES: Object.keys(PEER),
+  PROXY_CODES: Object.keys(PROXY),
   STREAM_CODES: Object.keys(STREAM),
   MuxProtocolError,
   abortError,
+  accessDenied,
   callerError,
   connectError,
   connectErrors,
   connectionError,
+  dropError,
   listenError,
   notRunning,
   streamError,

@@ -9,6 +9,7 @@ const cluster = require('node:cluster')
 const net = require('node:net')
 const { INCREMENTAL, URGENCY } = require('./boundary')
 const { callerError } = require('./errors')
+const { proxyProtocol } = require('./proxy-protocol')
 const { checkPlaces, clientTls, serverTls } = require('./tls-options')
 
 const KIB = 1024
@@ -94,11 +95,15 @@ function invalid (name, expected, actual) {
   return callerError('ERR_MUX_INVALID_ARG', name, expected, actual)
 }
 
+/** The value of an argument that is an integer within these bounds. */
+function integerIn (name, value, min, max) {
+  if (Number.isInteger(value) && value >= min && value <= max) return value
+  throw invalid(name, `an integer from ${min} to ${max}`, value)
+}
+
 function integer (options, name, min, max, fallback) {
   const value = options[name]
-  if (value === undefined) return fallback
-  if (Number.isInteger(value) && value >= min && value <= max) return value
-  throw invalid(`options.${name}`, `an integer from ${min} to ${max}`, value)
+  return value === undefined ? fallback : integerIn(`options.${name}`, value, min, max)
 }
 
 function boolean (options, name, fallback) {
@@ -216,6 +221,29 @@ function sharesPort (number) {
   return cluster.isWorker && number > 0 && process.platform === 'linux'
 }
 
+// As net, which takes any number from 0 on, and Infinity.
+function limit (options, name) {
+  const value = options[name]
+  if (value === undefined) return Infinity
+  if (typeof value !== 'number' || !(value >= 0)) throw invalid(`options.${name}`, 'a number from 0 on', value)
+  return value
+}
+
+// A reason goes into one frame of the wire, and into somebody's log.
+const MAX_REASON = 1024
+
+/** The reason of a close, for the wire. */
+function closeReason (value) {
+  if (typeof value === 'string' && Buffer.byteLength(value) <= MAX_REASON) return value
+  throw invalid('reason', `a string of at most ${MAX_REASON} bytes`, value)
+}
+
+function blockList (options) {
+  const value = options.blockList
+  if (value === undefined || value instanceof net.BlockList) return value
+  throw invalid('options.blockList', 'a net.BlockList', value)
+}
+
 /** The arguments of `new MuxServer(...)`, checked and complete. */
 function serverOptions (first, host) {
   const options = positional(first, host)
@@ -223,10 +251,6 @@ function serverOptions (first, host) {
   const path = filePath(options)
   // If no port is given, the system chooses one, as for net.Server.listen().
   const number = path === undefined ? port(options, 0) : undefined
-  const maxConnections = options.maxConnections
-  if (maxConnections !== undefined && (typeof maxConnections !== 'number' || !(maxConnections >= 0))) {
-    throw invalid('options.maxConnections', 'a number from 0 on', maxConnections)
-  }
   return {
     path,
     port: number,
@@ -236,7 +260,11 @@ function serverOptions (first, host) {
     reusePort: boolean(options, 'reusePort', sharesPort(number)),
     readableAll: boolean(options, 'readableAll', false),
     writableAll: boolean(options, 'writableAll', false),
-    maxConnections: maxConnections === undefined ? Infinity : maxConnections,
+    maxConnections: limit(options, 'maxConnections'),
+    maxConnectionsPerAddress: limit(options, 'maxConnectionsPerAddress'),
+    blockList: blockList(options),
+    proxyProtocol: proxyProtocol(options.proxyProtocol),
+    verifyConnection: callback('options.verifyConnection', options.verifyConnection),
     tls: serverTls(options.tls),
     signal: signal(options),
     connection: connectionOptions(options)
@@ -302,10 +330,7 @@ function streamOptions (options) {
 }
 
 /** A code for the wire: an integer that both QUIC and a JavaScript number can represent. */
-function wireCode (value) {
-  if (Number.isInteger(value) && value >= 0 && value <= MAX_SAFE) return value
-  throw invalid('code', `an integer from 0 to ${MAX_SAFE}`, value)
-}
+function wireCode (value) { return integerIn('code', value, 0, MAX_SAFE) }
 
 /**
  * The part of a connection's settings that native code uses, with the names and the groups that native code has for it.
@@ -354,6 +379,8 @@ module.exports = {
   MAX_UINT31,
   callback,
   clientOptions,
+  closeReason,
+  integerIn,
   invalid,
   nativeSettings,
   priority,

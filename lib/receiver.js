@@ -12,7 +12,7 @@ const { MuxStream } = require('./stream')
 
 const {
   JSON: JSON_DATA, STREAM, OPENED, END, CLOSED, DRAIN, MARK, PEER, RESET, STOPPED, REFUSED, GOAWAY, BLOCKED, UNBLOCKED,
-  CONNECTED, CONN_END, CONN_ERROR, CONN_CLOSE, PONG, WIRES, CREDIT, UNREAD
+  CONNECTED, CONN_END, CONN_ERROR, CONN_CLOSE, PONG, WIRES, CREDIT, UNREAD, KEYLOG
 } = kinds
 
 /** Does what a record asks for. */
@@ -36,9 +36,9 @@ function receive (connection, kind, handle, offset, length, aux) {
     case PONG:
       if (connection._pings !== null) connection._pings.answer(aux, handle / 1000)
       return
+    case KEYLOG: return connection._owner._keylog(engine.lineAt(offset, length))
     case CONNECTED:
-      connection._establish(engine.textAt(offset, length))
-      if (!connection.destroyed) connection._owner._connected(connection)
+      if (connection._establish(JSON.parse(engine.textAt(offset, length)))) connection._owner._connected(connection)
       return
     case CONN_END:
       if (length > 0) connection._noteClose(JSON.parse(engine.textAt(offset, length)))

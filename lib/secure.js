@@ -2,8 +2,9 @@
 
 // What a handshake has agreed on, and who the peer is, with the names of tls.TLSSocket.
 //
-// This file may not: decide whether a connection goes on.
+// This file may not: end a connection.
 
+const net = require('node:net')
 const { X509Certificate } = require('node:crypto')
 
 class Secure {
@@ -17,6 +18,19 @@ class Secure {
     this.authorizationError = told.authorizationError ?? null
     this._encoded = told.peerCertificates
     this._chain = null // the peer's certificates, its own first, once somebody asks
+  }
+
+  /**
+   * Judges the server by what the client's program expects of it. @param expected as options.tls.clientTls() returns it
+   * @returns {Error | undefined} what the connection is to end with
+   */
+  judge ({ servername, check, rejects }) {
+    if (net.isIP(servername) === 0) this.servername = servername
+    if (check === undefined || this.authorizationError !== null) return undefined
+    const error = check(servername, this.peerCertificate(true))
+    if (!error || rejects) return error || undefined
+    this.authorizationError = error.code ?? 'ERR_TLS_CERT_ALTNAME_INVALID'
+    return undefined
   }
 
   /** Whether the peer showed a certificate. */
@@ -42,4 +56,55 @@ class Secure {
   }
 }
 
-module.exports = { Secure }
+/**
+ * The handshake of a connection is done.
+ * @param told the text of native code, parsed
+ * @returns {boolean} whether the connection goes on: the peer is who the program expects, as far as it judges that itself
+ */
+function establish (connection, told) {
+  connection._secure = new Secure(told)
+  const error = connection._expected === null ? undefined : connection._secure.judge(connection._expected)
+  if (error !== undefined) connection.destroy(error)
+  return error === undefined
+}
+
+// What a connection shows of its encryption, with the names of tls.TLSSocket. In the clear, `_secure` is null.
+const face = {
+  /** Whether the connection is encrypted. */
+  get encrypted () { return this._secure !== null },
+
+  /** Whether the peer's certificate was verified. */
+  get authorized () { return this._secure !== null && this._secure.hasPeer && this._secure.authorizationError === null },
+
+  /** The code of what is wrong with the peer's certificate, if that was allowed; else null. */
+  get authorizationError () { return this._secure === null ? null : this._secure.authorizationError },
+
+  /** The application protocol that both ends agreed on, or false. */
+  get alpnProtocol () { return this._secure === null ? false : this._secure.alpnProtocol },
+
+  /** The server's name that the client asked for, or false. */
+  get servername () { return this._secure === null ? false : this._secure.servername },
+
+  /** The peer's certificate as an object: {} if it has none, null in the clear. */
+  getPeerCertificate (detailed = false) { return this._secure === null ? null : this._secure.peerCertificate(detailed) },
+
+  /** The peer's certificate; undefined if there is none. @returns {X509Certificate | undefined} */
+  getPeerX509Certificate () { return this._secure === null ? undefined : this._secure.chain[0] },
+
+  /** The version of TLS; null in the clear. */
+  getProtocol () { return this._secure === null ? null : this._secure.protocol },
+
+  /** The cipher suite, by OpenSSL's and IANA's names; {} in the clear. */
+  getCipher () { return this._secure === null ? {} : { ...this._secure.cipher } },
+
+  isSessionReused () { return this._secure !== null && this._secure.isReused }
+}
+
+/** Gives connections the face above. */
+function installOn (prototype) {
+  for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(face))) {
+    Object.defineProperty(prototype, name, { ...property, enumerable: false })
+  }
+}
+
+module.exports = { establish, installOn }

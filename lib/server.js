@@ -10,17 +10,21 @@ const { EventEmitter } = require('node:events')
 const net = require('node:net')
 const os = require('node:os')
 const { inherits } = require('node:util')
+const { addressesOf } = require('./addresses')
 const { kind: kinds } = require('./boundary')
+const { Candidate } = require('./candidate')
 const { Connection } = require('./connection')
 const context = require('./context')
 const engine = require('./engine')
 const { callerError, connectionError, listenError, notRunning } = require('./errors')
 const { describeServer, inspectable } = require('./inspect')
 const { callback, nativeSettings, serverOptions } = require('./options')
+const { denial } = require('./permission')
+const { Places } = require('./places')
 const { capture, onRejection } = require('./rejections')
 const { serverTls } = require('./tls-options')
 
-const { KEYLOG, SERVER_CLOSED, SERVER_ERROR, TLS_CLIENT_ERROR } = kinds
+const { PROXY_ERROR, SERVER_CLOSED, SERVER_ERROR } = kinds
 
 // The addresses that this worker of a cluster listens on together with other workers. The system would let this worker
 // share an address with itself, too.
@@ -42,11 +46,13 @@ function MuxServer (port, host) {
   engine.start()
   this.listening = false
   this.maxConnections = options.maxConnections
+  this.maxConnectionsPerAddress = options.maxConnectionsPerAddress
+  this.blockList = options.blockList
   this._options = options
   this._context = context.capture()
   this._number = -1 // the number of the native listener, while there is one
   this._place = undefined // the address that it listens on, if that is one of `shared`
-  this._connections = new Set()
+  this._connections = new Places()
   this._closing = false
   this._resolving = false // a host name is being looked up
   this._wantsRef = true
@@ -77,6 +83,7 @@ MuxServer.prototype.close = function close (done) {
   this.listening = false
   shared.delete(this._place)
   this._resolving = false
+  for (const each of [...this._connections]) if (each instanceof Candidate) each.destroy()
   if (this._number >= 0) engine.native.closeServer(this._number)
   else process.nextTick(closeIfDone, this)
   return this
@@ -122,6 +129,8 @@ MuxServer.prototype[Symbol.asyncDispose || Symbol.for('nodejs.asyncDispose')] = 
 onRejection(MuxServer, 'connection', (server, error) => server.emit('error', error))
 
 function begin (server, options) {
+  const denied = denial(options.path ?? `${options.host ?? '::'}:${options.port}`)
+  if (denied !== undefined) return process.nextTick(fail, server, denied)
   if (options.path !== undefined) return listen(server, { path: options.path })
   if (options.host === undefined) return listenAnywhere(server, options.port)
   if (net.isIP(options.host) !== 0) return listen(server, { address: options.host, port: options.port })
@@ -148,6 +157,7 @@ function listen (server, where) {
 
 function tryListen (server, where) {
   const { backlog, ipv6Only, reusePort, readableAll, writableAll, connection, tls } = server._options
+  const { proxyProtocol, verifyConnection } = server._options
   const place = reusePort && cluster.isWorker ? `${where.address} ${where.port}` : undefined
   if (shared.has(place)) return listenError(-os.constants.errno.EADDRINUSE, where.address, where.port)
   const { path, ...address } = where
@@ -159,6 +169,11 @@ function tryListen (server, where) {
     reusePort,
     readableAll,
     writableAll,
+    admission: {
+      // Whoever is blocked is not even read. With `tls`, native code asks about all connections.
+      asks: verifyConnection !== undefined || server.blockList !== undefined,
+      proxies: proxyProtocol ?? null
+    },
     connection: nativeSettings(connection),
     tls
   }))
@@ -207,13 +222,7 @@ function closeIfDone (server) {
 // ---- called by the engine ----
 
 MuxServer.prototype._record = function (kind, offset, length) {
-  if (kind === KEYLOG) {
-    context.emit(this._context, this, 'keylog', Buffer.from(`${engine.textAt(offset, length)}\n`))
-  } else if (kind === TLS_CLIENT_ERROR) {
-    // Strangers bring these about: without a listener nobody is told.
-    const text = engine.textAt(offset, length)
-    context.emit(this._context, this, 'tlsClientError', connectionError(text), dropped(text))
-  } else if (kind === SERVER_CLOSED) {
+  if (kind === SERVER_CLOSED) {
     engine.forgetServer(this._number)
     this._number = -1
     updateRef(this)
@@ -229,34 +238,89 @@ MuxServer.prototype._record = function (kind, offset, length) {
       process.emitWarning(`A muxed server could not accept a connection: ${error.message}`,
         { type: 'MuxWarning', code: error.code })
     }
+  } else if (kind === PROXY_ERROR && !this._closing) {
+    // A connection that never was one, for the listeners of 'connectionError', who look at its addresses.
+    const text = engine.textAt(offset, length)
+    const connection = new Connection(this, this._options.connection, this._context)
+    connection._setEnds(JSON.parse(text))
+    connection.destroy(connectionError(text))
   }
 }
 
-MuxServer.prototype._connection = function (number, offset, length) {
-  const text = engine.textAt(offset, length)
-  if (this._closing || this._connections.size >= this.maxConnections) {
+// A connection has come. With `isAsked`, native code has read nothing of it, and waits to be told what becomes of it.
+MuxServer.prototype._arrival = function (isAsked, number, offset, length) {
+  const ends = JSON.parse(engine.textAt(offset, length))
+  if (this._closing || isBlocked(this.blockList, ends.remote)) return engine.native.destroy(number, false)
+  const refusal = this._connections.refusal(this, ends.remote)
+  if (refusal !== undefined) {
     engine.native.destroy(number, false)
-    if (!this._closing) context.emit(this._context, this, 'drop', dropped(text))
-    return
+    drop(this, ends, refusal)
+  } else if (isAsked) {
+    this._ask(number, ends)
+  } else {
+    const connection = new Connection(this, this._options.connection, this._context)
+    this._connections.add(connection, ends.remote)
+    this._announce(connection, number, ends)
   }
-  const connection = new Connection(this, this._options.connection, this._context)
-  this._connections.add(connection)
+}
+
+MuxServer.prototype._ask = function (number, ends) {
+  const { verifyConnection, tls } = this._options
+  const candidate = new Candidate(this, number, ends)
+  this._connections.add(candidate, ends.remote)
+  // Behind a handshake there is more to decide by.
+  if (verifyConnection === undefined || tls !== undefined) candidate.admit()
+  else candidate.verify()
+}
+
+MuxServer.prototype._announce = function (connection, number, ends) {
   connection._start(number)
-  connection._establish(text)
+  connection._establish(ends)
   context.emit(this._context, this, 'connection', connection)
 }
 
-// The argument of 'drop', as in net.
-function dropped (text) {
-  const { local = {}, remote = {} } = JSON.parse(text)
-  return {
-    localAddress: local.address,
-    localPort: local.port,
-    localFamily: local.family,
-    remoteAddress: remote.address,
-    remotePort: remote.port,
-    remoteFamily: remote.family
-  }
+// Addresses of the block list are not worth an event, as in net.
+function isBlocked (list, remote) {
+  return list !== undefined && list !== null && Boolean(remote) &&
+    list.check(remote.address, remote.family === 'IPv6' ? 'ipv6' : 'ipv4')
+}
+
+// The first argument of 'drop' is that of net.
+function drop (server, ends, reason) {
+  context.emit(server._context, server, 'drop', addressesOf(ends), reason)
+}
+
+// ---- called by the server's candidates ----
+
+/** Native code goes on with a connection that was let in. */
+MuxServer.prototype._admitted = function (candidate, number, ends) {
+  if (this._closing) return engine.native.destroy(number, false)
+  const connection = new Connection(this, this._options.connection, this._context)
+  this._connections.pass(candidate, connection)
+  this._announce(connection, number, ends)
+}
+
+/** The program lets a connection in that it was asked about behind the handshake. */
+MuxServer.prototype._verified = function (candidate, connection) {
+  if (this._closing) return connection.destroy()
+  connection._owner = this
+  this._connections.pass(candidate, connection)
+  connection.resume()
+  context.emit(this._context, this, 'connection', connection)
+}
+
+// Strangers bring these about: if nobody listens, nobody is told.
+MuxServer.prototype._handshakeFailed = function (ends, error) {
+  context.emit(this._context, this, 'tlsClientError', error, addressesOf(ends))
+}
+
+MuxServer.prototype._keylog = function (line) {
+  context.emit(this._context, this, 'keylog', line)
+}
+
+MuxServer.prototype._refused = function (candidate, ends, reason) {
+  this._connections.delete(candidate)
+  drop(this, ends, reason)
 }
 
 // ---- called by the server's connections ----
@@ -279,8 +343,7 @@ MuxServer.prototype._connectionError = function (connection, error) {
 }
 
 MuxServer.prototype._connectionClosed = function (connection) {
-  this._connections.delete(connection)
-  closeIfDone(this)
+  if (this._connections.delete(connection)) closeIfDone(this)
 }
 
 inspectable(MuxServer, 'MuxServer', describeServer)

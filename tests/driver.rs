@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tcp_stream_muxer::driver::boundary::{RECORD_WORDS, WHOLE, first_word, kind, op, split_word};
 use tcp_stream_muxer::driver::{
     Collector, ConnectOptions, ConnectionOptions, Delivery, Engine, Inbox, ListenOptions, ReadSet,
-    ServerAddress, Stop,
+    ServerAddress, Stop, Verdict,
 };
 use tcp_stream_muxer::proto::{Config, Protocol};
 
@@ -174,7 +174,7 @@ impl Application {
         connection.queued()
     }
 
-    /// The next record, of any kind but those that ask for credit, which are answered.
+    /// The next record, of any kind but those that ask for credit, which is answered, and for admission, which is granted.
     fn next(&mut self) -> Record {
         self.next_within(PATIENCE).expect("a record in time")
     }
@@ -182,6 +182,10 @@ impl Application {
     fn next_within(&mut self, time: Duration) -> Option<Record> {
         loop {
             let record = self.next_of_all(time)?;
+            if record.kind == kind::ADMISSION {
+                self.admit(&record);
+                continue;
+            }
             if record.kind != kind::CREDIT {
                 return Some(record);
             }
@@ -190,6 +194,20 @@ impl Application {
             self.flush();
             self.buffer = waiting;
         }
+    }
+
+    /// Lets the next connection in that has to be asked about, while the test waits for its other end.
+    fn admit_next(&mut self) {
+        loop {
+            let record = self.next_of_all(PATIENCE).expect("a record in time");
+            if record.kind == kind::ADMISSION {
+                return self.admit(&record);
+            }
+        }
+    }
+
+    fn admit(&self, asked: &Record) {
+        self.engine.decide(asked.connection, Verdict::Admit);
     }
 
     fn next_of_all(&mut self, time: Duration) -> Option<Record> {

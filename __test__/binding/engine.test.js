@@ -21,7 +21,7 @@ const listening = {
   ipv6Only: false,
   reusePort: false,
   readableAll: false,
-  writableAll: false,
+  writableAll: false, admission: { asks: false, proxies: null },
   connection
 }
 

@@ -225,13 +225,18 @@ test('the tables of error codes are those of the code, classes included', () => 
     assert.equal(property === '' ? undefined : errors.streamError(bare(code), 7)[bare(property)],
       property === '' ? undefined : 7, code)
   }
+  const drop = table(section('### A server that lets nobody in'), 'code')
+  assert.deepEqual(drop.map(({ code }) => bare(code)).sort(), [...errors.DROP_CODES].sort())
+  for (const { code } of drop) assert.equal(errors.dropError(bare(code)).constructor, Error, code)
+  const proxy = table(section('### A load balancer'), 'code')
+  assert.deepEqual(proxy.map(({ code }) => bare(code)).sort(), [...errors.PROXY_CODES].sort())
   const peer = table(section('### The peer'), 'code')
   assert.deepEqual(peer.map(({ code }) => bare(code)).sort(), [...errors.PEER_CODES].sort())
 })
 
 test('error codes that the code or the document names anywhere stand in its tables', () => {
   const ours = [...errors.CALLER_CODES, ...errors.STREAM_CODES, ...errors.PEER_CODES,
-    ...errors.INTERNAL_CODES]
+    ...errors.DROP_CODES, ...errors.PROXY_CODES, ...errors.INTERNAL_CODES]
   for (const [code] of api.text.matchAll(/ERR_MUX_\w+/g)) assert.ok(ours.includes(code), code)
   const nodes = table(section('### The caller').slice(section('### The caller').indexOf("Of Node's own")), 'code')
     .map(({ code }) => bare(code))

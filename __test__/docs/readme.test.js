@@ -88,6 +88,6 @@ test('the files, commands, versions and error codes that README.md names exist',
   const [, rust] = /Rust (\d+\.\d+) or later/.exec(text)
   assert.match(fs.readFileSync(path.join(root, 'Cargo.toml'), 'utf8'), new RegExp(`^rust-version = "${rust}"$`, 'm'))
   const codes = [...errors.CALLER_CODES, ...errors.STREAM_CODES, ...errors.PEER_CODES,
-    ...errors.INTERNAL_CODES]
+    ...errors.DROP_CODES, ...errors.PROXY_CODES, ...errors.INTERNAL_CODES]
   for (const [code] of text.matchAll(/ERR_MUX_\w+/g)) assert.ok(codes.includes(code), code)
 })

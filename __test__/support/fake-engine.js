@@ -121,7 +121,7 @@ class Engine {
   serverAddress () { return '{"address":"::","family":"IPv6","port":1}' }
 }
 
-for (const name of ['connect', 'listen', 'destroy', 'release', 'releaseServer', 'closeServer', 'setRef', 'setNoDelay',
+for (const name of ['connect', 'listen', 'admit', 'refuse', 'destroy', 'release', 'releaseServer', 'closeServer', 'setRef', 'setNoDelay',
   'setKeepAlive', 'exitFlush', 'suggestCollection']) {
   Engine.prototype[name] = function (...args) {
     const starts = name === 'connect' || name === 'listen'

@@ -3,6 +3,7 @@
 import Muxer = require('../../index.js')
 import { MuxClient, MuxProtocolError, MuxServer, MuxStream, type Connection, type ConnectionStats, util }
   from '../../index.js'
+import { BlockList } from 'node:net'
 
 function is<T> (value: T): T {
   return value
@@ -28,7 +29,8 @@ server.on('connection', (con) => {
   con.setTimeout(1000, () => con.destroy()).setNoDelay().setKeepAlive(true, 500).ref().unref()
 })
 server.on('connectionError', (error, con) => con.destroy(error))
-server.on('drop', (data) => is<string | undefined>(data.remoteAddress))
+server.on('drop', (data, error) => is<string | undefined>(data.remoteAddress ?? error.code))
+server.blockList = new BlockList()
 server.close((error) => is<Error | undefined>(error))
 
 const client = new Muxer.MuxClient(12345, function () {
@@ -45,6 +47,13 @@ const client = new Muxer.MuxClient(12345, function () {
 is<Connection | undefined>(client.connection)
 
 new MuxServer('/tmp/a.sock')
+new MuxServer({ verifyConnection: ({ remoteAddress }) => remoteAddress === '::1' })
+new MuxServer({ async verifyConnection (info) { return info.encrypted || this.listening } })
+new MuxServer({ verifyConnection: (info, callback) => callback(info.remotePort !== 5, 403, 'not you') })
+new MuxServer({ proxyProtocol: { trusted: ['10.0.0.0/8', '::1', 'unix:'] } })
+// @ts-expect-error: only a boolean answers
+new MuxServer({ verifyConnection: () => 'yes' })
+new MuxServer({ maxConnections: 5, maxConnectionsPerAddress: 1, blockList: server.blockList })
 new MuxServer(0, '127.0.0.1')
 new MuxServer({ port: '8080', host: '::1', backlog: 5, ipv6Only: true, reusePort: true, maxConnections: 3, peer: 'new', noDelay: false })
 new MuxClient('/tmp/a.sock', () => {})

@@ -2,7 +2,7 @@
 //! tests, which run them over the corpora with the stable compiler. They see no more of the engine than it makes public.
 #![forbid(unsafe_code)]
 
-pub use tcp_stream_muxer::proto;
+pub use tcp_stream_muxer::{driver, proto};
 
 #[path = "../../src/proto/tests/application.rs"]
 pub mod application;
@@ -18,5 +18,7 @@ pub mod ledger;
 pub mod network;
 #[path = "../../src/proto/tests/pair.rs"]
 pub mod pair;
+#[path = "../bodies/proxy.rs"]
+pub mod proxy;
 #[path = "../../src/proto/tests/world.rs"]
 pub mod world;

@@ -8,7 +8,10 @@ use super::slab::{Gate, Slab};
 use super::uv::Uv;
 use crate::driver::boundary::{Summary, peer_number};
 use crate::driver::inbox::buffers::Lent;
-use crate::driver::{Collector, Connection, Delivery, Engine as Driver, Inbox, ReadSet, Stop, TlsError};
+use crate::driver::{
+    Collector, Connection, Delivery, Engine as Driver, Inbox, ReadSet, Refusal, Stop, TlsError,
+    Verdict,
+};
 use crate::proto::Handle;
 use napi::bindgen_prelude::{Function, Uint8Array, Uint8ArraySlice, Uint32Array};
 use napi::{Env, Error, Result};
@@ -240,6 +243,24 @@ impl Engine {
     #[napi(catch_unwind)]
     pub fn release_server(&self, server: u32) {
         self.driver.release_server(server);
+    }
+
+    /// Lets a connection in that a server asked about.
+    #[napi(catch_unwind)]
+    pub fn admit(&self, connection: u32) {
+        self.driver.decide(connection, Verdict::Admit);
+    }
+
+    /// Does not let a connection in, whether a server asks about it or has told of it already, and tells the peer why by a code: of the application, or
+    /// of QUIC.
+    #[napi(catch_unwind)]
+    pub fn refuse(&self, connection: u32, code: f64, application: bool, reason: String) {
+        let refusal = Refusal {
+            code: code as u64,
+            application,
+            reason,
+        };
+        self.driver.decide(connection, Verdict::Refuse(refusal));
     }
 
     /// Closes a connection's socket and drops what is queued.

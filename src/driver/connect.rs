@@ -32,7 +32,7 @@ pub async fn run(connection: Arc<Connection>, options: ConnectOptions) {
             let _ = socket.configure(&options.connection);
             drop(options);
             let greeting = Greeting::connected(socket.addresses());
-            task::run(connection, Arc::new(socket), greeting, |_| {}).await;
+            task::run(connection, Arc::new(socket), greeting).await;
         }
         Some(Err(errors)) => {
             connection.end();
@@ -51,7 +51,8 @@ pub async fn run(connection: Arc<Connection>, options: ConnectOptions) {
     }
 }
 
-async fn stopped(connection: &Connection) {
+/// Waits until the application wants the connection ended.
+pub async fn stopped(connection: &Connection) {
     while connection.stopped() == Stop::No {
         connection.flow.wake.notified().await;
     }

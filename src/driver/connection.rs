@@ -13,6 +13,7 @@
 //!
 //! May not send or receive: pumps do. The options of a socket and its place in the read set are set here.
 
+use super::admission::Refusal;
 use super::command;
 use super::inbox::collector::Collector;
 use super::inbox::flow::Flow;
@@ -132,7 +133,7 @@ impl Connection {
     }
 
     /// The connection has its socket, whose peer is on this machine or not.
-    pub fn attach(&self, socket: Arc<dyn Io>, is_local: bool, greeting: Greeting) {
+    pub fn attach(&self, socket: Arc<dyn Io>, is_local: bool, greeting: Option<Greeting>) {
         let mut guarded = self.lock();
         guarded.link.connected(is_local, greeting, clock::now());
         guarded.socket = Some(socket);
@@ -178,6 +179,14 @@ impl Connection {
     /// Whether and how the application wants the connection ended.
     pub fn stopped(&self) -> Stop {
         Stop::from_number(self.counters.stopped())
+    }
+
+    /// Closes the connection with a code and a reason. JavaScript's thread waits for the lock here, as it does for nothing else
+    /// in a connection's life: this is rare, and the task's turns are short.
+    pub fn close(&self, refusal: &Refusal) {
+        let link = &mut self.lock().link;
+        link.close(refusal.code, refusal.application, &refusal.reason);
+        self.wake();
     }
 
     /// Nothing is sent any more; what is still commanded is dropped.

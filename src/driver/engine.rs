@@ -2,6 +2,7 @@
 //!
 //! May not touch a socket or a session itself.
 
+use super::admission::Verdict;
 use super::environment::{Environment, MAX_NUMBER};
 use super::inbox::collector::Collector;
 use super::inbox::queue::Inbox;
@@ -97,6 +98,16 @@ impl Engine {
             .get(&id)
             .map(|server| server.secured.clone());
         secured.map_or(Ok(()), |secured| secured.replace(options))
+    }
+
+    /// JavaScript has decided about a connection that a server asked about. A connection may also be refused that JavaScript
+    /// was told of, and of which nobody knows yet. It may be over by then.
+    pub fn decide(&self, id: u32, verdict: Verdict) {
+        if let Some(Verdict::Refuse(refusal)) = self.env.admissions.answer(id, verdict)
+            && let Some(connection) = self.env.connection(id)
+        {
+            connection.close(&refusal);
+        }
     }
 
     /// The address that a server listens on.

@@ -2,6 +2,7 @@
 //!
 //! May not make a socket, nor read or write one.
 
+use super::admission::Admissions;
 use super::boundary::NUMBER_BITS;
 use super::connection::Connection;
 use super::inbox::collector::Collector;
@@ -38,6 +39,8 @@ pub struct Environment {
     pub read_set: Option<Arc<ReadSet>>,
     /// The most bytes that the environment's own thread sends at once, unless a connection has a limit of its own.
     pub most_direct: u64,
+    /// The connections that wait for JavaScript's verdict.
+    pub admissions: Admissions,
     connections: Lock<Connections>,
     server_flow: Arc<Flow>,
     seed: RandomState,
@@ -60,6 +63,7 @@ impl Environment {
             inbox,
             read_set,
             most_direct: most_direct(cores),
+            admissions: Admissions::new(),
             connections: Lock::new(Rank::Tables, Connections::default()),
             server_flow: Arc::new(Flow::of_server()),
             seed: RandomState::new(),

@@ -6,7 +6,6 @@ use super::boundary::kind;
 use super::connection::Connection;
 use super::inbox::collector::Collector;
 use super::link::channel::TlsError;
-use super::link::greeting::Greeting;
 use super::link::life::Failure;
 use super::thread::with_collector;
 use crate::proto::ProtocolError;
@@ -30,26 +29,6 @@ pub fn tell(connection: &Connection, failure: Option<Failure>) {
             collector.text(kind::CONN_ERROR, 0, &error.to_string(), 0);
         }
         close(connection, collector, error.is_some());
-        connection.tell(collector);
-    });
-    connection.inbox.notify();
-}
-
-/// Tells the server that accepted a connection why JavaScript never hears of it: the handshake failed. A connection that
-/// the application has stopped is not worth a word.
-pub fn tell_server(connection: &Connection, failure: Option<Failure>, greeting: Greeting) {
-    let Some(mut text) = failure.as_ref().and_then(describe_failure) else {
-        return;
-    };
-    with_collector(connection, |collector| {
-        text["local"] = greeting.addresses["local"].clone();
-        text["remote"] = greeting.addresses["remote"].clone();
-        collector.text(
-            kind::TLS_CLIENT_ERROR,
-            greeting.server,
-            &text.to_string(),
-            0,
-        );
         connection.tell(collector);
     });
     connection.inbox.notify();

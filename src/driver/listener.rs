@@ -1,33 +1,28 @@
-//! Servers: they listen, as `net.Server` does, and each socket that they accept becomes a connection.
+//! Servers: they listen, as `net.Server` does, and leave each socket that they accept to their door (`admission.rs`).
 //!
 //! May not read from or write to a connection.
 
+use super::admission::{Door, REFUSED};
 use super::boundary::kind;
 use super::environment::Environment;
-use super::inbox::flow::{Charge, Flow, MAX_UNDELIVERED};
-use super::link::greeting::Greeting;
+use super::inbox::flow::Flow;
 use super::lock::{Lock, Rank};
-use super::options::{Address, ConnectionOptions, ListenOptions};
-use super::pump::task;
+use super::options::{Address, ListenOptions};
 use super::quota::Quotas;
 use super::secured::Secured;
-use super::socket::{Socket, describe};
-use crate::proto::Side;
+use super::socket::describe;
 use crate::sys::{Listener, errno};
 use serde_json::json;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinSet;
 
 /// How long accepting rests when the process or the system has no descriptor left: long enough not to spin, short
 /// enough to go unnoticed when one is freed.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(100);
-
-/// What an accepted connection counts for until the application is told of it: 64 at a time. The others wait in the
-/// system's backlog: a crowd that connects and leaves would otherwise be let in faster than it is let out.
-const ANNOUNCED: usize = MAX_UNDELIVERED / 64;
 
 /// Where a server listens.
 #[derive(Clone, Debug)]
@@ -90,7 +85,7 @@ pub fn listen(env: &Arc<Environment>, id: u32, options: ListenOptions) -> io::Re
         tokio::select! {
             biased;
             () = closing.notified() => {}
-            () = accept(&env, id, &listener, &secured, &options.connection) => {}
+            () = accept(&env, id, &listener, secured, &options) => {}
         }
         drop(listener);
         env.tell_of_server(kind::SERVER_CLOSED, id, "");
@@ -115,12 +110,22 @@ async fn accept(
     env: &Arc<Environment>,
     server: u32,
     listener: &Listener,
-    secured: &Secured,
-    options: &ConnectionOptions,
+    secured: Secured,
+    options: &ListenOptions,
 ) {
     let announced = Arc::new(Flow::of_server());
-    let quotas = Quotas::new(options.protocol.qmux.max_resets);
-    let quotas = Arc::new(Lock::new(Rank::Tables, quotas));
+    let quotas = Quotas::new(options.connection.protocol.qmux.max_resets);
+    let door = Arc::new(Door {
+        env: env.clone(),
+        server,
+        announced: announced.clone(),
+        quotas: Arc::new(Lock::new(Rank::Tables, quotas)),
+        admission: options.admission.clone(),
+        options: options.connection.clone(),
+        secured,
+        refused: Arc::new(Semaphore::new(REFUSED)),
+    });
+    let mut waiting = JoinSet::new();
     let mut failing = false;
     loop {
         while !announced.ask_for_room() {
@@ -130,7 +135,7 @@ async fn accept(
             Ok(socket) => {
                 failing = false;
                 if let Some(socket) = socket {
-                    start(env, server, socket, &announced, &quotas, secured, options);
+                    door.receive(socket, &mut waiting);
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -148,44 +153,4 @@ async fn accept(
             }
         }
     }
-}
-
-fn start(
-    env: &Arc<Environment>,
-    server: u32,
-    socket: Socket,
-    announced: &Arc<Flow>,
-    quotas: &Arc<Lock<Quotas>>,
-    secured: &Secured,
-    options: &ConnectionOptions,
-) {
-    // The call fails only for a socket that is gone already, which the first read tells.
-    let _ = socket.configure(options);
-    let Some(connection) = env.open(Side::Listening, options.clone()) else {
-        return;
-    };
-    if let Some(address) = socket.peer_address() {
-        connection.limit_resets(quotas, address);
-    }
-    // The others in the backlog do not wait for handshakes, which take as long as their peers want.
-    let (charge, charged) = match secured.encrypt(&connection) {
-        false => (Some(Charge::new(announced.clone(), ANNOUNCED)), None),
-        true => (None, Some((announced.clone(), ANNOUNCED))),
-    };
-    let (env, id) = (env.clone(), connection.id);
-    tokio::spawn(async move {
-        let greeting = Greeting {
-            kind: kind::CONNECTION,
-            server,
-            addresses: socket.addresses(),
-            charge,
-            charged,
-        };
-        let ended = move |is_known: bool| {
-            if !is_known {
-                env.release(id);
-            }
-        };
-        task::run(connection, Arc::new(socket), greeting, ended).await;
-    });
 }

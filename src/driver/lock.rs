@@ -18,7 +18,8 @@ use std::sync::{Mutex, MutexGuard, TryLockError};
 /// The place of a lock in the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rank {
-    /// The connections and servers of an environment, and what addresses have used up of their resets.
+    /// The connections and servers of an environment, who waits to be let in, and what addresses have used up of their
+    /// resets.
     Tables,
     /// One connection's link. No thread holds two of them.
     Link,

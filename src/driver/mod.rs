@@ -12,6 +12,7 @@
 //! A file names only those below itself and beside it. `lock` has the order of all locks.
 #![forbid(unsafe_code)]
 
+mod admission;
 pub mod boundary;
 mod clock;
 pub mod command;
@@ -26,6 +27,11 @@ mod link;
 mod listener;
 pub mod lock;
 mod options;
+/// What the fuzz target of the header needs.
+pub mod proxy_header {
+    pub use super::proxy::header::{Malformed, Next, next};
+}
+mod proxy;
 mod pump;
 mod quota;
 mod read_set;
@@ -43,6 +49,7 @@ mod thread;
 pub mod tls;
 
 pub use crate::sys::errno;
+pub use admission::{AdmissionOptions, Refusal, Verdict};
 pub use connection::{Connection, Totals};
 pub use engine::Engine;
 pub use inbox::collector::Collector;

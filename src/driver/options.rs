@@ -3,6 +3,7 @@
 //!
 //! May not leave out what the text must have, and may not validate but for the shape.
 
+use super::admission::AdmissionOptions;
 #[cfg(feature = "tls")]
 use super::tls::options::{ClientTlsOptions, TlsOptions};
 use crate::proto::Config;
@@ -82,6 +83,8 @@ pub struct ListenOptions {
     pub readable_all: bool,
     /// Lets everybody write to a Unix domain socket.
     pub writable_all: bool,
+    /// Whom the server lets in.
+    pub admission: AdmissionOptions,
     /// For the connections accepted.
     pub connection: ConnectionOptions,
     /// How the connections are encrypted; `None`: not at all.

@@ -8,12 +8,15 @@ use super::read_set::ReadSet;
 use crate::sys::Readiness;
 use serde_json::{Value, json};
 use std::io::{self, IoSlice, Read};
-use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::Interest;
 
 pub use crate::sys::Socket;
+
+/// The addresses of both ends, this one's first, of a family that has such.
+pub type Ends = (Option<SocketAddr>, Option<SocketAddr>);
 
 impl Socket {
     /// Sets the socket up as its options say.
@@ -29,13 +32,7 @@ impl Socket {
 
     /// Both ends' addresses, as JavaScript shows them.
     pub fn addresses(&self) -> Value {
-        let (local, peer) = self.ends();
-        json!({ "local": local.map(describe), "remote": peer.map(describe) })
-    }
-
-    /// The peer's address, of a family that has such.
-    pub fn peer_address(&self) -> Option<IpAddr> {
-        Some(self.ends().1?.ip())
+        describe_ends(self.ends())
     }
 }
 
@@ -149,6 +146,11 @@ impl Io for Registered {
     fn unwatch(&self, set: &ReadSet, connection: u32) {
         self.socket.unwatch(set, connection);
     }
+}
+
+/// Both ends' addresses, this one's first, as JavaScript shows them.
+pub fn describe_ends((local, peer): Ends) -> Value {
+    json!({ "local": local.map(describe), "remote": peer.map(describe) })
 }
 
 /// An address in the form of `net`'s.

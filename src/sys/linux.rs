@@ -85,7 +85,7 @@ impl PollSet {
         Ok(epoll::add(&self.0, socket, data, epoll::EventFlags::IN)?)
     }
 
-    /// Takes a socket out. It fails if the socket is not in.
+    /// Takes a socket out; an error if the socket is not in.
     pub fn remove(&self, socket: &socket2::Socket) -> io::Result<()> {
         Ok(epoll::delete(&self.0, socket)?)
     }
@@ -95,7 +95,7 @@ impl PollSet {
         let mut events: Vec<epoll::Event> = Vec::with_capacity(MAX_READY);
         let at_once = rustix::event::Timespec::default();
         let buffer = rustix::buffer::spare_capacity(&mut events);
-        // It fails for a signal only: the set stays readable, so the next turn finds the same.
+        // The wait fails for a signal only: the set stays readable, so the next turn finds the same.
         let _ = epoll::wait(&self.0, buffer, Some(&at_once));
         let number = |event: &epoll::Event| event.data.u64() as u32;
         events.iter().map(number).collect()

@@ -216,21 +216,19 @@ fn what_is_commanded_before_the_handshake_is_not_lost() {
 fn who_is_not_trusted_is_told_so_and_the_server_goes_on() {
     let (secrets, others) = (Secrets::new(), Secrets::new());
     let (mut server, mut client) = (Application::new(), Application::new());
-    let (id, port) = listen(&server, Some(secrets.server()), options());
+    let (_, port) = listen(&server, Some(secrets.server()), options());
     let near = connect(&client, port, Some(others.client()));
+    server.admit_next();
     let error = client.wait_for(kind::CONN_ERROR);
     let told = json(&error);
     assert_eq!((error.connection, &told["origin"]), (near, &"tls".into()));
     assert_eq!(told["code"], "UNABLE_TO_VERIFY_LEAF_SIGNATURE");
     assert_eq!(client.wait_for(kind::CONN_CLOSE).aux, 1);
     let error = server.next();
-    assert_eq!((error.kind, error.stream), (kind::TLS_CLIENT_ERROR, id));
+    assert_eq!(error.kind, kind::CONN_ERROR);
     assert_eq!(json(&error)["code"], "ERR_SSL_TLSV1_ALERT_UNKNOWN_CA");
-    assert_eq!(json(&error)["remote"]["address"], "127.0.0.1");
-    // Its number is free again.
-    while server.engine.env.connection(error.connection).is_some() {
-        std::thread::yield_now();
-    }
+    assert_eq!(server.wait_for(kind::CONN_CLOSE).aux, 1);
+    server.engine.env.release(error.connection);
     connect(&client, port, Some(secrets.client()));
     let accepted = server.wait_for(kind::CONNECTION);
     assert_eq!(accepted.connection, error.connection);
@@ -246,9 +244,10 @@ fn a_client_in_the_clear_is_told_from_one_in_tls() {
         let near = client.connect_with(&[(Ipv4Addr::LOCALHOST.into(), port)], options);
         client.put(op::OPEN, near, 0, 2, b"{}");
         client.flush();
+        server.admit_next();
         let error = json(&client.wait_for(kind::CONN_ERROR));
         assert_eq!(error["code"], "ERR_MUX_WRONG_PROTOCOL", "{error}");
-        let error = json(&server.wait_for(kind::TLS_CLIENT_ERROR));
+        let error = json(&server.wait_for(kind::CONN_ERROR));
         assert_eq!(error["code"], "ERR_SSL_WRONG_VERSION_NUMBER");
     }
 }
@@ -275,7 +274,7 @@ fn a_peer_that_says_nothing_is_given_up() {
     let mut server = Application::new();
     let (_, port) = listen(&server, Some(secrets.server()), timely());
     let silent = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("connects");
-    let error = json(&server.wait_for(kind::TLS_CLIENT_ERROR));
+    let error = json(&server.wait_for(kind::CONN_ERROR));
     assert_eq!(error["code"], "ERR_TLS_HANDSHAKE_TIMEOUT");
     drop(silent);
     let mut client = Application::new();
@@ -299,11 +298,11 @@ fn a_handshake_that_stops_is_given_up() {
             let peer = socket2::Socket::from(peer);
             peer.set_linger(Some(Duration::ZERO)).expect("open");
             drop(peer);
-            let error = json(&server.wait_for(kind::TLS_CLIENT_ERROR));
+            let error = json(&server.wait_for(kind::CONN_ERROR));
             assert_eq!(error["origin"], "system");
         } else {
             drop(peer);
-            let error = json(&server.wait_for(kind::TLS_CLIENT_ERROR));
+            let error = json(&server.wait_for(kind::CONN_ERROR));
             assert_eq!(error["code"], "ECONNRESET");
         }
     }
@@ -312,20 +311,24 @@ fn a_handshake_that_stops_is_given_up() {
 fn other_certificates_are_taken_without_a_restart() {
     let (first, second) = (Secrets::new(), Secrets::new());
     let mut client = Application::new();
-    let server = Application::new();
+    let mut server = Application::new();
     let (id, port) = listen(&server, Some(first.server()), options());
     connect(&client, port, Some(first.client()));
+    server.admit_next();
     client.wait_for(kind::CONNECTED);
     let replaced = server.engine.secure_server(id, &second.server());
     replaced.expect("valid");
     connect(&client, port, Some(second.client()));
+    server.admit_next();
     client.wait_for(kind::CONNECTED);
     connect(&client, port, Some(first.client()));
+    server.admit_next();
     let error = json(&client.wait_for(kind::CONN_ERROR));
     assert_eq!(error["code"], "UNABLE_TO_VERIFY_LEAF_SIGNATURE");
     let bad = server.engine.secure_server(id, &TlsOptions::default());
     assert!(bad.is_err(), "and nothing changes");
     connect(&client, port, Some(second.client()));
+    server.admit_next();
     client.wait_for(kind::CONNECTED);
 }
 

@@ -3,8 +3,7 @@
 //! May not know what an event means to the application.
 
 use super::flow::Charge;
-use super::record::COPIED;
-use super::record::{EXTRA, Record};
+use super::record::{COPIED, EXTRA, Record};
 use crate::driver::boundary::{first_word, kind, split_word, stream_word, wire_bits};
 use crate::proto::{Event, Handle, Payload, PeerKind, Sink};
 

@@ -30,7 +30,7 @@ pub fn work(record: &Record) -> usize {
         kind::STREAM => OBJECT + parsed,
         kind::JSON => RECORD + parsed,
         kind::RESET | kind::STOPPED | kind::REFUSED => OBJECT,
-        kind::CONNECTION | kind::CONN_CLOSE => CONNECTION,
+        kind::ADMISSION | kind::CONNECTION | kind::CONN_CLOSE => CONNECTION,
         _ => RECORD,
     }
 }

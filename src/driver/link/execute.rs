@@ -146,6 +146,12 @@ impl Link {
         }
     }
 
+    /// Closes the connection with a code, of the application's or of QUIC's, of which the peer is told.
+    pub fn close(&mut self, code: u64, application: bool, reason: &str) {
+        self.session.close(code, application, reason);
+        self.fail(Failure::Closed);
+    }
+
     /// Executes a command that does not send data. The function is not inlined, because nearly all commands send data,
     /// and are then executed faster.
     #[inline(never)]
@@ -176,10 +182,7 @@ impl Link {
             Command::Stop(stream, code) => self.session.stop(stream, code, sink),
             Command::Credit(stream) => self.session.credit(stream, sink),
             Command::Ping(id) => self.session.ping(id, now()),
-            Command::Close(code, reason) => {
-                self.session.close(code, true, reason);
-                self.fail(Failure::Closed);
-            }
+            Command::Close(code, reason) => self.close(code, true, reason),
             Command::Refuse(stream, code) => self.session.refuse(stream, code, sink),
             Command::Priority(stream, bits) => {
                 let urgency = (bits & URGENCY) as u8;

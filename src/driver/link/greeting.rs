@@ -20,10 +20,9 @@ use super::life::Failure;
 use super::tls::Tls;
 use crate::driver::boundary::{WHOLE, kind};
 use crate::driver::inbox::collector::Collector;
-use crate::driver::inbox::flow::{Charge, Flow};
+use crate::driver::inbox::flow::Charge;
 use crate::proto::{Event, Payload, Sink, Wires};
 use serde_json::Value;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The record that tells JavaScript of a connection.
@@ -37,8 +36,6 @@ pub struct Greeting {
     pub addresses: Value,
     /// What the connection counts for until JavaScript has been told.
     pub charge: Option<Charge>,
-    /// The flow that is charged when the record is queued, and how much.
-    pub charged: Option<(Arc<Flow>, usize)>,
 }
 
 impl Greeting {
@@ -49,13 +46,17 @@ impl Greeting {
             server: 0,
             addresses,
             charge: None,
-            charged: None,
         }
     }
 
-    /// Whether JavaScript knows of the connection before the record.
-    pub fn is_of_client(&self) -> bool {
-        self.kind == kind::CONNECTED
+    /// The record of a connection that a server has accepted.
+    pub fn accepted(server: u32, addresses: Value) -> Self {
+        Self {
+            kind: kind::CONNECTION,
+            server,
+            addresses,
+            charge: None,
+        }
     }
 }
 
@@ -82,9 +83,10 @@ impl Link {
         self.handshake = Some(Box::default());
     }
 
-    /// The connection has its socket. `is_local` says whether the peer is on this machine.
-    pub fn connected(&mut self, is_local: bool, greeting: Greeting, now: Instant) {
-        self.greeting = Some(greeting);
+    /// The connection has its socket. `is_local` says whether the peer is on this machine. Without a greeting JavaScript is
+    /// told nothing before the end.
+    pub fn connected(&mut self, is_local: bool, greeting: Option<Greeting>, now: Instant) {
+        self.greeting = greeting;
         let Some(handshake) = &mut self.handshake else {
             return self.begin_session(is_local, now);
         };
@@ -122,28 +124,15 @@ impl Link {
         }
         let text = greeting.addresses.to_string();
         collector.text(greeting.kind, greeting.server, &text, 0);
-        let charge = greeting.charge.or_else(|| {
-            let (flow, work) = greeting.charged?;
-            Some(Charge::new(flow, work))
-        });
-        if let Some(charge) = charge {
+        if let Some(charge) = greeting.charge {
             collector.charge_until_delivered(charge);
         }
     }
 
-    /// Takes the record that JavaScript was never given.
-    pub fn take_greeting(&mut self) -> Option<Greeting> {
-        self.greeting.take()
-    }
-
     /// Behind a read of an encrypted connection: tells what the handshake has come to.
     pub(super) fn hear_channel(&mut self, now: Instant, collector: &mut Collector) {
-        let greeting = self.greeting.as_ref();
-        let server = greeting
-            .filter(|greeting| !greeting.is_of_client())
-            .map_or(WHOLE, |greeting| greeting.server);
         for line in self.channel.take_lines() {
-            collector.text(kind::KEYLOG, server, &line, 0);
+            collector.text(kind::KEYLOG, WHOLE, &line, 0);
         }
         if !self.channel.is_open() {
             return;

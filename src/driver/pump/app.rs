@@ -61,7 +61,7 @@ impl Connection {
             });
         };
         let could_read = self.begin_submit(&mut guarded, collector);
-        // What is queued goes before it, in one call.
+        // The call sends what is queued in front of the payload as well.
         let is_little = guarded.link.ready() + payload.len() as u64 <= self.most_direct;
         if !is_little || !self.send_in_place(&mut guarded, stream, payload, collector) {
             let link = &mut guarded.link;
@@ -262,20 +262,47 @@ impl Connection {
 mod tests {
     use super::*;
     use crate::driver::{Engine, Inbox, testing};
-    use crate::proto::Side;
+    use crate::proto::{Side, Transmit};
+    use std::io::{self, Read};
+    use std::net::TcpStream;
     use std::sync::Arc;
     use std::time::Duration;
 
-    /// A connection whose task is in the kernel.
-    fn stuck(engine: &Engine) -> Arc<Connection> {
+    /// A connection whose task is in the kernel, and which has something queued behind that.
+    fn stuck(engine: &Engine) -> (Arc<Connection>, Transmit, TcpStream) {
+        let (socket, peer) = testing::pair();
         let connection = testing::connection(engine);
+        connection.attach(socket, true, None);
         let mut collector = Collector::default();
-        let link = &mut connection.lock().link;
-        let open = testing::open(connection.id);
+        let mut guarded = connection.lock();
+        let (open, now) = (testing::open(connection.id), clock::now());
+        let link = &mut guarded.link;
         link.execute(&open, connection.id, clock::now, &mut collector);
-        let step = link.next(false, clock::now(), &mut collector);
-        assert!(matches!(step, Step::Send(_)) && link.is_away());
-        connection.clone()
+        let Step::Send(transmit) = link.next(false, now, &mut collector) else {
+            panic!("the open has to be sent");
+        };
+        drop(guarded);
+        let mut more = Vec::new();
+        command::put_data(&mut more, connection.id, Handle::local(0), b"more");
+        connection.submit(&more, &mut collector);
+        peer.set_nonblocking(true).expect("a socket");
+        (connection, transmit, peer)
+    }
+
+    #[test]
+    fn nothing_is_sent_at_the_exit_past_what_the_task_holds() {
+        let engine = Engine::new(Arc::new(Inbox::new(|| {})), None);
+        let (connection, transmit, mut peer) = stuck(&engine);
+        assert!(connection.queued() > 0);
+        connection.flush_at_exit(clock::now(), true, &mut Collector::default());
+        let error = peer.read(&mut [0; 100]).expect_err("nothing was sent");
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        let mut guarded = connection.lock();
+        let link = &mut guarded.link;
+        link.sent(transmit, 0, clock::now(), &mut Collector::default());
+        drop(guarded);
+        connection.flush_at_exit(clock::now(), true, &mut Collector::default());
+        assert!(peer.read(&mut [0; 100]).expect("all of it") > 0);
     }
 
     #[test]
@@ -306,7 +333,7 @@ mod tests {
             let connection = engine.env.open(Side::Connecting, options);
             let connection = connection.expect("room in the table");
             let (socket, peer) = testing::pair();
-            connection.attach(socket, false);
+            connection.attach(socket, false, None);
             let mut collector = Collector::default();
             let mut commands = testing::open(connection.id);
             let stream = Handle::local(0);

@@ -10,43 +10,29 @@ use crate::driver::link::life::{Failure, Stop};
 use crate::driver::thread::with_collector;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// What remains when a connection has ended.
-#[derive(Debug)]
-pub struct Last {
-    /// The work that is left to be done with the socket.
-    pub lingers: Option<Linger>,
-    /// Whether JavaScript knows of the connection, and so of its number.
-    pub is_known: bool,
-}
-
 /// Ends a connection: its last words, and the application's last events of it. Returns what is left to be done with the
 /// socket. The connection may not be touched any more: its number may be another's by then.
-pub fn end(connection: &Connection, io: &dyn Io) -> Last {
+pub fn end(connection: &Connection, io: &dyn Io) -> Option<Linger> {
     let last_words = || {
         with_collector(connection, |collector| {
             let mut guarded = connection.lock();
             let send_rest =
                 |link: &mut _, collector: &mut _| connection.send_rest(link, io, collector);
-            let (failure, lingers) = guarded.link.say_farewell(send_rest, collector);
+            let last = guarded.link.say_farewell(send_rest, collector);
             // What was asked to be told when the last bytes are sent.
             connection.tell(collector);
-            (failure, lingers, guarded.link.take_greeting())
+            last
         })
     };
     // Whatever happens, the application is told.
     let last = catch_unwind(AssertUnwindSafe(last_words));
-    let (failure, lingers, greeting) = last.unwrap_or((Some(Failure::Defect), None, None));
+    let (failure, lingers) = last.unwrap_or((Some(Failure::Defect), None));
     if matches!(failure, Some(Failure::Stopped(Stop::Reset))) {
         // A socket that cannot be reset any more is closed all the same.
         let _ = io.reset_on_close();
     }
     connection.end();
     // Told before the socket closes: whoever sees that at the other end finds that we know it too.
-    let greeting = greeting.filter(|greeting| !greeting.is_of_client());
-    let is_known = greeting.is_none();
-    match greeting {
-        None => last_events::tell(connection, failure),
-        Some(greeting) => last_events::tell_server(connection, failure, greeting),
-    }
-    Last { lingers, is_known }
+    last_events::tell(connection, failure);
+    lingers
 }

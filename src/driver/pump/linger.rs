@@ -75,7 +75,7 @@ async fn finish(io: &mut Registered, mut finishing: Finishing) -> io::Result<()>
     Ok(())
 }
 
-/// What is still to be sent, and how much may still be discarded.
+/// The work left on the socket of a connection that is over: bytes to send, and the number that may be discarded.
 pub struct Finishing {
     rest: VecDeque<Transmit>,
     halves: Halves,

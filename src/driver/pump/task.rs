@@ -8,7 +8,7 @@
 //! May not hold the lock over a send or a read, the last words of a connection excepted, nor run long without letting other
 //! connections have their turn.
 
-use super::end::{Last, end};
+use super::end::end;
 use super::linger;
 use super::send::send_some;
 use super::wait::until;
@@ -17,6 +17,7 @@ use crate::driver::connection::Connection;
 use crate::driver::inbox::buffers::{HANDED_OVER, READ, ReadBuffer};
 use crate::driver::inbox::collector::Collector;
 use crate::driver::io::{Io, is_transient};
+use crate::driver::link::farewell::Linger;
 use crate::driver::link::greeting::Greeting;
 use crate::driver::link::life::{Failure, Stop};
 use crate::driver::link::{ReadPlan, Reader, Step, Wait};
@@ -61,26 +62,20 @@ pub struct Task<'a, I> {
     is_silent: bool,
 }
 
-/// Runs a connection on its socket until it ends. The greeting tells JavaScript of the connection. `ended` is told whether
-/// JavaScript knows of it in the end.
-pub async fn run(
-    connection: Arc<Connection>,
-    socket: Arc<Socket>,
-    greeting: Greeting,
-    ended: impl FnOnce(bool),
-) {
-    connection.attach(socket.clone(), socket.is_local(), greeting);
+/// Runs a connection on its socket until it ends. The greeting tells JavaScript of the connection.
+pub async fn run(connection: Arc<Connection>, socket: Arc<Socket>, greeting: Greeting) {
+    connection.attach(socket.clone(), socket.is_local(), Some(greeting));
     connection.attach_options(&socket);
-    let (io, last) = serve(&connection, Registered::new(socket)).await;
+    let (io, lingers) = serve(&connection, Registered::new(socket)).await;
     drop(connection);
-    ended(last.is_known);
-    if let Some(lingers) = last.lingers {
+    if let Some(lingers) = lingers {
         linger::run(io, lingers).await;
     }
 }
 
-/// Serves a connection that has its socket until it ends, and ends it. Returns the socket, and what remains.
-pub async fn serve<I: Waits>(connection: &Arc<Connection>, io: I) -> (I, Last) {
+/// Serves a connection that has its socket until it ends, and ends it. Returns the socket, and what remains to be done
+/// with it.
+pub async fn serve<I: Waits>(connection: &Arc<Connection>, io: I) -> (I, Option<Linger>) {
     let mut task = Task::new(connection, io);
     let result = caught(async {
         task.first_read()?;
@@ -90,8 +85,8 @@ pub async fn serve<I: Waits>(connection: &Arc<Connection>, io: I) -> (I, Last) {
         connection.lock().link.fail(Failure::Defect);
     }
     let Task { io, .. } = task;
-    let last = end(connection, &io);
-    (io, last)
+    let lingers = end(connection, &io);
+    (io, lingers)
 }
 
 /// How a task waits for whatever its connection has for it to do.

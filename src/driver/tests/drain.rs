@@ -6,11 +6,9 @@ use super::network::{Net, Scripted};
 use super::records::{Records, Told};
 use crate::driver::boundary::{first_word, op};
 use crate::driver::link::Step;
-use crate::driver::link::greeting::Greeting;
 use crate::driver::pump::task::Task;
 use crate::driver::{Collector, Connection, ConnectionOptions, Inbox, clock, command, testing};
 use crate::proto::{Config, Handle, Protocol, Side};
-use serde_json::json;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -45,7 +43,7 @@ fn filled() -> Arc<Connection> {
     assert_eq!(commands[..4], first_word(op::OPEN, 5).to_le_bytes());
     let (_, queued) = connection.submit(&commands, &mut Collector::default());
     assert!(queued > LOW as u64);
-    // It was told once already, and waits for nothing: what is queued has grown since by itself.
+    // JavaScript was told once already, and waits for nothing: what is queued has grown since by itself.
     connection.counters.queue.tell(u64::MAX, queued);
     connection
 }
@@ -72,7 +70,7 @@ fn asks_in_turn_at(moment: usize) -> bool {
     let net = Arc::new(Mutex::new(Net::smooth(&dice)));
     let connection = filled();
     let (io, app) = Scripted::pair(&net, 0, &dice);
-    connection.attach(app, true, Greeting::connected(json!({})));
+    connection.attach(app, true, None);
     let turn = || assert!(matches!(Task::new(&connection, io).turn(), Ok(false)));
     let Some(answer) = ask_at(moment, &connection, turn) else {
         return false;

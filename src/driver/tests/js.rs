@@ -36,7 +36,7 @@ struct Desk {
     high_water: u64,
     /// More was written than the queue has room for: nothing is until it has drained.
     waits: bool,
-    /// What is so long goes to the native side in a call of its own.
+    /// A write of this length goes to the native side in a call of its own.
     long: usize,
 }
 

@@ -2,7 +2,6 @@
 
 use super::network::Scripted;
 use crate::driver::link::farewell::Linger;
-use crate::driver::pump::end::Last;
 use crate::driver::pump::linger::{Finishing, PATIENCE, hear};
 use crate::driver::pump::task::serve;
 use crate::driver::{Connection, clock};
@@ -12,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-type Serving = Pin<Box<dyn Future<Output = (Scripted, Last)>>>;
+type Serving = Pin<Box<dyn Future<Output = (Scripted, Option<Linger>)>>>;
 
 /// The task of one end.
 pub enum Runner {
@@ -37,7 +36,7 @@ impl Runner {
                 let poll = || serving.as_mut().poll(&mut context);
                 match catch_unwind(AssertUnwindSafe(poll)) {
                     Ok(Poll::Pending) => Self::Serving(serving),
-                    Ok(Poll::Ready((io, last))) => match last.lingers {
+                    Ok(Poll::Ready((io, lingers))) => match lingers {
                         Some(Linger::Decided(rest, halves)) => {
                             Self::Finishing(io, Finishing::new(rest, halves), now)
                         }

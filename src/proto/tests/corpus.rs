@@ -4,7 +4,7 @@
 
 use super::bodies::TARGETS;
 use super::choices::Choices;
-use super::pair::{End, Pair};
+use super::pair::{End, Pair, speaking};
 use super::proto::*;
 use std::fs;
 use std::path::PathBuf;
@@ -65,11 +65,7 @@ fn sessions() {
 
 /// All that both ends of a connection say to each other while they do a bit of everything.
 fn conversation(client: Protocol, server: Protocol) -> [Vec<u8>; 2] {
-    let config = |protocol| Config {
-        protocol,
-        ..Config::default()
-    };
-    let mut pair = Pair::new(config(client), config(server));
+    let mut pair = Pair::new(speaking(client), speaking(server));
     let mut said = [Vec::new(), Vec::new()];
     pair.client.open(0, "{\"a\":1}");
     for round in 0..12 {

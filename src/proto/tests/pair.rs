@@ -364,6 +364,21 @@ impl Api for End {
     }
 }
 
+/// The ways in which two ends come to QMux: by the client's first bytes, by an offer, and without a word before.
+pub const WAYS_TO_QMUX: [[Protocol; 2]; 3] = [
+    [Protocol::Qmux, Protocol::Auto],
+    [Protocol::Auto, Protocol::Auto],
+    [Protocol::Qmux, Protocol::Qmux],
+];
+
+/// The defaults of an end that speaks this.
+pub fn speaking(protocol: Protocol) -> Config {
+    Config {
+        protocol,
+        ..Config::default()
+    }
+}
+
 /// Two ends.
 #[derive(Debug)]
 pub struct Pair {

@@ -1,21 +1,12 @@
 //! What an application wants before it is known what the peer speaks is done when it is.
 
-use super::pair::{Pair, Seen};
+use super::pair::{Pair, Seen, WAYS_TO_QMUX, speaking};
 use crate::proto::*;
 
 #[test]
 fn a_go_away_before_the_peers_first_bytes_is_not_lost() {
-    // The ways to QMux: by its first bytes, by an offer, and without a word before.
-    for (client, server) in [
-        (Protocol::Qmux, Protocol::Auto),
-        (Protocol::Auto, Protocol::Auto),
-        (Protocol::Qmux, Protocol::Qmux),
-    ] {
-        let config = |protocol| Config {
-            protocol,
-            ..Config::default()
-        };
-        let mut pair = Pair::new(config(client), config(server));
+    for [client, server] in WAYS_TO_QMUX {
+        let mut pair = Pair::new(speaking(client), speaking(server));
         pair.server.session.go_away();
         pair.settle();
         pair.client.open(0, "1");
@@ -48,16 +39,12 @@ fn closed(pair: &mut Pair) -> Option<ProtocolError> {
 
 #[test]
 fn a_close_before_it_is_known_what_the_peer_speaks_is_said_when_it_is() {
-    let config = |protocol| Config {
-        protocol,
-        ..Config::default()
-    };
     for (client, server, closer) in [
         (Protocol::Auto, Protocol::Auto, 0),
         (Protocol::Auto, Protocol::Auto, 1),
         (Protocol::Qmux, Protocol::Auto, 1),
     ] {
-        let mut pair = Pair::new(config(client), config(server));
+        let mut pair = Pair::new(speaking(client), speaking(server));
         pair.client.open(0, "1");
         let end = match closer {
             0 => &mut pair.client,
@@ -73,7 +60,7 @@ fn a_close_before_it_is_known_what_the_peer_speaks_is_said_when_it_is() {
         assert_eq!(closed(&mut pair), Some(expected));
     }
     // An old peer cannot be told.
-    let mut pair = Pair::new(config(Protocol::Legacy), config(Protocol::Auto));
+    let mut pair = Pair::new(speaking(Protocol::Legacy), speaking(Protocol::Auto));
     pair.client.open(0, "1");
     pair.server.session.close(5, true, "enough");
     assert_eq!(closed(&mut pair), None);

@@ -1,20 +1,13 @@
 //! Peers that take too long: to say what they speak, to say anything, to answer a ping. Time is an argument.
 
-use super::pair::{End, Pair};
+use super::pair::{End, Pair, speaking};
 use crate::proto::*;
 use std::time::{Duration, Instant};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn config(protocol: Protocol) -> Config {
-    Config {
-        protocol,
-        ..Config::default()
-    }
-}
-
 fn with(protocol: Protocol, idle: u32, handshake: u32) -> Config {
-    let mut config = config(protocol);
+    let mut config = speaking(protocol);
     config.qmux.idle_timeout = idle * SECOND;
     config.handshake_timeout = handshake * SECOND;
     config
@@ -43,13 +36,13 @@ fn gives_up(config: Config, side: Side, inputs: &[&[u8]]) -> Option<(u32, &'stat
 }
 
 fn offer() -> Vec<u8> {
-    let mut client = End::new(Side::Connecting, 1, config(Protocol::Auto));
+    let mut client = End::new(Side::Connecting, 1, speaking(Protocol::Auto));
     client.send(Instant::now(), usize::MAX);
     client.wire
 }
 
 fn first_record() -> Vec<u8> {
-    let mut client = End::new(Side::Connecting, 1, config(Protocol::Qmux));
+    let mut client = End::new(Side::Connecting, 1, speaking(Protocol::Qmux));
     client.send(Instant::now(), usize::MAX);
     client.wire
 }
@@ -136,7 +129,7 @@ fn time_that_passes_before_the_connect_is_nobodys_fault() {
 }
 
 fn pinging(interval: u32, timeout: u32) -> Config {
-    let mut config = config(Protocol::Qmux);
+    let mut config = speaking(Protocol::Qmux);
     config.qmux.ping_interval = interval * SECOND;
     config.qmux.ping_timeout = timeout * SECOND;
     config

@@ -1,6 +1,6 @@
 //! The connection's window, which the application may resize.
 
-use super::pair::{Pair, Seen};
+use super::pair::{Pair, Seen, WAYS_TO_QMUX, speaking};
 use crate::proto::*;
 
 /// Lets both ends talk while the server's application answers nothing. Returns the bytes that came to it.
@@ -23,24 +23,16 @@ fn talk(pair: &mut Pair) -> usize {
 
 #[test]
 fn a_window_that_is_resized_lets_more_come_from_whoever_waits_and_withdraws_nothing() {
-    // The ways to QMux: by its first bytes, by an offer, and without a word before.
-    for (client, server) in [
-        (Protocol::Qmux, Protocol::Auto),
-        (Protocol::Auto, Protocol::Auto),
-        (Protocol::Qmux, Protocol::Qmux),
-    ] {
+    for ends in WAYS_TO_QMUX {
         let config = |protocol| {
-            let mut config = Config {
-                protocol,
-                ..Config::default()
-            };
+            let mut config = speaking(protocol);
             config.qmux.connection_window = 1000;
             config.qmux.max_connection_window = 4000;
             config.qmux.max_held = 0;
             config
         };
         for first in [None, Some(2000)] {
-            let mut pair = Pair::new(config(client), config(server));
+            let mut pair = Pair::new(config(ends[0]), config(ends[1]));
             let mut window = 1000;
             if let Some(first) = first {
                 window = first;
@@ -54,10 +46,7 @@ fn a_window_that_is_resized_lets_more_come_from_whoever_waits_and_withdraws_noth
             let fills =
                 |came: usize, window: u32| came <= window as usize && came + 8 > window as usize;
             let came = talk(&mut pair);
-            assert!(
-                fills(came, window),
-                "{came} of {window}: {client:?} {server:?}"
-            );
+            assert!(fills(came, window), "{came} of {window}: {ends:?}");
             // As much again, and what is less takes nothing back.
             for size in [10, 2 * window] {
                 let end = &mut pair.server;
@@ -81,10 +70,7 @@ fn a_window_that_is_resized_lets_more_come_from_whoever_waits_and_withdraws_noth
 #[test]
 fn what_was_allowed_before_a_window_became_smaller_may_be_held() {
     let config = || {
-        let mut config = Config {
-            protocol: Protocol::Qmux,
-            ..Config::default()
-        };
+        let mut config = speaking(Protocol::Qmux);
         config.qmux.stream_window = 256 << 20;
         config.qmux.max_stream_window = 256 << 20;
         config.qmux.max_held = 0;

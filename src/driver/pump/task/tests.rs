@@ -2,12 +2,10 @@ use super::Task;
 use crate::driver::boundary::{RECORD_WORDS, kind, split_word};
 use crate::driver::connection::Connection;
 use crate::driver::engine::Engine;
-use crate::driver::link::greeting::Greeting;
 use crate::driver::socket::Registered;
 use crate::driver::testing::{listen, options, pair};
 use crate::driver::{Collector, Delivery, Inbox};
 use crate::proto::{Protocol, Session, Side};
-use serde_json::json;
 use std::io::{IoSlice, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -122,7 +120,7 @@ fn what_waits_in_the_socket_counts_before_a_connection_is_given_up() {
     };
     let connection = server.engine.env.add(make).expect("room");
     let (socket, mut peer) = pair();
-    connection.attach(socket.clone(), true, Greeting::connected(json!({})));
+    connection.attach(socket.clone(), true, None);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
