@@ -8,11 +8,13 @@ use super::endings::Ending;
 use super::js::{Js, Mood};
 use super::network::{Net, Scripted};
 use super::runner::Runner;
+use crate::driver::link::greeting::Greeting;
 use crate::driver::{Connection, ConnectionOptions, Inbox, ReadSet, clock, testing};
 use crate::proto::tests::judge::{Rules, judge_streams};
 use crate::proto::tests::ledger::Ledger;
 use crate::proto::tests::world::{MIXES, Tally, config};
 use crate::proto::{Config, Side};
+use serde_json::json;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -174,7 +176,7 @@ impl World {
             if let Some(secrets) = &secrets {
                 connection.encrypt(secrets.start(side));
             }
-            connection.attach(app, is_local, None);
+            connection.attach(app, is_local, Some(Greeting::connected(json!({}))));
             (js, Runner::new(&connection, task))
         };
         let ((client, first), (server, second)) = (end(0), end(1));
