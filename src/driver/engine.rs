@@ -10,12 +10,14 @@ use super::listener::{self, Server, ServerAddress};
 use super::lock::{Guard, Lock, Rank};
 use super::options::{ConnectOptions, ListenOptions};
 use super::read_set::ReadSet;
-use super::{clock, command, connect, runtime};
+use super::runtime::{self, Lease};
+use super::{clock, command, connect};
 use crate::proto::Side;
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 
 /// The time that the process may wait at its exit until its tasks have left the kernel. Their sockets are non-blocking,
 /// so they leave at once, unless the machine is stalled.
@@ -26,6 +28,8 @@ pub struct Engine {
     /// The environment, with its connections.
     pub env: Arc<Environment>,
     servers: Lock<Servers>,
+    /// The thread of its tasks, from the first connection or server until the environment ends.
+    thread: Lock<Option<Lease>>,
 }
 
 #[derive(Default)]
@@ -41,7 +45,18 @@ impl Engine {
         Arc::new(Self {
             env: Arc::new(Environment::new(inbox, read_set)),
             servers: Lock::new(Rank::Tables, Servers::default()),
+            thread: Lock::new(Rank::Tables, None),
         })
+    }
+
+    /// The runtime of its thread.
+    fn runtime(&self) -> io::Result<Handle> {
+        let mut thread = self.thread.lock();
+        let lease = match thread.take() {
+            Some(lease) => lease,
+            None => runtime::lease()?,
+        };
+        Ok(thread.insert(lease).handle().clone())
     }
 
     /// The lock is held to look a server up or to insert one, and to stop a server listening.
@@ -51,7 +66,7 @@ impl Engine {
 
     /// Connects. Returns the connection's number.
     pub fn connect(&self, options: ConnectOptions) -> io::Result<u32> {
-        let runtime = runtime::handle()?;
+        let runtime = self.runtime()?;
         let connection = self
             .env
             .open(Side::Connecting, options.connection.clone())
@@ -63,7 +78,7 @@ impl Engine {
 
     /// Listens. Returns the server's number.
     pub fn listen(&self, options: ListenOptions) -> io::Result<u32> {
-        let runtime = runtime::handle()?;
+        let runtime = self.runtime()?;
         let _context = runtime.enter();
         // The numbers of servers are not reused soon, because the last connection that was accepted may be announced
         // after the close.
@@ -157,5 +172,7 @@ impl Engine {
         for server in self.servers().by_number.values_mut() {
             server.close();
         }
+        // What its tasks still have to do, they do beside the next environment's.
+        self.thread.lock().take();
     }
 }
