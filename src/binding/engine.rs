@@ -199,13 +199,35 @@ impl Engine {
         })
     }
 
-    /// Listens, by the JSON text of its options. Returns the server's number, or a negative error number.
+    /// Makes a server, by the JSON text of its options, which mostly listens somewhere. Returns the server's number, or a negative error number.
     #[napi(catch_unwind)]
     pub fn listen(&self, options: String) -> Result<i32> {
         Ok(match self.driver.listen(parse(&options)?) {
             Ok(id) => id as i32,
             Err(error) => negative(&error),
         })
+    }
+
+    /// Makes a client's connection of a connected socket, by its descriptor, the bytes that were read of it, and the JSON
+    /// text of the options of `connect`. Returns the connection's number, or a negative error number.
+    #[napi(catch_unwind)]
+    pub fn adopt(
+        &self,
+        options: String,
+        descriptor: i32,
+        ahead: Uint8ArraySlice<'_>,
+    ) -> Result<i32> {
+        let options = parse(&options)?;
+        let adopted = self.driver.adopt(options, descriptor, ahead.to_vec());
+        Ok(adopted.map_or_else(|error| negative(&error), |id| id as i32))
+    }
+
+    /// Lets a server receive a connected socket, by its descriptor and the bytes that were read of it. Returns zero or a
+    /// negative error number.
+    #[napi(catch_unwind)]
+    pub fn receive(&self, server: u32, descriptor: i32, ahead: Uint8ArraySlice<'_>) -> i32 {
+        let received = self.driver.receive(server, descriptor, ahead.to_vec());
+        received.map_or_else(|error| negative(&error), |()| 0)
     }
 
     /// Where a server listens, as JSON.

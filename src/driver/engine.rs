@@ -11,6 +11,7 @@ use super::lock::{Guard, Lock, Rank};
 use super::options::{ConnectOptions, ListenOptions};
 use super::read_set::ReadSet;
 use super::runtime::{self, Lease};
+use super::socket::Socket;
 use super::{clock, command, connect};
 use crate::proto::Side;
 use std::collections::HashMap;
@@ -66,13 +67,28 @@ impl Engine {
 
     /// Connects. Returns the connection's number.
     pub fn connect(&self, options: ConnectOptions) -> io::Result<u32> {
+        self.start(options, None)
+    }
+
+    /// Makes a client's connection of a connected socket that somebody else has, and has read `ahead` of. Returns the
+    /// connection's number. The other descriptor is no longer needed then.
+    pub fn adopt(
+        &self,
+        options: ConnectOptions,
+        descriptor: i32,
+        ahead: Vec<u8>,
+    ) -> io::Result<u32> {
+        self.start(options, Some(Socket::adopt(descriptor, ahead)?))
+    }
+
+    fn start(&self, options: ConnectOptions, adopted: Option<Socket>) -> io::Result<u32> {
         let runtime = self.runtime()?;
         let connection = self
             .env
             .open(Side::Connecting, options.connection.clone())
             .ok_or(io::ErrorKind::NotConnected)?;
         let id = connection.id;
-        runtime.spawn(connect::run(connection, options));
+        runtime.spawn(connect::run(connection, options, adopted));
         Ok(id)
     }
 
@@ -99,6 +115,16 @@ impl Engine {
     /// The address that a server listens on.
     pub fn server_address(&self, id: u32) -> Option<ServerAddress> {
         Some(self.servers().by_number.get(&id)?.address.clone())
+    }
+
+    /// Lets a server receive a connected socket that somebody else has accepted, and has read `ahead` of. The other
+    /// descriptor is no longer needed then.
+    pub fn receive(&self, server: u32, descriptor: i32, ahead: Vec<u8>) -> io::Result<()> {
+        let socket = Socket::adopt(descriptor, ahead)?;
+        if let Some(server) = self.servers().by_number.get(&server) {
+            server.adopt(socket);
+        }
+        Ok(())
     }
 
     /// Stops a server listening.

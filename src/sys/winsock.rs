@@ -5,6 +5,9 @@
 /// ERROR_IO_DEVICE.
 pub const EIO: i32 = 1117;
 pub const EINVAL: i32 = 10022;
+pub const EBADF: i32 = 10009;
+pub const ENOTSOCK: i32 = 10038;
+pub const EPROTOTYPE: i32 = 10041;
 pub const ENOTSUP: i32 = 10045;
 pub const ECONNRESET: i32 = 10054;
 pub const ETIMEDOUT: i32 = 10060;
