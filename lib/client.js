@@ -11,7 +11,7 @@ const { inherits } = require('node:util')
 const { Connection } = require('./connection')
 const context = require('./context')
 const engine = require('./engine')
-const { abortError, connectError } = require('./errors')
+const { abortError, connectError, systemError } = require('./errors')
 const { describeClient, inspectable } = require('./inspect')
 const { callback, clientOptions, nativeSettings } = require('./options')
 const { denial } = require('./permission')
@@ -197,6 +197,15 @@ function connect (connection, options, where) {
   process.nextTick(fail, connection, connectError(number, address, port))
 }
 
+/** Makes the connection of a socket that was taken (handover.js). The socket's object is released. */
+function adopt (connection, options, taken) {
+  const settings = JSON.stringify({ addresses: [], attemptTimeout: 0, connection: nativeSettings(connection._settings) })
+  const number = engine.native.adopt(settings, taken.fd, taken.head)
+  taken.release()
+  if (number >= 0) connection._start(number)
+  else process.nextTick(fail, connection, systemError(number, 'open'))
+}
+
 function fail (connection, error) {
   connection.destroy(error)
 }
@@ -242,4 +251,4 @@ MuxClient.prototype._connectionClosed = function (connection, hadError) {
 
 inspectable(MuxClient, 'MuxClient', describeClient)
 
-module.exports = { MuxClient }
+module.exports = { MuxClient, adopt }
