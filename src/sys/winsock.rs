@@ -86,5 +86,7 @@ mod tests {
     fn the_numbers_that_are_made_here_have_names() {
         let made = [EIO, EINVAL, ENOTSUP, ECONNRESET, ETIMEDOUT];
         assert_eq!(made.map(to_libuv), [-4070, -4071, -4049, -4077, -4039]);
+        let made = [EBADF, ENOTSOCK, EPROTOTYPE];
+        assert_eq!(made.map(to_libuv), [-4083, -4050, -4044]);
     }
 }
