@@ -152,11 +152,15 @@ export interface MuxServerOptions extends ConnectionOptions {
   host?: string | undefined
   /** Path of a unix socket; then `port` and `host` are ignored. */
   path?: string | undefined
+  /** Descriptor of a socket that is bound already; then `port`, `host` and `path` are ignored. */
+  fd?: number | undefined
+  /** Does not share the port with the other workers of a cluster. Default: false. */
+  exclusive?: boolean | undefined
   /** Connections the system queues before they are accepted. Default: 511. */
   backlog?: number | undefined
   /** Accepts no IPv4 on the address `::`. Default: false. */
   ipv6Only?: boolean | undefined
-  /** Shares the port with other processes that set it; true in the workers of a cluster, unless the port is 0. */
+  /** Shares the port with other processes and threads that set it (Linux). Default: false. */
   reusePort?: boolean | undefined
   /** Lets all users read from the unix socket. Default: false. */
   readableAll?: boolean | undefined

@@ -11,7 +11,7 @@ const { inherits } = require('node:util')
 const { Connection } = require('./connection')
 const context = require('./context')
 const engine = require('./engine')
-const { abortError, connectError } = require('./errors')
+const { abortError, connectError, systemError } = require('./errors')
 const { describeClient, inspectable } = require('./inspect')
 const { callback, clientOptions, nativeSettings } = require('./options')
 const { denial } = require('./permission')
@@ -183,7 +183,7 @@ function badAddress (entry = {}) {
 
 function connect (connection, options, where) {
   const { localAddress, localPort } = options
-  const number = tryConnect(connection, {
+  const settings = JSON.stringify({
     ...where,
     // If only a port is given, the client binds that port on any address.
     local: localAddress || localPort ? { address: localAddress ?? '::', port: localPort ?? 0 } : undefined,
@@ -191,6 +191,7 @@ function connect (connection, options, where) {
     connection: nativeSettings(connection._settings),
     tls: options.tls?.native
   })
+  const number = tryConnect(connection, () => engine.native.connect(settings))
   if (number === undefined) return
   if (number >= 0) {
     connection._start(number)
@@ -201,12 +202,23 @@ function connect (connection, options, where) {
 }
 
 // Certificates and keys that cannot be used are an exception of native code.
-function tryConnect (connection, options) {
+function tryConnect (connection, start) {
   try {
-    return engine.native.connect(JSON.stringify(options))
+    return start()
   } catch (error) {
     process.nextTick(fail, connection, error)
   }
+}
+
+/** Makes the connection of a socket that was taken (handover.js). The socket's object is released. */
+function adopt (connection, options, taken) {
+  const settings = JSON.stringify({
+    addresses: [], attemptTimeout: 0, connection: nativeSettings(connection._settings), tls: options.tls?.native
+  })
+  const number = tryConnect(connection, () => engine.native.adopt(settings, taken.fd, taken.head))
+  taken.release()
+  if (number >= 0) connection._start(number)
+  else if (number !== undefined) process.nextTick(fail, connection, systemError(number, 'open'))
 }
 
 function fail (connection, error) {
@@ -258,4 +270,4 @@ MuxClient.prototype._connectionClosed = function (connection, hadError) {
 
 inspectable(MuxClient, 'MuxClient', describeClient)
 
-module.exports = { MuxClient }
+module.exports = { MuxClient, adopt }

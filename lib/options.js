@@ -5,7 +5,6 @@
 //
 // This file may not: open, resolve or listen to anything.
 
-const cluster = require('node:cluster')
 const net = require('node:net')
 const { INCREMENTAL, URGENCY } = require('./boundary')
 const { callerError } = require('./errors')
@@ -215,12 +214,6 @@ function connectionOptions (options) {
   }
 }
 
-// The workers of a cluster share a port, as in net. If the system chooses the port, each worker has a port of its own.
-// Only Linux gives every listener its part of the connections.
-function sharesPort (number) {
-  return cluster.isWorker && number > 0 && process.platform === 'linux'
-}
-
 // As net, which takes any number from 0 on, and Infinity.
 function limit (options, name) {
   const value = options[name]
@@ -248,16 +241,18 @@ function blockList (options) {
 function serverOptions (first, host) {
   const options = positional(first, host)
   checkPlaces(options)
-  const path = filePath(options)
-  // If no port is given, the system chooses one, as for net.Server.listen().
-  const number = path === undefined ? port(options, 0) : undefined
+  const fd = integer(options, 'fd', 0, MAX_UINT31, undefined)
+  const path = fd === undefined ? filePath(options) : undefined
   return {
+    fd,
     path,
-    port: number,
+    // If no port is given, the system chooses one, as for net.Server.listen().
+    port: fd === undefined && path === undefined ? port(options, 0) : undefined,
     host: string(options, 'host') || undefined,
     backlog: integer(options, 'backlog', 0, MAX_UINT31, BACKLOG),
     ipv6Only: boolean(options, 'ipv6Only', false),
-    reusePort: boolean(options, 'reusePort', sharesPort(number)),
+    reusePort: boolean(options, 'reusePort', false),
+    exclusive: boolean(options, 'exclusive', false), // as net
     readableAll: boolean(options, 'readableAll', false),
     writableAll: boolean(options, 'writableAll', false),
     maxConnections: limit(options, 'maxConnections'),

@@ -1,22 +1,22 @@
 'use strict'
 
-// MuxServer: listens, and makes a Connection of each socket that native code accepts.
+// MuxServer: listens, and makes a Connection of each socket that native code accepts, or is given.
 //
 // This file may not: know streams, or throw for what a peer does.
 
-const cluster = require('node:cluster')
 const dns = require('node:dns')
 const { EventEmitter } = require('node:events')
+const fs = require('node:fs')
 const net = require('node:net')
-const os = require('node:os')
 const { inherits } = require('node:util')
 const { addressesOf } = require('./addresses')
 const { kind: kinds } = require('./boundary')
 const { Candidate } = require('./candidate')
+const { ClusterListener, listensInCluster } = require('./cluster-listener')
 const { Connection } = require('./connection')
 const context = require('./context')
 const engine = require('./engine')
-const { callerError, connectionError, listenError, notRunning } = require('./errors')
+const { callerError, connectionError, listenError, notRunning, systemError } = require('./errors')
 const { describeServer, inspectable } = require('./inspect')
 const { callback, nativeSettings, serverOptions } = require('./options')
 const { denial } = require('./permission')
@@ -25,10 +25,6 @@ const { capture, onRejection } = require('./rejections')
 const { serverTls } = require('./tls-options')
 
 const { PROXY_ERROR, SERVER_CLOSED, SERVER_ERROR } = kinds
-
-// The addresses that this worker of a cluster listens on together with other workers. The system would let this worker
-// share an address with itself, too.
-const shared = new Set()
 
 // If a machine has no IPv6, the dual-stack address fails with one of these codes, and the server listens on IPv4 alone,
 // as net does.
@@ -50,11 +46,11 @@ function MuxServer (port, host) {
   this.blockList = options.blockList
   this._options = options
   this._context = context.capture()
-  this._number = -1 // the number of the native listener, while there is one
-  this._place = undefined // the address that it listens on, if that is one of `shared`
+  this._number = -1 // the number of the native server, while there is one
+  this._listener = undefined // listens in the place of the native server, if there is one
   this._connections = new Places()
   this._closing = false
-  this._resolving = false // a host name is being looked up
+  this._resolving = false // a host name is being looked up, or the primary process of a cluster is asked to listen
   this._wantsRef = true
   this._hasRef = false
   this._warned = false
@@ -68,7 +64,8 @@ Object.setPrototypeOf(MuxServer, EventEmitter)
 
 /** As net.Server: the address object or the path; null while the server does not listen. */
 MuxServer.prototype.address = function address () {
-  return this.listening ? JSON.parse(engine.native.serverAddress(this._number)) : null
+  if (!this.listening) return null
+  return this._listener ? this._listener.address() : JSON.parse(engine.native.serverAddress(this._number))
 }
 
 /** Stops accepting. 'close' is emitted, and the callback called, when the last connection has ended. */
@@ -81,8 +78,8 @@ MuxServer.prototype.close = function close (done) {
   if (done) context.once(this, 'close', done)
   this._closing = true
   this.listening = false
-  shared.delete(this._place)
   this._resolving = false
+  if (this._listener) this._listener.close()
   for (const each of [...this._connections]) if (each instanceof Candidate) each.destroy()
   if (this._number >= 0) engine.native.closeServer(this._number)
   else process.nextTick(closeIfDone, this)
@@ -129,8 +126,14 @@ MuxServer.prototype[Symbol.asyncDispose || Symbol.for('nodejs.asyncDispose')] = 
 onRejection(MuxServer, 'connection', (server, error) => server.emit('error', error))
 
 function begin (server, options) {
-  const denied = denial(options.path ?? `${options.host ?? '::'}:${options.port}`)
+  const denied = denial(options.path ?? `${options.host ?? '::'}:${options.port ?? options.fd}`)
   if (denied !== undefined) return process.nextTick(fail, server, denied)
+  if (listensInCluster(options)) {
+    server._resolving = true
+    server._listener = new ClusterListener(server, options)
+    return
+  }
+  if (options.fd !== undefined) return listenOn(server, options.fd)
   if (options.path !== undefined) return listen(server, { path: options.path })
   if (options.host === undefined) return listenAnywhere(server, options.port)
   if (net.isIP(options.host) !== 0) return listen(server, { address: options.host, port: options.port })
@@ -155,15 +158,21 @@ function listen (server, where) {
   if (error !== undefined) process.nextTick(fail, server, error)
 }
 
+// The server is the owner of the descriptor from then on, as in net. Native code has a second one.
+function listenOn (server, descriptor) {
+  const error = tryListen(server, { descriptor })
+  if (error === undefined) fs.closeSync(descriptor)
+  else process.nextTick(fail, server, error)
+}
+
+// `where` is an address, a path or a descriptor. Without any of them the server gets its sockets by _adopt() alone.
 function tryListen (server, where) {
   const { backlog, ipv6Only, reusePort, readableAll, writableAll, connection, tls } = server._options
   const { proxyProtocol, verifyConnection } = server._options
-  const place = reusePort && cluster.isWorker ? `${where.address} ${where.port}` : undefined
-  if (shared.has(place)) return listenError(-os.constants.errno.EADDRINUSE, where.address, where.port)
-  const { path, ...address } = where
+  const { address, port, ...other } = where
   const number = engine.native.listen(JSON.stringify({
-    path,
-    address: path === undefined ? address : undefined,
+    ...other,
+    address: address === undefined ? undefined : { address, port },
     backlog,
     ipv6Only,
     reusePort,
@@ -177,9 +186,7 @@ function tryListen (server, where) {
     connection: nativeSettings(connection),
     tls
   }))
-  if (number < 0) return listenError(number, where.path === undefined ? where.address : where.path, where.port)
-  server._place = place
-  if (place !== undefined) shared.add(place)
+  if (number < 0) return listenError(number, where.path === undefined ? address : where.path, port)
   server._number = number
   server.listening = true
   engine.registerServer(number, server)
@@ -206,6 +213,7 @@ function watch (server, signal) {
 }
 
 function updateRef (server) {
+  if (server._listener) server._listener.keepAlive(server._wantsRef)
   const wants = server._wantsRef && server._number >= 0
   if (wants === server._hasRef) return
   server._hasRef = wants
@@ -228,16 +236,7 @@ MuxServer.prototype._record = function (kind, offset, length) {
     updateRef(this)
     closeIfDone(this)
   } else if (kind === SERVER_ERROR) {
-    const error = connectionError(engine.textAt(offset, length))
-    // The cause is mostly too many open files. Strangers can bring that about, so an error without a listener must not
-    // end the process.
-    if (this.listenerCount('error') > 0) {
-      context.emit(this._context, this, 'error', error)
-    } else if (!this._warned) {
-      this._warned = true
-      process.emitWarning(`A muxed server could not accept a connection: ${error.message}`,
-        { type: 'MuxWarning', code: error.code })
-    }
+    acceptFailed(this, connectionError(engine.textAt(offset, length)))
   } else if (kind === PROXY_ERROR && !this._closing) {
     // A connection that never was one, for the listeners of 'connectionError', who look at its addresses.
     const text = engine.textAt(offset, length)
@@ -246,6 +245,52 @@ MuxServer.prototype._record = function (kind, offset, length) {
     connection.destroy(connectionError(text))
   }
 }
+
+// The cause is mostly too many open files. Strangers can bring that about, so an error without a listener must not end the
+// process.
+function acceptFailed (server, error) {
+  if (server.listenerCount('error') > 0) {
+    context.emit(server._context, server, 'error', error)
+  } else if (!server._warned) {
+    server._warned = true
+    process.emitWarning(`A muxed server could not accept a connection: ${error.message}`,
+      { type: 'MuxWarning', code: error.code })
+  }
+}
+
+// ---- sockets that native code did not accept ----
+
+/**
+ * Receives a socket that was taken (handover.js) as if the server had accepted it. The socket's object is released.
+ * @returns {Error|undefined} why that was not possible
+ */
+MuxServer.prototype._adopt = function (taken) {
+  const isOpen = this._number >= 0 && !this._closing
+  const result = isOpen ? engine.native.receive(this._number, taken.fd, taken.head) : 0
+  taken.release()
+  if (!isOpen) return notRunning()
+  if (result < 0) return systemError(result, 'open')
+}
+
+// ---- called by the listener of a cluster ----
+
+/** The primary process listens. */
+MuxServer.prototype._opened = function () {
+  this._resolving = false
+  const error = tryListen(this, {})
+  if (error !== undefined) fail(this, error)
+}
+
+/** The primary process does not listen, or a socket was lost. */
+MuxServer.prototype._failed = function (error) {
+  if (this._closing) return
+  if (this.listening) return acceptFailed(this, error)
+  this._resolving = false
+  this._listener = undefined
+  fail(this, error)
+}
+
+// ---- called by the engine ----
 
 // A connection has come. With `isAsked`, native code has read nothing of it, and waits to be told what becomes of it.
 MuxServer.prototype._arrival = function (isAsked, number, offset, length) {

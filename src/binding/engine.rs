@@ -211,7 +211,8 @@ impl Engine {
         number_or(self.driver.connect(parse(&options)?))
     }
 
-    /// Listens, by the JSON text of its options. Returns the server's number, or a negative error number.
+    /// Makes a server, by the JSON text of its options, which mostly listens somewhere. Returns the server's number, or a
+    /// negative error number.
     #[napi(catch_unwind)]
     pub fn listen(&self, options: String) -> Result<i32, String> {
         number_or(self.driver.listen(parse(&options)?))
@@ -223,6 +224,27 @@ impl Engine {
     pub fn secure_server(&self, server: u32, options: String) -> Result<i32, String> {
         let secured = self.driver.secure_server(server, &parse(&options)?);
         number_or(secured.map(|()| 0))
+    }
+
+    /// Makes a client's connection of a connected socket, by its descriptor, the bytes that were read of it, and the JSON
+    /// text of the options of `connect`. Returns the connection's number, or a negative error number.
+    #[napi(catch_unwind)]
+    pub fn adopt(
+        &self,
+        options: String,
+        descriptor: i32,
+        ahead: Uint8ArraySlice<'_>,
+    ) -> Result<i32, String> {
+        let options = parse(&options)?;
+        number_or(self.driver.adopt(options, descriptor, ahead.to_vec()))
+    }
+
+    /// Lets a server receive a connected socket, by its descriptor and the bytes that were read of it. Returns zero or a
+    /// negative error number.
+    #[napi(catch_unwind)]
+    pub fn receive(&self, server: u32, descriptor: i32, ahead: Uint8ArraySlice<'_>) -> i32 {
+        let received = self.driver.receive(server, descriptor, ahead.to_vec());
+        received.map_or_else(|error| negative(&error), |()| 0)
     }
 
     /// Where a server listens, as JSON.

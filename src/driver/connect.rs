@@ -19,12 +19,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio::net::TcpSocket;
 
-/// Connects, and runs the connection until it ends.
-pub async fn run(connection: Arc<Connection>, options: ConnectOptions) {
-    let connected = tokio::select! {
-        biased;
-        connected = connect(&options) => Some(connected),
-        () = stopped(&connection) => None,
+/// Connects, unless there is a socket already, and runs the connection until it ends.
+pub async fn run(connection: Arc<Connection>, options: ConnectOptions, adopted: Option<Socket>) {
+    let connected = match adopted {
+        Some(socket) => Some(Ok(socket)),
+        None => tokio::select! {
+            biased;
+            connected = connect(&options) => Some(connected),
+            () = stopped(&connection) => None,
+        },
     };
     match connected {
         Some(Ok(socket)) => {

@@ -324,7 +324,7 @@ impl Connection {
     /// Lets JavaScript's thread read from now on, if it does so at all.
     pub fn give_reading_away(&self, guarded: &mut Guarded) {
         if let (Some(set), Some(socket)) = (&self.read_set, &guarded.socket) {
-            // Out of memory for it: the task goes on reading.
+            // Out of memory for it, or bytes are in front of what the system has: the task goes on reading.
             if socket.watch(set, self.id).is_ok() {
                 guarded.link.set_reader(Reader::App);
             }

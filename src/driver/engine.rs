@@ -11,15 +11,18 @@ use super::listener::{self, Server, ServerAddress};
 use super::lock::{Guard, Lock, Rank};
 use super::options::{ConnectOptions, ListenOptions};
 use super::read_set::ReadSet;
+use super::runtime::{self, Lease};
 use super::secured::Contexts;
+use super::socket::Socket;
 #[cfg(feature = "tls")]
 use super::tls::options::TlsOptions;
-use super::{clock, command, connect, runtime};
+use super::{clock, command, connect};
 use crate::proto::Side;
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 
 /// The time that the process may wait at its exit until its tasks have left the kernel. Their sockets are non-blocking,
 /// so they leave at once, unless the machine is stalled.
@@ -31,6 +34,8 @@ pub struct Engine {
     pub env: Arc<Environment>,
     servers: Lock<Servers>,
     contexts: Contexts,
+    /// The thread of its tasks, from the first connection or server until the environment ends.
+    thread: Lock<Option<Lease>>,
 }
 
 #[derive(Default)]
@@ -47,7 +52,18 @@ impl Engine {
             env: Arc::new(Environment::new(inbox, read_set)),
             servers: Lock::new(Rank::Tables, Servers::default()),
             contexts: Contexts::new(),
+            thread: Lock::new(Rank::Tables, None),
         })
+    }
+
+    /// The runtime of its thread.
+    fn runtime(&self) -> io::Result<Handle> {
+        let mut thread = self.thread.lock();
+        let lease = match thread.take() {
+            Some(lease) => lease,
+            None => runtime::lease()?,
+        };
+        Ok(thread.insert(lease).handle().clone())
     }
 
     /// The lock is held to look a server up or to insert one, and to stop a server listening.
@@ -57,7 +73,22 @@ impl Engine {
 
     /// Connects. Returns the connection's number.
     pub fn connect(&self, options: ConnectOptions) -> io::Result<u32> {
-        let runtime = runtime::handle()?;
+        self.start(options, None)
+    }
+
+    /// Makes a client's connection of a connected socket that somebody else has, and has read `ahead` of. Returns the
+    /// connection's number. The other descriptor is no longer needed then.
+    pub fn adopt(
+        &self,
+        options: ConnectOptions,
+        descriptor: i32,
+        ahead: Vec<u8>,
+    ) -> io::Result<u32> {
+        self.start(options, Some(Socket::adopt(descriptor, ahead)?))
+    }
+
+    fn start(&self, options: ConnectOptions, adopted: Option<Socket>) -> io::Result<u32> {
+        let runtime = self.runtime()?;
         let start = self.contexts.start(&options)?;
         let connection = self
             .env
@@ -65,13 +96,13 @@ impl Engine {
             .ok_or(io::ErrorKind::NotConnected)?;
         Contexts::encrypt(&connection, start);
         let id = connection.id;
-        runtime.spawn(connect::run(connection, options));
+        runtime.spawn(connect::run(connection, options, adopted));
         Ok(id)
     }
 
     /// Listens. Returns the server's number.
     pub fn listen(&self, options: ListenOptions) -> io::Result<u32> {
-        let runtime = runtime::handle()?;
+        let runtime = self.runtime()?;
         let _context = runtime.enter();
         // The numbers of servers are not reused soon, because the last connection that was accepted may be announced
         // after the close.
@@ -113,6 +144,16 @@ impl Engine {
     /// The address that a server listens on.
     pub fn server_address(&self, id: u32) -> Option<ServerAddress> {
         Some(self.servers().by_number.get(&id)?.address.clone())
+    }
+
+    /// Lets a server receive a connected socket that somebody else has accepted, and has read `ahead` of. The other
+    /// descriptor is no longer needed then.
+    pub fn receive(&self, server: u32, descriptor: i32, ahead: Vec<u8>) -> io::Result<()> {
+        let socket = Socket::adopt(descriptor, ahead)?;
+        if let Some(server) = self.servers().by_number.get(&server) {
+            server.adopt(socket);
+        }
+        Ok(())
     }
 
     /// Stops a server listening.
@@ -186,5 +227,7 @@ impl Engine {
         for server in self.servers().by_number.values_mut() {
             server.close();
         }
+        // What its tasks still have to do, they do beside the next environment's.
+        self.thread.lock().take();
     }
 }

@@ -11,12 +11,13 @@ use super::options::{Address, ListenOptions};
 use super::quota::Quotas;
 use super::secured::Secured;
 use super::socket::describe;
-use crate::sys::{Listener, errno};
+use crate::sys::{Listener, Socket, errno};
 use serde_json::json;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
@@ -31,25 +32,31 @@ pub enum ServerAddress {
     Tcp(SocketAddr),
     /// A Unix domain socket's path.
     Path(String),
+    /// Nowhere, or where nobody knows.
+    Nowhere,
 }
 
 impl ServerAddress {
-    /// As JSON: an object like `net`'s, or the path.
+    /// As JSON: an object like `net`'s, or the path, or null.
     pub fn to_json(&self) -> String {
         match self {
             Self::Tcp(address) => describe(*address).to_string(),
             Self::Path(path) => json!(path).to_string(),
+            Self::Nowhere => json!(null).to_string(),
         }
     }
 }
 
-/// A listening server.
+/// A server.
 pub struct Server {
     pub address: ServerAddress,
     /// How its connections are encrypted.
     #[cfg(feature = "tls")]
     pub secured: Secured,
+    /// `None` after the close, and if the server listens nowhere.
     listener: Option<Arc<Listener>>,
+    /// Takes sockets that others have accepted. `None` after the close.
+    adopted: Option<UnboundedSender<Socket>>,
     /// Tells the task that the server closes.
     closing: Arc<Notify>,
 }
@@ -58,12 +65,22 @@ impl Server {
     /// Stops listening, at once where the system can; `SERVER_CLOSED` follows. As for `net`, nobody can connect, and
     /// another can listen, when this returns.
     pub fn close(&mut self) {
-        let Some(listener) = self.listener.take() else {
+        if self.adopted.take().is_none() {
             return;
-        };
+        }
         // Before the listener stops, which the task would take for an error.
         self.closing.notify_one();
-        listener.stop();
+        if let Some(listener) = self.listener.take() {
+            listener.stop();
+        }
+    }
+
+    /// Takes a socket that somebody else has accepted. After the close the socket is closed.
+    pub fn adopt(&self, socket: Socket) {
+        if let Some(adopted) = &self.adopted {
+            // The task is there until the close.
+            let _ = adopted.send(socket);
+        }
     }
 }
 
@@ -71,13 +88,15 @@ impl Server {
 pub fn listen(env: &Arc<Environment>, id: u32, options: ListenOptions) -> io::Result<Server> {
     let (listener, address) = bind(&options)?;
     let secured = Secured::new(&options)?;
-    let listener = Arc::new(listener);
+    let listener = listener.map(Arc::new);
+    let (sender, mut adopted) = unbounded_channel();
     let closing = Arc::new(Notify::new());
     let server = Server {
         address,
         #[cfg(feature = "tls")]
         secured: secured.clone(),
-        listener: Some(listener.clone()),
+        listener: listener.clone(),
+        adopted: Some(sender),
         closing: closing.clone(),
     };
     let env = env.clone();
@@ -85,7 +104,7 @@ pub fn listen(env: &Arc<Environment>, id: u32, options: ListenOptions) -> io::Re
         tokio::select! {
             biased;
             () = closing.notified() => {}
-            () = accept(&env, id, &listener, secured, &options) => {}
+            () = accept(&env, id, listener.as_deref(), &mut adopted, secured, &options) => {}
         }
         drop(listener);
         env.tell_of_server(kind::SERVER_CLOSED, id, "");
@@ -93,23 +112,49 @@ pub fn listen(env: &Arc<Environment>, id: u32, options: ListenOptions) -> io::Re
     Ok(server)
 }
 
-fn bind(options: &ListenOptions) -> io::Result<(Listener, ServerAddress)> {
+fn bind(options: &ListenOptions) -> io::Result<(Option<Listener>, ServerAddress)> {
     let backlog = options.backlog;
+    if let Some(descriptor) = options.descriptor {
+        let listener = Listener::inherited(descriptor, backlog)?;
+        let address = match (listener.address(), listener.name()) {
+            (Some(address), _) => ServerAddress::Tcp(address),
+            (None, Some(name)) => ServerAddress::Path(name),
+            (None, None) => ServerAddress::Nowhere,
+        };
+        return Ok((Some(listener), address));
+    }
     if let Some(Address { socket, .. }) = options.address {
         let (ipv6_only, reuse_port) = (options.ipv6_only, options.reuse_port);
         let (listener, address) = Listener::tcp(socket, backlog, ipv6_only, reuse_port)?;
-        return Ok((listener, ServerAddress::Tcp(address)));
+        return Ok((Some(listener), ServerAddress::Tcp(address)));
     }
-    let path = options.path.clone().unwrap_or_default();
+    let Some(path) = options.path.clone() else {
+        return Ok((None, ServerAddress::Nowhere));
+    };
     let (readable, writable) = (options.readable_all, options.writable_all);
     let listener = Listener::path(&path, backlog, readable, writable)?;
-    Ok((listener, ServerAddress::Path(path)))
+    Ok((Some(listener), ServerAddress::Path(path)))
+}
+
+/// Waits for the next socket, which was accepted here, or by somebody else.
+async fn next(
+    listener: Option<&Listener>,
+    adopted: &mut UnboundedReceiver<Socket>,
+) -> io::Result<Option<Socket>> {
+    let Some(listener) = listener else {
+        return Ok(adopted.recv().await);
+    };
+    tokio::select! {
+        accepted = listener.accept() => accepted,
+        Some(socket) = adopted.recv() => Ok(Some(socket)),
+    }
 }
 
 async fn accept(
     env: &Arc<Environment>,
     server: u32,
-    listener: &Listener,
+    listener: Option<&Listener>,
+    adopted: &mut UnboundedReceiver<Socket>,
     secured: Secured,
     options: &ListenOptions,
 ) {
@@ -131,7 +176,7 @@ async fn accept(
         while !announced.ask_for_room() {
             announced.wake.notified().await;
         }
-        match listener.accept().await {
+        match next(listener, adopted).await {
             Ok(socket) => {
                 failing = false;
                 if let Some(socket) = socket {

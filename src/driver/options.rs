@@ -73,6 +73,9 @@ pub struct ListenOptions {
     pub address: Option<Address>,
     /// For a Unix domain socket: its path.
     pub path: Option<String>,
+    /// The descriptor of a socket that is bound already, which comes before an address and a path. Without any of them,
+    /// the server has only the sockets that it is given.
+    pub descriptor: Option<i32>,
     /// Connections that may wait to be accepted.
     pub backlog: i32,
     /// Leaves IPv4 alone when listening on an IPv6 address.

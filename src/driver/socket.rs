@@ -38,7 +38,10 @@ impl Socket {
 
 impl Io for Socket {
     fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.as_ref().read(buffer)
+        match self.take_ahead(buffer) {
+            0 => self.as_ref().read(buffer),
+            taken => Ok(taken),
+        }
     }
 
     fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -58,6 +61,10 @@ impl Io for Socket {
     }
 
     fn watch(&self, set: &ReadSet, connection: u32) -> io::Result<()> {
+        // The set would not find bytes that the system does not have.
+        if self.has_ahead() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         set.add(self.as_ref(), connection)
     }
 
@@ -103,6 +110,9 @@ impl Registered {
             self.place = None;
             return std::future::pending().await;
         };
+        if interest.is_readable() && self.socket.has_ahead() {
+            return Ok(());
+        }
         self.enter()?;
         if let Some(place) = &self.place
             && place.ready(interest).await?.is_error()
@@ -116,7 +126,10 @@ impl Registered {
 
 impl Io for Registered {
     fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.pass(Interest::READABLE, || self.socket.recv(buffer))
+        match self.socket.take_ahead(buffer) {
+            0 => self.pass(Interest::READABLE, || self.socket.recv(buffer)),
+            taken => Ok(taken),
+        }
     }
 
     fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {

@@ -15,6 +15,16 @@ pub fn timed_out() -> io::Error {
     io::Error::from_raw_os_error(number::ETIMEDOUT)
 }
 
+/// An argument is not one that the call takes.
+pub fn invalid() -> io::Error {
+    io::Error::from_raw_os_error(number::EINVAL)
+}
+
+/// A descriptor is that of another kind of socket.
+pub fn wrong_type() -> io::Error {
+    io::Error::from_raw_os_error(number::EPROTOTYPE)
+}
+
 /// The negative number of an error. One without a number did not come from the system: EIO says least.
 pub fn errno(error: &io::Error) -> i32 {
     to_libuv(error.raw_os_error().unwrap_or(match error.kind() {

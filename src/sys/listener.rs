@@ -2,7 +2,8 @@
 //!
 //! May not read from or write to a connection.
 
-use super::family::{PathListener, reuse_address};
+use super::error::invalid;
+use super::family::{self, PathListener, number, reuse_address};
 use super::kernel::share_port;
 use super::socket::Socket;
 use socket2::{Domain, Protocol, SockRef, Type};
@@ -11,9 +12,22 @@ use std::net::{Shutdown, SocketAddr};
 use tokio::net::TcpListener;
 
 /// A listening socket, in Tokio's reactor.
-pub enum Listener {
+pub struct Listener {
+    kind: Kind,
+    /// Others may have descriptors of the socket as well, and go on listening.
+    is_inherited: bool,
+}
+
+enum Kind {
     Tcp(TcpListener),
     Path(PathListener),
+}
+
+impl From<Kind> for Listener {
+    fn from(kind: Kind) -> Self {
+        let is_inherited = false;
+        Self { kind, is_inherited }
+    }
 }
 
 impl Listener {
@@ -39,7 +53,7 @@ impl Listener {
         socket.set_nonblocking(true)?;
         let listener = TcpListener::from_std(socket.into())?;
         let address = listener.local_addr()?;
-        Ok((Self::Tcp(listener), address))
+        Ok((Kind::Tcp(listener).into(), address))
     }
 
     /// Listens on a Unix domain socket, which everybody may read from or write to if so wished.
@@ -52,26 +66,72 @@ impl Listener {
         let readable = if readable_all { 0o444 } else { 0 };
         let writable = if writable_all { 0o222 } else { 0 };
         let listener = PathListener::new(path, backlog, readable | writable)?;
-        Ok(Self::Path(listener))
+        Ok(Kind::Path(listener).into())
+    }
+
+    /// Listens on a socket that somebody else has bound, by a second descriptor of it. Any other descriptor is an invalid
+    /// argument, as for libuv.
+    pub fn inherited(descriptor: i32, backlog: i32) -> io::Result<Self> {
+        let socket = family::duplicate(descriptor).map_err(as_invalid)?;
+        let domain = socket.local_addr().map_err(as_invalid)?.domain();
+        if socket.r#type()? != Type::STREAM {
+            return Err(invalid());
+        }
+        socket.listen(backlog)?;
+        socket.set_nonblocking(true)?;
+        let kind = match domain {
+            Domain::IPV4 | Domain::IPV6 => Kind::Tcp(TcpListener::from_std(socket.into())?),
+            Domain::UNIX => Kind::Path(PathListener::inherited(socket)?),
+            _ => return Err(invalid()),
+        };
+        let is_inherited = true;
+        Ok(Self { kind, is_inherited })
+    }
+
+    /// The address of a TCP socket.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match &self.kind {
+            Kind::Tcp(listener) => listener.local_addr().ok(),
+            Kind::Path(_) => None,
+        }
+    }
+
+    /// The name of a Unix domain socket.
+    pub fn name(&self) -> Option<String> {
+        match &self.kind {
+            Kind::Tcp(_) => None,
+            Kind::Path(listener) => listener.name(),
+        }
     }
 
     /// Accepts a connection. Its errors are those of the call; `None` is a connection that was gone before it could be used,
     /// which concerns nobody.
     pub async fn accept(&self) -> io::Result<Option<Socket>> {
-        let accepted = match self {
-            Self::Tcp(listener) => listener.accept().await?.0.into_std().map(Into::into),
-            Self::Path(listener) => listener.accept().await?,
+        let accepted = match &self.kind {
+            Kind::Tcp(listener) => listener.accept().await?.0.into_std().map(Into::into),
+            Kind::Path(listener) => listener.accept().await?,
         };
         Ok(usable(accepted))
     }
 
     /// Stops listening: at once where a listening socket can be shut down, otherwise when it is dropped. A socket's file
-    /// is removed.
+    /// is removed. An inherited socket is never shut down, because that would stop everybody who has it.
     pub fn stop(&self) {
-        let _ = match self {
-            Self::Tcp(listener) => SockRef::from(listener).shutdown(Shutdown::Both),
-            Self::Path(listener) => listener.stop(),
+        if self.is_inherited {
+            return;
+        }
+        let _ = match &self.kind {
+            Kind::Tcp(listener) => SockRef::from(listener).shutdown(Shutdown::Both),
+            Kind::Path(listener) => listener.stop(),
         };
+    }
+}
+
+/// What is no socket cannot be listened on, whatever else it is.
+fn as_invalid(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(number::EBADF | number::ENOTSOCK) => invalid(),
+        _ => error,
     }
 }
 

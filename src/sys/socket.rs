@@ -2,11 +2,13 @@
 //!
 //! May not block: every call returns at once.
 
-use super::error::connection_reset;
-use super::kernel;
-use socket2::{Domain, TcpKeepalive};
+use super::error::{connection_reset, wrong_type};
+use super::{family, kernel};
+use bytes::{Buf, Bytes};
+use socket2::{Domain, TcpKeepalive, Type};
 use std::io;
 use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// A connected socket, outside Tokio's reactor: whether somebody will wait for it is not known yet. The descriptor closes
@@ -15,6 +17,8 @@ use std::time::Duration;
 pub struct Socket {
     socket: socket2::Socket,
     is_tcp: bool,
+    /// For a socket that somebody else has read before: the bytes that were read, and that are still to be read here.
+    ahead: Option<Mutex<Bytes>>,
 }
 
 impl AsRef<socket2::Socket> for Socket {
@@ -30,7 +34,43 @@ impl Socket {
         Ok(Self {
             socket,
             is_tcp: family == Domain::IPV4 || family == Domain::IPV6,
+            ahead: None,
         })
+    }
+
+    /// A second descriptor of a connected socket that somebody else has, who has read `ahead` of it already. The other
+    /// descriptor stays as it is, and may be closed: the peer does not notice. A descriptor of anything but a connected
+    /// stream, of TCP or of a Unix domain socket, is an error.
+    pub fn adopt(descriptor: i32, ahead: Vec<u8>) -> io::Result<Self> {
+        let socket = family::duplicate(descriptor)?;
+        if socket.r#type()? != Type::STREAM {
+            return Err(wrong_type());
+        }
+        let mut adopted = Self::new(socket)?;
+        if !adopted.is_tcp && adopted.socket.local_addr()?.domain() != Domain::UNIX {
+            return Err(wrong_type());
+        }
+        adopted.socket.peer_addr()?;
+        adopted.socket.set_nonblocking(true)?;
+        adopted.ahead = (!ahead.is_empty()).then(|| Mutex::new(ahead.into()));
+        Ok(adopted)
+    }
+
+    /// Whether there are bytes in front of those that the system has.
+    pub fn has_ahead(&self) -> bool {
+        let ahead = self.ahead.as_ref();
+        ahead.is_some_and(|it| !it.lock().unwrap_or_else(PoisonError::into_inner).is_empty())
+    }
+
+    /// Takes as many of the bytes in front as there are, and fit. Returns how many.
+    pub fn take_ahead(&self, buffer: &mut [u8]) -> usize {
+        let Some(ahead) = &self.ahead else {
+            return 0;
+        };
+        let mut ahead = ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = ahead.len().min(buffer.len());
+        ahead.copy_to_slice(&mut buffer[..taken]);
+        taken
     }
 
     /// Turns Nagle's algorithm off or on; other families have none.

@@ -9,7 +9,7 @@ use socket2::{Domain, SockAddr, SockRef, Type};
 use std::fs::Permissions;
 use std::io;
 use std::net::Shutdown;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,9 +20,12 @@ use tokio::net::UnixListener;
 pub mod number {
     use rustix::io::Errno;
 
+    pub const EBADF: i32 = Errno::BADF.raw_os_error();
     pub const EACCES: i32 = Errno::ACCESS.raw_os_error();
     pub const EIO: i32 = Errno::IO.raw_os_error();
     pub const EINVAL: i32 = Errno::INVAL.raw_os_error();
+    pub const ENOTSOCK: i32 = Errno::NOTSOCK.raw_os_error();
+    pub const EPROTOTYPE: i32 = Errno::PROTOTYPE.raw_os_error();
     pub const ENOTSUP: i32 = Errno::NOTSUP.raw_os_error();
     pub const ECONNRESET: i32 = Errno::CONNRESET.raw_os_error();
     pub const ETIMEDOUT: i32 = Errno::TIMEDOUT.raw_os_error();
@@ -36,6 +39,16 @@ pub fn to_libuv(number: i32) -> i32 {
 /// Lets a socket take an address that a connection closed a moment ago still holds, as libuv does.
 pub fn reuse_address(socket: SockRef<'_>) -> io::Result<()> {
     socket.set_reuse_address(true)
+}
+
+/// A second descriptor of a socket, which new programs do not inherit.
+pub fn duplicate(descriptor: i32) -> io::Result<socket2::Socket> {
+    if descriptor < 0 {
+        return Err(io::Error::from_raw_os_error(number::EBADF));
+    }
+    // SAFETY: nothing is done with the descriptor but to duplicate it, at once. The system refuses one that is closed.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(descriptor) };
+    Ok(borrowed.try_clone_to_owned()?.into())
 }
 
 /// Connects to a Unix domain socket, which happens at once or not at all.
@@ -68,6 +81,23 @@ impl PathListener {
         }
         let listener = UnixListener::from_std(socket.into())?;
         Ok(Self { listener, file })
+    }
+
+    /// Takes a socket that listens, whose file is somebody else's.
+    pub fn inherited(socket: socket2::Socket) -> io::Result<Self> {
+        let listener = UnixListener::from_std(socket.into())?;
+        let file = None;
+        Ok(Self { listener, file })
+    }
+
+    /// The name that the socket is bound to, if it is bound. An abstract one begins with a null byte.
+    pub fn name(&self) -> Option<String> {
+        let address = SockRef::from(&self.listener).local_addr().ok()?;
+        if let Some(path) = address.as_pathname() {
+            return Some(path.to_string_lossy().into_owned());
+        }
+        let name = address.as_abstract_namespace()?;
+        Some(format!("\0{}", String::from_utf8_lossy(name)))
     }
 
     /// Accepts a connection.

@@ -19,6 +19,11 @@ pub fn reuse_address(_socket: SockRef<'_>) -> io::Result<()> {
     Ok(())
 }
 
+/// A socket has no descriptor here.
+pub fn duplicate(_descriptor: i32) -> io::Result<socket2::Socket> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 pub fn connect_path(_path: &str) -> io::Result<Socket> {
     Err(io::ErrorKind::Unsupported.into())
 }
@@ -29,6 +34,14 @@ pub struct PathListener(Infallible);
 impl PathListener {
     pub fn new(_path: &str, _backlog: i32, _more_mode: u32) -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub fn inherited(_socket: socket2::Socket) -> io::Result<Self> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub fn name(&self) -> Option<String> {
+        match self.0 {}
     }
 
     pub async fn accept(&self) -> io::Result<io::Result<socket2::Socket>> {

@@ -5,6 +5,9 @@
 /// ERROR_IO_DEVICE.
 pub const EIO: i32 = 1117;
 pub const EINVAL: i32 = 10022;
+pub const EBADF: i32 = 10009;
+pub const ENOTSOCK: i32 = 10038;
+pub const EPROTOTYPE: i32 = 10041;
 pub const ENOTSUP: i32 = 10045;
 pub const ECONNRESET: i32 = 10054;
 pub const ETIMEDOUT: i32 = 10060;
@@ -83,5 +86,7 @@ mod tests {
     fn the_numbers_that_are_made_here_have_names() {
         let made = [EIO, EINVAL, ENOTSUP, ECONNRESET, ETIMEDOUT];
         assert_eq!(made.map(to_libuv), [-4070, -4071, -4049, -4077, -4039]);
+        let made = [EBADF, ENOTSOCK, EPROTOTYPE];
+        assert_eq!(made.map(to_libuv), [-4083, -4050, -4044]);
     }
 }

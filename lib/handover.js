@@ -1,0 +1,69 @@
+'use strict'
+
+// Connected sockets of net's that native code takes over: their descriptor, and what they have read already.
+//
+// This file may not: make a connection, or decide what becomes of a socket that cannot be taken.
+
+const fs = require('node:fs')
+const net = require('node:net')
+const { callerError } = require('./errors')
+
+// Encryption in Node, and whatever is no socket of the system's, is read and written in JavaScript. On Windows no socket
+// has a descriptor.
+const isSocket = (socket) => socket instanceof net.Socket && !socket.encrypted
+const hasDescriptor = (socket) => socket._handle?.fd >= 0 && fs.fstatSync(socket._handle.fd).isSocket()
+
+/**
+ * Calls back when take() may be called: for a socket when it is connected, and the system has what was written to it, and
+ * for anything else within this call. A socket that ends or fails before is an error.
+ */
+function whenTakeable (socket, done) {
+  if (!isSocket(socket)) return done()
+  const reason = refusal(socket)
+  if (reason !== undefined || isSettled(socket)) return done(reason)
+  // The callback comes behind the connect, and behind all that was written before.
+  socket.write('', (error) => error ? done(error) : whenTakeable(socket, done))
+}
+
+const isSettled = (socket) => !socket.connecting && socket.writableLength === 0
+
+// Why a socket can never be taken.
+function refusal (socket) {
+  if (socket.destroyed || socket.errored) return unusable('that is open', socket)
+  if (socket.writableEnded) return unusable('whose writing half is open', socket)
+  if (socket.readableEncoding !== null) return unusable('without setEncoding()', socket)
+}
+
+function unusable (which, socket) {
+  return callerError('ERR_MUX_INVALID_ARG', 'socket', `a socket ${which}`, socket)
+}
+
+/**
+ * Takes a socket from whoever has it: what it has read is read from it, its readers are removed, and it reads no more.
+ * Once native code has a descriptor of its own, `release()` destroys the object, which then emits 'close'. The peer does
+ * not notice, because the system closes a connection with its last descriptor.
+ * @returns {{fd: number, head: Buffer, release: function}|undefined} undefined for what is no such socket; throws for a
+ *   socket that cannot be taken, or not yet (see whenTakeable())
+ */
+function take (socket) {
+  if (!isSocket(socket)) return undefined
+  const reason = refusal(socket)
+  if (reason !== undefined) throw reason
+  if (!isSettled(socket)) throw unusable('that is connected, with nothing left to write', socket)
+  if (!hasDescriptor(socket)) return undefined
+  return { fd: socket._handle.fd, head: headOf(socket), release: () => { socket.destroy() } }
+}
+
+// Stops the reading, and takes what was read, and what was given back by unshift().
+function headOf (socket) {
+  socket.unpipe()
+  socket.removeAllListeners('data').removeAllListeners('readable')
+  socket.pause()
+  const chunks = []
+  while (socket.readableLength > 0) chunks.push(socket.read())
+  // Reading from the object has told the handle to go on.
+  socket._handle.readStop()
+  return Buffer.concat(chunks)
+}
+
+module.exports = { take, whenTakeable }
