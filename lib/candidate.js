@@ -17,22 +17,24 @@ const { CONNECTION, CONN_CLOSE } = kinds
 // The code of QUIC for this (RFC 9000, section 20.1), for a program that has none of its own.
 const CONNECTION_REFUSED = 2
 
-class Candidate {
+/** What all candidates have in common. Another class says how a candidate is let in, or told why it is not. */
+class Verdict {
   /** @param ends the addresses of both ends, in the form of native code */
-  constructor (server, number, ends) {
+  constructor (server, ends) {
     this._server = server
-    this._number = number
     this._ends = ends
     this._isDecided = false
     this._timer = undefined
-    engine.register(number, this)
   }
 
   /** Nobody has anything against this connection. */
   admit () { this._decide(true) }
 
-  /** Asks the program. Its answer may come at once or later; only the first one counts. */
-  verify (verifyConnection, ms) {
+  /**
+   * Asks the program. Its answer may come at once or later; only the first one counts.
+   * @param more what the program is told beside the addresses
+   */
+  verify (verifyConnection, ms, more) {
     const answer = (allowed, code, reason) => {
       const refusal = allowed === true || code === undefined
         ? undefined
@@ -41,7 +43,7 @@ class Candidate {
     }
     let returned
     try {
-      const info = { ...addressesOf(this._ends), encrypted: false }
+      const info = { ...addressesOf(this._ends), encrypted: false, ...more }
       returned = context.run(this._server._context, verifyConnection, this._server, info, answer)
     } catch (error) {
       return this._decide(false, error)
@@ -62,15 +64,29 @@ class Candidate {
   _decide (isAllowed, cause, refusal) {
     if (this._isDecided) return
     this._settle()
-    if (isAllowed) return engine.native.admit(this._number)
+    if (isAllowed) return this._admit()
     this._refuse(dropError('ERR_MUX_REFUSED', cause), refusal)
   }
 
   // `refusal` is what the program wants the peer to be told.
   _refuse (error, refusal) {
     const { code, reason } = refusal ?? { code: CONNECTION_REFUSED, reason: 'the server refused the connection' }
-    engine.native.refuse(this._number, code, refusal !== undefined, reason)
+    this._tell({ code, application: refusal !== undefined, reason })
     this._server._refused(this, this._ends, error)
+  }
+
+  _settle () {
+    this._isDecided = true
+    if (this._timer !== undefined) clearTimeout(this._timer)
+  }
+}
+
+/** A candidate whose socket native code has accepted. */
+class Candidate extends Verdict {
+  constructor (server, number, ends) {
+    super(server, ends)
+    this._number = number
+    engine.register(number, this)
   }
 
   /** The server closes, or destroys what it has: without an event. */
@@ -79,10 +95,9 @@ class Candidate {
     engine.native.destroy(this._number, false)
   }
 
-  _settle () {
-    this._isDecided = true
-    if (this._timer !== undefined) clearTimeout(this._timer)
-  }
+  _admit () { engine.native.admit(this._number) }
+
+  _tell ({ code, application, reason }) { engine.native.refuse(this._number, code, application, reason) }
 
   // ---- called by the engine ----
 
@@ -102,4 +117,4 @@ function expire (candidate) {
   candidate._refuse(dropError('ERR_MUX_VERIFY_TIMEOUT'))
 }
 
-module.exports = { Candidate }
+module.exports = { Candidate, Verdict }

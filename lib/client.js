@@ -8,6 +8,7 @@ const dns = require('node:dns')
 const { EventEmitter } = require('node:events')
 const net = require('node:net')
 const { inherits } = require('node:util')
+const { Carrier, check } = require('./carrier')
 const { Connection } = require('./connection')
 const context = require('./context')
 const engine = require('./engine')
@@ -27,6 +28,7 @@ function MuxClient (port, host, done) {
   }
   callback('callback', done)
   const options = clientOptions(port, host)
+  if (options.socket !== undefined) check('options.socket', options.socket)
   EventEmitter.call(this)
   if (options.connection.captureRejections) capture(this)
   engine.start()
@@ -38,7 +40,8 @@ function MuxClient (port, host, done) {
   this.StreamPool = this._connection.StreamPool
   if (done) context.once(this, 'connect', done)
   if (options.signal !== undefined) watch(this, options.signal)
-  if (!this._connection.destroyed) resolve(this._connection, options)
+  if (options.socket !== undefined) carry(this, options.socket)
+  else if (!this._connection.destroyed) resolve(this._connection, options)
 }
 
 inherits(MuxClient, EventEmitter)
@@ -124,6 +127,22 @@ function watch (client, signal) {
   }
   signal.addEventListener('abort', onAbort, { once: true })
   client._unwatch = () => signal.removeEventListener('abort', onAbort)
+}
+
+// ---- over a stream of the program's ----
+
+function carry (client, socket) {
+  const connection = client._connection
+  const carrier = new Carrier(socket, connection)
+  connection._carry(carrier)
+  if (connection.destroyed) return carrier.drop()
+  carrier.whenUsable(() => {
+    if (connection.destroyed) return
+    carrier.start(false)
+    if (connection.destroyed) return
+    connection._establish(carrier.ends)
+    client._connected(connection)
+  })
 }
 
 // ---- resolving, as net does it ----

@@ -6,6 +6,8 @@
 // This file may not: open, resolve or listen to anything.
 
 const cluster = require('node:cluster')
+const http = require('node:http')
+const https = require('node:https')
 const net = require('node:net')
 const { INCREMENTAL, URGENCY } = require('./boundary')
 const { callerError } = require('./errors')
@@ -243,13 +245,38 @@ function blockList (options) {
   throw invalid('options.blockList', 'a net.BlockList', value)
 }
 
+function attachedServer (options) {
+  const value = options.server
+  if (value === undefined || value instanceof net.Server) return value
+  throw invalid('options.server', 'a net.Server, tls.Server, http.Server or https.Server', value)
+}
+
+// With a server that speaks HTTP, a path is that of a URL.
+function urlPath (options, server) {
+  const value = string(options, 'path')
+  if (value === undefined) return undefined
+  if (!isHttp(server)) throw invalid('options.path', 'left out, unless options.server speaks HTTP', value)
+  if (!value.startsWith('/') || value.includes('?')) throw invalid('options.path', "the path of a URL, such as '/mux'", value)
+  return value
+}
+
+/** Whether a server speaks HTTP/1.1, and so has 'upgrade'. */
+function isHttp (server) { return server instanceof http.Server || server instanceof https.Server }
+
 /** The arguments of `new MuxServer(...)`, checked and complete. */
 function serverOptions (first, host) {
   const options = positional(first, host)
-  const path = filePath(options)
+  const noServer = boolean(options, 'noServer', false)
+  const server = attachedServer(options)
+  const listens = !noServer && server === undefined
+  if (noServer && server !== undefined) throw invalid('options.noServer', 'false if there is options.server', true)
+  const path = listens ? filePath(options) : undefined
   // If no port is given, the system chooses one, as for net.Server.listen().
-  const number = path === undefined ? port(options, 0) : undefined
+  const number = listens && path === undefined ? port(options, 0) : undefined
   return {
+    noServer,
+    server,
+    urlPath: server === undefined ? undefined : urlPath(options, server),
     path,
     port: number,
     host: string(options, 'host') || undefined,
@@ -280,9 +307,10 @@ function family (options) {
 /** The arguments of `new MuxClient(...)`, checked and complete. */
 function clientOptions (first, host) {
   const options = positional(first, host)
-  const path = filePath(options)
-  const number = path === undefined ? port(options, undefined) : undefined
-  if (path === undefined && number === undefined) {
+  const { socket } = options
+  const path = socket === undefined ? filePath(options) : undefined
+  const number = socket === undefined && path === undefined ? port(options, undefined) : undefined
+  if (socket === undefined && path === undefined && number === undefined) {
     throw invalid('options.port', 'a port, or options.path a path', options.port)
   }
   const localAddress = string(options, 'localAddress') || undefined
@@ -290,6 +318,7 @@ function clientOptions (first, host) {
     throw invalid('options.localAddress', 'an IP address', localAddress)
   }
   return {
+    socket,
     path,
     port: number,
     host: string(options, 'host') || 'localhost',
@@ -377,6 +406,7 @@ module.exports = {
   closeReason,
   integerIn,
   invalid,
+  isHttp,
   nativeSettings,
   priority,
   serverOptions,

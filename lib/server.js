@@ -12,11 +12,14 @@ const os = require('node:os')
 const { inherits } = require('node:util')
 const { addressesOf } = require('./addresses')
 const { kind: kinds } = require('./boundary')
+const { Attachment } = require('./attachment')
 const { Candidate } = require('./candidate')
+const { Carrier, check } = require('./carrier')
 const { Connection } = require('./connection')
 const context = require('./context')
 const engine = require('./engine')
 const { connectionError, listenError, notRunning } = require('./errors')
+const { Guest } = require('./guest')
 const { describeServer, inspectable } = require('./inspect')
 const { callback, nativeSettings, serverOptions } = require('./options')
 const { denial } = require('./permission')
@@ -53,13 +56,17 @@ function MuxServer (port, host) {
   this._place = undefined // the address that it listens on, if that is one of `shared`
   this._connections = new Places()
   this._closing = false
+  this._isOpen = false // the server needs no listener of its own, and was not closed
+  this._attachment = undefined // the program's server whose connections this server gets
   this._resolving = false // a host name is being looked up
   this._wantsRef = true
   this._hasRef = false
   this._warned = false
   this._unwatch = undefined
   if (options.signal !== undefined) watch(this, options.signal)
-  begin(this, options)
+  if (options.noServer) this._isOpen = true
+  else if (options.server !== undefined) attach(this, options)
+  else begin(this, options)
 }
 
 inherits(MuxServer, EventEmitter)
@@ -67,13 +74,14 @@ Object.setPrototypeOf(MuxServer, EventEmitter)
 
 /** As net.Server: the address object or the path; null while the server does not listen. */
 MuxServer.prototype.address = function address () {
+  if (this._attachment !== undefined) return this._attachment.address()
   return this.listening ? JSON.parse(engine.native.serverAddress(this._number)) : null
 }
 
 /** Stops accepting. 'close' is emitted, and the callback called, when the last connection has ended. */
 MuxServer.prototype.close = function close (done) {
   callback('callback', done)
-  if (this._closing || (this._number < 0 && !this._resolving)) {
+  if (this._closing || (this._number < 0 && !this._resolving && !this._isOpen)) {
     if (done) process.nextTick(done, notRunning())
     return this
   }
@@ -82,10 +90,20 @@ MuxServer.prototype.close = function close (done) {
   this.listening = false
   shared.delete(this._place)
   this._resolving = false
-  for (const each of [...this._connections]) if (each instanceof Candidate) each.destroy()
+  this._isOpen = false
+  if (this._attachment !== undefined) this._attachment.detach()
+  for (const each of [...this._connections]) if (each instanceof Candidate || each.connecting) each.destroy()
   if (this._number >= 0) engine.native.closeServer(this._number)
   else process.nextTick(closeIfDone, this)
   return this
+}
+
+/**
+ * Makes a connection over a stream of the program's. 'connection' follows in a later turn, if the server lets it in.
+ * @returns {Connection} destroyed already if the server has no place for it
+ */
+MuxServer.prototype.accept = function accept (duplex) {
+  return this._accept(check('duplex', duplex))
 }
 
 /** Destroys the open connections. The server goes on listening. */
@@ -131,6 +149,14 @@ function begin (server, options) {
     if (error) fail(server, error)
     else listen(server, { address, port: options.port })
   })
+}
+
+// The server gets the connections of another one, which listens.
+function attach (server, options) {
+  server._isOpen = true
+  const attachment = new Attachment(server, options.server, options.urlPath)
+  server._attachment = attachment
+  server.listening = options.server.listening
 }
 
 function listenAnywhere (server, port) {
@@ -251,6 +277,35 @@ MuxServer.prototype._arrival = function (isAsked, number, offset, length) {
     this._connections.add(connection, ends.remote)
     this._announce(connection, number, ends)
   }
+}
+
+MuxServer.prototype._accept = function (duplex, request) {
+  const { connection: settings, verifyConnection } = this._options
+  const connection = new Connection(this, settings, this._context)
+  const carrier = new Carrier(duplex, connection)
+  const { ends } = connection._carry(carrier)._carrier
+  if (this._closing || isBlocked(this.blockList, ends.remote)) return connection.destroy()
+  const refusal = this._connections.refusal(this, ends.remote)
+  if (refusal !== undefined) {
+    process.nextTick(drop, this, ends, refusal)
+    return connection.destroy()
+  }
+  this._connections.add(connection, ends.remote)
+  const guest = new Guest(this, connection)
+  const more = { encrypted: carrier.isEncrypted, ...(request && { request }) }
+  process.nextTick(() => {
+    if (connection.destroyed) return
+    if (verifyConnection === undefined) guest.admit()
+    else guest.verify(verifyConnection, settings.handshakeTimeout, more)
+  })
+  return connection
+}
+
+MuxServer.prototype._letIn = function (connection, ends) {
+  connection._carrier.start(true)
+  if (connection.destroyed) return
+  connection._establish(ends)
+  context.emit(this._context, this, 'connection', connection)
 }
 
 MuxServer.prototype._ask = function (number, ends) {

@@ -9,7 +9,7 @@ const PAGE = path.join(root, 'docs', 'BOUNDARY.md')
 const TABLE = path.join(root, 'lib', 'boundary.json')
 
 // The words of the page for a second word and for a payload.
-const STREAMS = { one: 'one', 'one or all': 'one, or `WHOLE`', server: 'a server', microseconds: 'microseconds' }
+const STREAMS = { one: 'one', 'one or all': 'one, or `WHOLE`', server: 'a server', carrier: 'a carrier', microseconds: 'microseconds' }
 const PAYLOADS = { bytes: 'bytes', json: 'JSON', code: 'code', 'code and text': 'code, text', decimal: 'decimal' }
 
 function lines (titles, rows) {
@@ -73,6 +73,12 @@ ${lines(['number', 'record', 'stream', 'payload', 'aux', 'what it says'], table.
 ## Behind the records of a drain
 
 ${named('place', table.summary, (_, place) => place)}
+
+## Carriers
+
+These bits stand above the length that \`Carrier.take()\` returns:
+
+${named('bit', table.carried, (_, place) => 1 << place)}
 
 ## Wires
 

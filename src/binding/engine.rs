@@ -2,6 +2,7 @@
 //!
 //! May not decide, and may not keep a reference into shared memory beyond a call.
 
+use super::carrier::Carrier;
 use super::poller;
 use super::signal::Signal;
 use super::slab::{Gate, Slab};
@@ -12,7 +13,7 @@ use crate::driver::{
     Collector, Connection, Delivery, Engine as Driver, Inbox, ReadSet, Refusal, Stop, Verdict,
 };
 use crate::proto::Handle;
-use napi::bindgen_prelude::{Function, Uint8Array, Uint8ArraySlice, Uint32Array};
+use napi::bindgen_prelude::{Either, Function, Uint8Array, Uint8ArraySlice, Uint32Array};
 use napi::{Env, Error, Result, Status};
 use napi_derive::napi;
 use serde::de::DeserializeOwned;
@@ -188,6 +189,16 @@ impl Engine {
         let bytes = unsafe { slab.as_mut() };
         let slab = Slab::new(bytes, self.gate.clone());
         self.driver.env.inbox.lend(Lent::new(number, slab));
+    }
+
+    /// Makes a connection over a stream of JavaScript's, by the JSON text of its options. JavaScript knows the carrier by
+    /// its number. Returns a negative error number if there is no room for the connection.
+    #[napi(catch_unwind)]
+    pub fn carry(&self, carrier: u32, options: String) -> Result<Either<Carrier, i32>> {
+        Ok(match self.driver.carry(carrier, parse(&options)?) {
+            Ok((connection, carried)) => Either::A(Carrier::new(connection, carried)),
+            Err(error) => Either::B(negative(&error)),
+        })
     }
 
     /// Starts connecting, by the JSON text of its options. Returns the connection's number, or a negative error number.

@@ -63,7 +63,8 @@ pub enum Verdict {
 }
 
 /// What a peer is told that is not let in, if it speaks a wire that can tell.
-#[derive(Debug)]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Refusal {
     /// The code.
     pub code: u64,

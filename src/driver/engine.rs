@@ -2,13 +2,16 @@
 //!
 //! May not touch a socket or a session itself.
 
+use super::admission::Refusal;
+use super::carried::{self, Carried, TaskEnd};
+use super::connection::Connection;
 use super::environment::{Environment, MAX_NUMBER};
 use super::inbox::collector::Collector;
 use super::inbox::queue::Inbox;
 use super::link::life::Stop;
 use super::listener::{self, Server, ServerAddress};
 use super::lock::{Guard, Lock, Rank};
-use super::options::{ConnectOptions, ListenOptions};
+use super::options::{CarryOptions, ConnectOptions, ListenOptions};
 use super::read_set::ReadSet;
 use super::{clock, command, connect, runtime};
 use crate::proto::Side;
@@ -59,6 +62,41 @@ impl Engine {
         let id = connection.id;
         runtime.spawn(connect::run(connection, options));
         Ok(id)
+    }
+
+    /// Makes a connection over a carrier, by which number JavaScript knows it.
+    pub fn carry(
+        &self,
+        carrier: u32,
+        options: CarryOptions,
+    ) -> io::Result<(Arc<Connection>, Arc<Carried>)> {
+        let runtime = runtime::handle()?;
+        let CarryOptions {
+            listens,
+            refusal,
+            mut connection,
+        } = options;
+        // A send is a copy, which costs less than the hop to the task.
+        connection.direct_send_limit = Some(u32::MAX);
+        let side = match listens {
+            true => Side::Listening,
+            false => Side::Connecting,
+        };
+        let connection = self.env.open(side, connection);
+        let connection = connection.ok_or(io::ErrorKind::NotConnected)?;
+        let carried = Carried::new();
+        connection.attach(carried.clone(), false);
+        if let Some(refusal) = refusal {
+            let Refusal {
+                code,
+                application,
+                reason,
+            } = refusal;
+            connection.lock().link.close(code, application, &reason);
+        }
+        let io = TaskEnd::new(carried.clone(), self.env.inbox.clone(), carrier);
+        runtime.spawn(carried::run(connection.clone(), io));
+        Ok((connection, carried))
     }
 
     /// Listens. Returns the server's number.

@@ -14,6 +14,7 @@
 
 mod admission;
 pub mod boundary;
+pub mod carried;
 mod clock;
 pub mod command;
 mod connect;
@@ -47,6 +48,7 @@ mod thread;
 
 pub use crate::sys::errno;
 pub use admission::{AdmissionOptions, Refusal, Verdict};
+pub use carried::Carried;
 pub use connection::{Connection, Totals};
 pub use engine::Engine;
 pub use inbox::collector::Collector;
@@ -54,5 +56,5 @@ pub use inbox::delivery::Delivery;
 pub use inbox::queue::Inbox;
 pub use link::life::Stop;
 pub use listener::ServerAddress;
-pub use options::{ConnectOptions, ConnectionOptions, ListenOptions};
+pub use options::{CarryOptions, ConnectOptions, ConnectionOptions, ListenOptions};
 pub use read_set::ReadSet;

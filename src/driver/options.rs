@@ -3,7 +3,7 @@
 //!
 //! May not leave out what the text must have, and may not validate but for the shape.
 
-use super::admission::AdmissionOptions;
+use super::admission::{AdmissionOptions, Refusal};
 use crate::proto::Config;
 use crate::proto::config::milliseconds;
 use crate::sys;
@@ -81,6 +81,18 @@ pub struct ListenOptions {
     /// Whom the server lets in.
     pub admission: AdmissionOptions,
     /// For the connections accepted.
+    pub connection: ConnectionOptions,
+}
+
+/// How to make a connection over a carrier.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CarryOptions {
+    /// The connection is a server's.
+    pub listens: bool,
+    /// The server does not let the connection in, and tells the peer why.
+    pub refusal: Option<Refusal>,
+    /// For the connection.
     pub connection: ConnectionOptions,
 }
 

@@ -1,0 +1,27 @@
+'use strict'
+
+// A connection over a stream that a program has handed to its server, until the server has let it in. The stream is not read
+// meanwhile.
+//
+// This file may not: decide who comes in.
+
+const { Verdict } = require('./candidate')
+
+class Guest extends Verdict {
+  constructor (server, connection) {
+    super(server, connection._carrier.ends)
+    this._connection = connection
+    // The duplex may close meanwhile, or the program may destroy the connection.
+    connection.once('close', () => { if (!this._isDecided) this._settle() })
+  }
+
+  _admit () {
+    const { _connection: connection, _server: server } = this
+    if (!connection.destroyed) server._letIn(connection, this._ends)
+  }
+
+  // The connection ends as one that the program closes with a code.
+  _tell (refusal) { this._connection._refuse(refusal) }
+}
+
+module.exports = { Guest }
