@@ -5,6 +5,7 @@
 //
 // This file may not: know what the bytes mean, or emit anything on a connection.
 
+const net = require('node:net')
 const { constants: { errno: { ECONNRESET, EPIPE } } } = require('node:os')
 const { types: { isUint8Array } } = require('node:util')
 const { carried: bit } = require('./boundary')
@@ -12,8 +13,7 @@ const carriers = require('./carriers')
 const context = require('./context')
 const engine = require('./engine')
 const { callerError, systemError } = require('./errors')
-const { invalid, nativeSettings } = require('./options')
-const { MuxStream } = require('./stream')
+const { nativeSettings } = require('./options')
 
 // The length of a slab that outbound bytes are cut from: what one flush brings about at most, half of it. Longer slabs
 // were no faster.
@@ -29,25 +29,10 @@ const LENGTH = (1 << BITS_AT) - 1
 // The time that a duplex has to take the last bytes of a connection that was destroyed: as long as native code lingers.
 const PATIENCE = 1000 // ms
 
-// What a program writes to a duplex, and hears from it.
-const METHODS = ['on', 'once', 'removeListener', 'write', 'end', 'pause', 'resume', 'destroy']
-
 const NOTHING = new Uint8Array(0)
 // Unused memory that outbound bytes go into.
 let slab = Buffer.alloc(0)
 let used = 0
-
-/** Throws unless a connection can go over this. */
-function check (name, duplex) {
-  const isDuplex = duplex !== null && typeof duplex === 'object' &&
-    METHODS.every((method) => typeof duplex[method] === 'function')
-  if (!isDuplex) throw invalid(name, 'a stream.Duplex', duplex)
-  // A stream of ours keeps messages apart, but what was written as bytes arrives as bytes.
-  const hasObjects = duplex.readableObjectMode || duplex.writableObjectMode
-  if (hasObjects && !(duplex instanceof MuxStream)) throw invalid(name, 'a stream.Duplex that is not in object mode', duplex)
-  if (duplex.readableEncoding) throw invalid(name, 'a stream.Duplex without an encoding', duplex)
-  return duplex
-}
 
 class Carrier {
   constructor (duplex, connection) {
@@ -62,6 +47,7 @@ class Carrier {
     this._hasWritten = false
     this._isFinished = false // end() was called
     this._hasEnded = false // 'end' was emitted
+    this._isOver = false // the connection is done with the duplex
     this._isGone = false // the duplex can neither be read nor written any more
     duplex.on('error', (error) => this._fail(error))
     duplex.on('close', () => this._onClose())
@@ -106,6 +92,8 @@ class Carrier {
     this._id = carriers.register(this)
     const native = engine.native.carry(this._id, JSON.stringify({
       listens: isOfServer,
+      // A peer that comes back has used up what others at its address have.
+      remote: isOfServer && net.isIP(duplex.remoteAddress) !== 0 ? duplex.remoteAddress : null,
       refusal: refusal ?? null,
       connection: nativeSettings(connection._settings)
     }))
@@ -143,7 +131,7 @@ class Carrier {
   }
 
   _onClose () {
-    if (this._isGone) return
+    if (this._isGone || this._isOver) return
     // A duplex that ended in order may be gone before this end has ended. That matters only to what is still written.
     if (!this._hasEnded) this._fail(this._duplex.errored ?? systemError(-ECONNRESET, 'read'))
     this._isGone = true
@@ -151,7 +139,7 @@ class Carrier {
   }
 
   _fail (error) {
-    if (this.error !== undefined || (this._isGone && this._native === null)) return
+    if (this.error !== undefined || this._isOver) return
     this.error = error
     if (this._native !== null) this._native.fail()
     else if (!this._connection.destroyed) this._connection.destroy(error)
@@ -238,13 +226,14 @@ class Carrier {
 
   /** The connection ended before it began. */
   drop () {
-    this._isGone = true
+    this._isOver = true
     this._duplex.destroy()
   }
 
   // Nobody uses the duplex any more.
   _close (isReset) {
     const duplex = this._duplex
+    this._isOver = true
     this._native = null
     carriers.forget(this._id)
     if (isReset) return reset(duplex)
@@ -296,4 +285,4 @@ function describe (address, family, port) {
   return typeof address === 'string' ? { address, family, port } : null
 }
 
-module.exports = { Carrier, check }
+module.exports = { Carrier }

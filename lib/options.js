@@ -160,6 +160,19 @@ function filePath (options) {
   return value?.toWellFormed()
 }
 
+// What a connection does with a stream that it goes over.
+const DUPLEX_METHODS = ['on', 'once', 'removeListener', 'write', 'end', 'pause', 'resume', 'destroy']
+
+/** A stream that a connection can go over. */
+function duplex (name, value) {
+  const isDuplex = value !== null && typeof value === 'object' &&
+    DUPLEX_METHODS.every((method) => typeof value[method] === 'function')
+  if (!isDuplex) throw invalid(name, 'a stream.Duplex', value)
+  if (value.readableObjectMode || value.writableObjectMode) throw invalid(name, 'a stream.Duplex of bytes', value)
+  if (value.readableEncoding) throw invalid(name, 'a stream.Duplex without an encoding', value)
+  return value
+}
+
 /** The arguments (port | path | options, host?) as one object. A string that is not a number is a path, as in net. */
 function positional (first, host) {
   if (typeof first === 'object' && first !== null) return first
@@ -270,13 +283,12 @@ function serverOptions (first, host) {
   const server = attachedServer(options)
   const listens = !noServer && server === undefined
   if (noServer && server !== undefined) throw invalid('options.noServer', 'false if there is options.server', true)
-  const path = listens ? filePath(options) : undefined
+  const path = server !== undefined ? urlPath(options, server) : listens ? filePath(options) : undefined
   // If no port is given, the system chooses one, as for net.Server.listen().
   const number = listens && path === undefined ? port(options, 0) : undefined
   return {
     noServer,
     server,
-    urlPath: server === undefined ? undefined : urlPath(options, server),
     path,
     port: number,
     host: string(options, 'host') || undefined,
@@ -307,7 +319,7 @@ function family (options) {
 /** The arguments of `new MuxClient(...)`, checked and complete. */
 function clientOptions (first, host) {
   const options = positional(first, host)
-  const { socket } = options
+  const socket = options.socket === undefined ? undefined : duplex('options.socket', options.socket)
   const path = socket === undefined ? filePath(options) : undefined
   const number = socket === undefined && path === undefined ? port(options, undefined) : undefined
   if (socket === undefined && path === undefined && number === undefined) {
@@ -404,6 +416,7 @@ module.exports = {
   callback,
   clientOptions,
   closeReason,
+  duplex,
   integerIn,
   invalid,
   isHttp,

@@ -14,14 +14,14 @@ const { addressesOf } = require('./addresses')
 const { kind: kinds } = require('./boundary')
 const { Attachment } = require('./attachment')
 const { Candidate } = require('./candidate')
-const { Carrier, check } = require('./carrier')
+const { Carrier } = require('./carrier')
 const { Connection } = require('./connection')
 const context = require('./context')
 const engine = require('./engine')
 const { connectionError, listenError, notRunning } = require('./errors')
 const { Guest } = require('./guest')
 const { describeServer, inspectable } = require('./inspect')
-const { callback, nativeSettings, serverOptions } = require('./options')
+const { callback, duplex: checkDuplex, nativeSettings, serverOptions } = require('./options')
 const { denial } = require('./permission')
 const { Places } = require('./places')
 const { capture, onRejection } = require('./rejections')
@@ -103,7 +103,7 @@ MuxServer.prototype.close = function close (done) {
  * @returns {Connection} destroyed already if the server has no place for it
  */
 MuxServer.prototype.accept = function accept (duplex) {
-  return this._accept(check('duplex', duplex))
+  return this._accept(checkDuplex('duplex', duplex))
 }
 
 /** Destroys the open connections. The server goes on listening. */
@@ -154,7 +154,7 @@ function begin (server, options) {
 // The server gets the connections of another one, which listens.
 function attach (server, options) {
   server._isOpen = true
-  const attachment = new Attachment(server, options.server, options.urlPath)
+  const attachment = new Attachment(server, options.server, options.path)
   server._attachment = attachment
   server.listening = options.server.listening
 }

@@ -12,6 +12,7 @@ use super::link::life::Stop;
 use super::listener::{self, Server, ServerAddress};
 use super::lock::{Guard, Lock, Rank};
 use super::options::{CarryOptions, ConnectOptions, ListenOptions};
+use super::quota::Quotas;
 use super::read_set::ReadSet;
 use super::{clock, command, connect, runtime};
 use crate::proto::Side;
@@ -29,6 +30,8 @@ pub struct Engine {
     /// The environment, with its connections.
     pub env: Arc<Environment>,
     servers: Lock<Servers>,
+    /// What peers have used up who came over carriers, by the limit that their servers set.
+    quotas: Lock<HashMap<u32, Arc<Lock<Quotas>>>>,
 }
 
 #[derive(Default)]
@@ -44,6 +47,7 @@ impl Engine {
         Arc::new(Self {
             env: Arc::new(Environment::new(inbox, read_set)),
             servers: Lock::new(Rank::Tables, Servers::default()),
+            quotas: Lock::new(Rank::Tables, HashMap::new()),
         })
     }
 
@@ -73,9 +77,11 @@ impl Engine {
         let runtime = runtime::handle()?;
         let CarryOptions {
             listens,
+            remote,
             refusal,
             mut connection,
         } = options;
+        let most_resets = connection.protocol.qmux.max_resets;
         // A send is a copy, which costs less than the hop to the task.
         connection.direct_send_limit = Some(u32::MAX);
         let side = match listens {
@@ -86,6 +92,9 @@ impl Engine {
         let connection = connection.ok_or(io::ErrorKind::NotConnected)?;
         let carried = Carried::new();
         connection.attach(carried.clone(), false);
+        if let Some(remote) = remote {
+            connection.limit_resets(&self.quotas(most_resets), remote);
+        }
         if let Some(refusal) = refusal {
             let Refusal {
                 code,
@@ -97,6 +106,12 @@ impl Engine {
         let io = TaskEnd::new(carried.clone(), self.env.inbox.clone(), carrier);
         runtime.spawn(carried::run(connection.clone(), io));
         Ok((connection, carried))
+    }
+
+    fn quotas(&self, most_resets: u32) -> Arc<Lock<Quotas>> {
+        let mut quotas = self.quotas.lock();
+        let new = || Arc::new(Lock::new(Rank::Tables, Quotas::new(most_resets)));
+        quotas.entry(most_resets).or_insert_with(new).clone()
     }
 
     /// Listens. Returns the server's number.

@@ -90,6 +90,8 @@ pub struct ListenOptions {
 pub struct CarryOptions {
     /// The connection is a server's.
     pub listens: bool,
+    /// The address of a server's peer, if the carrier has one.
+    pub remote: Option<IpAddr>,
     /// The server does not let the connection in, and tells the peer why.
     pub refusal: Option<Refusal>,
     /// For the connection.
