@@ -6,6 +6,8 @@
 const net = require('node:net')
 const { Duplex } = require('node:stream')
 const Muxer = require('../../index.js')
+const { cleanup } = require('./cleanup.js')
+const { nextEvent, within } = require('./events.js')
 
 /** Two ends of a stream in memory, as stream.duplexPair() of later Nodes. */
 function duplexPair (options) {
@@ -27,16 +29,21 @@ function duplexPair (options) {
       if (taken !== null) taken()
     }
 
-    _write (chunk, encoding, done) { this.#other.take(chunk, done) }
+    _write (chunk, encoding, done) {
+      if (this.#other.destroyed) done(Object.assign(new Error('write EPIPE'), { code: 'EPIPE' }))
+      else this.#other.take(chunk, done)
+    }
 
     _final (done) {
-      this.#other.once('end', done)
-      this.#other.push(null)
+      const other = this.#other
+      if (other.destroyed) return done()
+      other.once('end', done).once('close', done)
+      other.push(null)
     }
 
     _destroy (error, done) {
       // The other end learns of it, as the end of a socket would.
-      if (!this.#other.destroyed && !this.writableFinished) process.nextTick(() => this.#other.destroy())
+      if (!this.writableFinished) process.nextTick(() => this.#other.destroy())
       done(error)
     }
   }
@@ -44,6 +51,21 @@ function duplexPair (options) {
   ends[0].join(ends[1])
   ends[1].join(ends[0])
   return ends
+}
+
+// A server without a listener, and a client, over the two ends of a stream.
+async function carry (t, [near, far], { server: serverOptions, client: clientOptions } = {}) {
+  const server = new Muxer.MuxServer({ noServer: true, ...serverOptions })
+  const accepted = nextEvent(server, 'connection')
+  const con = server.accept(far)
+  const client = new Muxer.MuxClient({ socket: near, ...clientOptions })
+  cleanup(t, () => {
+    client.destroy()
+    con.destroy()
+    return within(new Promise((resolve) => server.close(() => resolve())), 'the server to close')
+  })
+  await Promise.all([accepted, nextEvent(client, 'connect')])
+  return { server, con, client }
 }
 
 const isOptions = (value) => typeof value === 'object' && value !== null
@@ -71,4 +93,4 @@ function MuxClient (port, host, done) {
   return new Muxer.MuxClient({ ...rest, socket }, typeof host === 'function' ? host : done)
 }
 
-module.exports = { ...Muxer, MuxServer, MuxClient, duplexPair }
+module.exports = { ...Muxer, MuxServer, MuxClient, carry, duplexPair }
