@@ -49,6 +49,8 @@ class Carrier {
     this._hasEnded = false // 'end' was emitted
     this._isOver = false // the connection is done with the duplex
     this._isGone = false // the duplex can neither be read nor written any more
+    connection._carrier = this
+    connection._setEnds(this.ends)
     duplex.on('error', (error) => this._fail(error))
     duplex.on('close', () => this._onClose())
     // Half of the connection may go on. Node itself would end the other half.
@@ -135,6 +137,7 @@ class Carrier {
     // A duplex that ended in order may be gone before this end has ended. That matters only to what is still written.
     if (!this._hasEnded) this._fail(this._duplex.errored ?? systemError(-ECONNRESET, 'read'))
     this._isGone = true
+    this._isBlocked = false // no 'drain' will come
     this.takeSoon()
   }
 

@@ -133,7 +133,6 @@ function watch (client, signal) {
 function carry (client, socket) {
   const connection = client._connection
   const carrier = new Carrier(socket, connection)
-  connection._carry(carrier)
   if (connection.destroyed) return carrier.drop()
   carrier.whenUsable(() => {
     if (connection.destroyed) return

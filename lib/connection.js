@@ -260,19 +260,6 @@ class Connection extends EventEmitter {
     this._reference.update()
   }
 
-  /** The connection goes over a stream of the program's. */
-  _carry (carrier) {
-    this._carrier = carrier
-    this._setEnds(carrier.ends)
-    return this
-  }
-
-  /** The server that was given the carrier does not let the connection in. The peer is told why, if it can be. */
-  _refuse (refusal) {
-    this._carrier.start(true, refusal)
-    this._shut(null)
-  }
-
   /** The connection is connected, between these ends. */
   _establish (ends) {
     this._setEnds(ends)

@@ -21,7 +21,11 @@ class Guest extends Verdict {
   }
 
   // The connection ends as one that the program closes with a code.
-  _tell (refusal) { this._connection._refuse(refusal) }
+  _tell (refusal) {
+    const { _connection: connection } = this
+    connection._carrier.start(true, refusal)
+    if (!connection.destroyed) connection._shut(null)
+  }
 }
 
 module.exports = { Guest }

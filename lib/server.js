@@ -283,7 +283,7 @@ MuxServer.prototype._accept = function (duplex, request) {
   const { connection: settings, verifyConnection } = this._options
   const connection = new Connection(this, settings, this._context)
   const carrier = new Carrier(duplex, connection)
-  const { ends } = connection._carry(carrier)._carrier
+  const { ends } = carrier
   if (this._closing || isBlocked(this.blockList, ends.remote)) return connection.destroy()
   const refusal = this._connections.refusal(this, ends.remote)
   if (refusal !== undefined) {
