@@ -15,8 +15,7 @@ const engine = require('./engine')
 const { callerError, systemError } = require('./errors')
 const { nativeSettings } = require('./options')
 
-// The length of a slab that outbound bytes are cut from: what one flush brings about at most, half of it. Longer slabs
-// were no faster.
+// The length of a slab that outbound bytes are cut from: two or three of the longest frames, or many turns of short ones.
 const SLAB = 128 * 1024
 
 // A slab with less room left is given up, so that long writes stay long.
@@ -95,7 +94,7 @@ class Carrier {
     const native = engine.native.carry(this._id, JSON.stringify({
       listens: isOfServer,
       // A peer that comes back has used up what others at its address have.
-      remote: isOfServer && net.isIP(duplex.remoteAddress) !== 0 ? duplex.remoteAddress : null,
+      remote: isOfServer && net.isIP(duplex.remoteAddress) !== 0 ? duplex.remoteAddress.split('%')[0] : null,
       refusal: refusal ?? null,
       connection: nativeSettings(connection._settings)
     }))

@@ -11,13 +11,16 @@ class Guest extends Verdict {
   constructor (server, connection) {
     super(server, connection._carrier.ends)
     this._connection = connection
-    // The duplex may close meanwhile, or the program may destroy the connection.
-    connection.once('close', () => { if (!this._isDecided) this._settle() })
   }
 
   _admit () {
     const { _connection: connection, _server: server } = this
     if (!connection.destroyed) server._letIn(connection, this._ends)
+  }
+
+  // If the duplex has closed meanwhile, or the program has destroyed the connection, nobody is left to be refused.
+  _refuse (error, refusal) {
+    if (!this._connection.destroyed) super._refuse(error, refusal)
   }
 
   // The connection ends as one that the program closes with a code.
