@@ -97,11 +97,11 @@ test('verifyConnection decides, and a peer that is refused is told why', async (
     server.accept(far)
     return new MuxClient({ socket: near, protocol: 'qmux' })
   })
-  bad.on('error', () => {})
+  const failed = nextEvent(bad, 'error')
   const drop = nextEvent(server, 'drop')
   await nextEvent(server, 'connection')
   assert.equal((await drop)[1].code, 'ERR_MUX_REFUSED')
-  const [error] = await nextEvent(bad, 'error')
+  const [error] = await failed
   assert.deepEqual([error.closeCode, error.closeReason], [77, 'not you'])
   assert.equal(asked[0].encrypted, false)
   good.destroy()
