@@ -31,6 +31,7 @@ mod boundary {
         commands: Vec<Command>,
         records: Vec<Record>,
         summary: Vec<Name>,
+        carried: Vec<Name>,
         wires: Vec<Name>,
         peers: Vec<Name>,
     }
@@ -168,7 +169,7 @@ mod boundary {
         })
     }
 
-    /// The modules of constants: commands, records, wires and peers.
+    /// The modules of constants: commands, records, carriers, wires and peers.
     fn numbers(table: &Table) -> String {
         let module = |doc: &str, name: &str, rows: Vec<(&str, u32, &str)>| {
             let rows = each(&rows, |(name, value, doc)| {
@@ -178,6 +179,7 @@ mod boundary {
         };
         let commands = table.commands.iter();
         let records = table.records.iter();
+        let carried = table.carried.iter().enumerate();
         let wires = table.wires.iter().enumerate();
         let peers = table.peers.iter().enumerate();
         [
@@ -193,6 +195,13 @@ mod boundary {
                 "kind",
                 records
                     .map(|it| (&*it.name, it.number.into(), &*it.doc))
+                    .collect(),
+            ),
+            module(
+                "The bits that say what is to be done with a carrier.",
+                "carried",
+                carried
+                    .map(|(bit, it)| (&*it.name, 1 << bit, &*it.doc))
                     .collect(),
             ),
             module(

@@ -1,8 +1,9 @@
 /// <reference types="node" />
 
-import { AddressInfo, BlockList, DropArgument, LookupFunction } from 'node:net'
+import { AddressInfo, BlockList, DropArgument, LookupFunction, Server } from 'node:net'
 import { Duplex } from 'node:stream'
 import { EventEmitter } from 'node:events'
+import { IncomingMessage } from 'node:http'
 import { ReadStream, WriteStream } from 'node:fs'
 
 /** A value that has a JSON form. The text that JSON.stringify makes is sent; objects may have a `toJSON`. */
@@ -140,6 +141,8 @@ export interface ConnectionInfo {
   localPort: number | undefined
   localFamily: 'IPv4' | 'IPv6' | undefined
   encrypted: boolean
+  /** The request that asked an http.Server for an upgrade. */
+  request?: IncomingMessage | undefined
 }
 
 /** Lets a connection in, or refuses it. On QMux the peer is told `code` and `reason`, as by `con.close()`. */
@@ -150,12 +153,19 @@ export interface MuxServerOptions extends ConnectionOptions {
   port?: number | string | undefined
   /** Address or name to listen on. Default: the unspecified one, `::` where there is IPv6, `0.0.0.0` elsewhere. */
   host?: string | undefined
-  /** Path of a unix socket; then `port` and `host` are ignored. */
+  /** Path of a unix socket; then `port` and `host` are ignored. With an http.Server: the path of the upgrade. */
   path?: string | undefined
   /** Descriptor of a socket that is bound already; then `port`, `host` and `path` are ignored. */
   fd?: number | undefined
   /** Does not share the port with the other workers of a cluster. Default: false. */
   exclusive?: boolean | undefined
+  /** Listens to nothing: connections come by accept(). Default: false. */
+  noServer?: boolean | undefined
+  /**
+   * Another server, which listens for this one: 'connection' of a net.Server, 'secureConnection' of a tls.Server, and
+   * requests with `Upgrade: tcp-stream-muxer` of an http.Server or https.Server, whose path `path` may name.
+   */
+  server?: Server | undefined
   /** Connections the system queues before they are accepted. Default: 511. */
   backlog?: number | undefined
   /** Accepts no IPv4 on the address `::`. Default: false. */
@@ -195,6 +205,8 @@ export interface MuxServerOptions extends ConnectionOptions {
 }
 
 export interface MuxClientOptions extends ConnectionOptions {
+  /** Goes over this stream of bytes in place of a socket of its own. */
+  socket?: Duplex | undefined
   /** 0 to 65535, also as a string. Required unless `path` is given. */
   port?: number | string | undefined
   /** Address or name to connect to. Default: 'localhost'. */
@@ -488,6 +500,8 @@ export class MuxServer extends EventEmitter {
   address (): AddressInfo | string | null
   /** Stops accepting. 'close', and the callback, come when the last connection has ended. */
   close (callback?: (error?: Error) => void): this
+  /** Makes a connection over any Duplex of bytes. 'connection' follows, if the server lets it in. */
+  accept (duplex: Duplex): Connection
   /** Destroys the open connections. The server goes on listening. */
   closeAllConnections (): this
   getConnections (callback: (error: Error | null, count: number) => void): this

@@ -7,7 +7,7 @@ const assert = require('node:assert/strict')
 const boundary = require('../lib/boundary.js')
 const table = require('../lib/boundary.json')
 
-const GROUPS = ['commands', 'records', 'summary', 'wires', 'peers']
+const GROUPS = ['commands', 'records', 'summary', 'carried', 'wires', 'peers']
 
 test('every row has a name of its own and one sentence', () => {
   for (const rows of [...GROUPS.map((group) => table[group]), [...table.sizes, ...table.words]]) {
@@ -39,8 +39,9 @@ test('a command has a number or a payload, and keeps its order if it acknowledge
 })
 
 test('names stand for numbers, places and bits', () => {
-  const { op, kind, summary, wires, peers, SUMMARY_WORDS, NUMBER_MASK, WHOLE } = boundary
+  const { op, kind, summary, carried, wires, peers, SUMMARY_WORDS, NUMBER_MASK, WHOLE } = boundary
   assert.deepEqual([op.DATA, kind.DATA, summary.USED, peers.UNDECIDED, NUMBER_MASK, WHOLE], [2, 1, 0, 0, 0xffffff, 0xffffffff])
+  assert.deepEqual(Object.values(carried), [1, 2, 4, 8, 16])
   assert.deepEqual(Object.values(wires), [1, 2, 4, 8])
   assert.equal(SUMMARY_WORDS, Object.keys(summary).length)
 })

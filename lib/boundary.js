@@ -28,6 +28,8 @@ module.exports = {
   /** Places of the words behind the records that sum up a drain. */
   summary: named(table.summary, place),
   SUMMARY_WORDS: table.summary.length,
+  /** The bits that say what is to be done with a carrier. */
+  carried: named(table.carried, (_, place) => 1 << place),
   /** The bits that say which wires are in use. */
   wires: named(table.wires, (_, place) => 1 << place),
   /** The kinds of peers. */

@@ -1,159 +1,66 @@
 'use strict'
 
-// A connection of a server's until it is let in.
+// A connection that native code has accepted for a server, and that waits to be let in. Native code reads and sends nothing
+// on it meanwhile.
 //
-//   arrived ──▶ in the clear: the program is asked, and native code reads and sends nothing meanwhile ──▶ admitted, or refused
-//          └──▶ in TLS: the handshake ──▶ connected: the program is asked, and the connection is paused ──▶ admitted, or refused
-//                                    └──▶ failed
+//   ADMISSION ──▶ in the clear: the program is asked ──▶ admitted ──▶ CONNECTION: a Connection
+//          │                                        └──▶ refused
+//          └────▶ in TLS: admitted to the handshake ──▶ CONNECTION: a Connection, of which the program is asked (guest.js)
+//                                                  └──▶ CONN_ERROR: failed
 //
-// This file may not: emit anything, or know what a stream carries.
+// This file may not: emit anything, or know what a stream is.
 
 const { addressesOf } = require('./addresses')
 const { kind: kinds } = require('./boundary')
-const { Connection } = require('./connection')
-const context = require('./context')
 const engine = require('./engine')
-const { connectionError, dropError } = require('./errors')
-const { closeReason, wireCode } = require('./options')
+const { connectionError } = require('./errors')
+const { Verdict } = require('./verdict')
 
 const { CONNECTION, CONN_CLOSE, CONN_ERROR, KEYLOG } = kinds
 
-// The code of QUIC for this (RFC 9000, section 20.1), for a program that has none of its own.
-const CONNECTION_REFUSED = 2
-
-class Candidate {
-  /** @param ends the addresses of both ends, in the form of native code */
+class Candidate extends Verdict {
   constructor (server, number, ends) {
-    this._server = server
+    super(server, ends)
     this._number = number
-    this._ends = ends
-    this._connection = undefined // once there is one, behind a handshake
-    this._isDecided = false
-    this._timer = undefined
+    this._holder = this // of a place among the server's connections
     engine.register(number, this)
   }
 
-  /** Nobody has anything against this connection, or asks again when the handshake is done. */
-  admit () { engine.native.admit(this._number) }
-
-  /** Asks the program. Its answer may come at once or later; only the first one counts. */
-  verify () {
-    const { verifyConnection, connection: { handshakeTimeout } } = this._server._options
-    const answer = (allowed, code, reason) => {
-      const refusal = allowed === true || code === undefined
-        ? undefined
-        : { code: wireCode(code), reason: closeReason(reason ?? '') }
-      this._decide(allowed === true, undefined, refusal)
-    }
-    let returned
-    try {
-      returned = context.run(this._server._context, verifyConnection, this._server, this._describe(), answer)
-    } catch (error) {
-      return this._decide(false, error)
-    }
-    if (typeof returned?.then === 'function') {
-      // The decision emits events. What a listener throws is an uncaught exception, and no rejection of this promise.
-      Promise.resolve(returned).then(
-        (allowed) => process.nextTick(() => this._decide(allowed === true)),
-        (error) => process.nextTick(() => this._decide(false, error))
-      )
-    } else if (returned !== undefined || verifyConnection.length < 2) {
-      return this._decide(returned === true)
-    }
-    if (handshakeTimeout > 0 && !this._isDecided) this._timer = context.later(handshakeTimeout, expire, this)
-  }
-
-  /** What the program decides by. */
-  _describe () {
-    const info = { ...addressesOf(this._ends), encrypted: this._connection !== undefined }
-    if (this._connection === undefined) return info
-    const { authorized, authorizationError, alpnProtocol, servername } = this._connection
-    const certificate = this._connection.getPeerX509Certificate()
-    return { ...info, authorized, authorizationError, alpnProtocol, servername, certificate }
-  }
-
-  /** @param cause what the program threw */
-  _decide (isAllowed, cause, refusal) {
-    if (this._isDecided) return
-    this._settle()
-    if (!isAllowed) return this._refuse(dropError('ERR_MUX_REFUSED', cause), refusal)
-    if (this._connection === undefined) this.admit()
-    else this._server._verified(this, this._connection)
-  }
-
-  // `refusal` is what the program wants the peer to be told.
-  _refuse (error, refusal) {
-    const { code, reason } = refusal ?? { code: CONNECTION_REFUSED, reason: 'the server refused the connection' }
-    if (this._connection === undefined) engine.native.refuse(this._number, code, refusal !== undefined, reason)
-    else this._connection._refuse(code, refusal !== undefined, reason)
-    this._server._refused(this, this._ends, error)
+  /** Lets the connection go on, if nobody has anything against it. */
+  consider () {
+    const { verifyConnection, tls } = this._server._options
+    // Behind a handshake there is more to decide by.
+    if (verifyConnection === undefined || tls !== undefined) this._decide(true)
+    else this.verify({ ...addressesOf(this._ends), encrypted: false })
   }
 
   /** The server closes, or destroys what it has: without an event. */
   destroy () {
     if (!this._isDecided) this._settle()
-    if (this._connection === undefined) engine.native.destroy(this._number, false)
-    else this._connection.destroy()
+    engine.native.destroy(this._number, false)
   }
 
-  _settle () {
-    this._isDecided = true
-    if (this._timer !== undefined) clearTimeout(this._timer)
-  }
+  _admit () { engine.native.admit(this._number) }
+
+  _tell ({ code, application, reason }) { engine.native.refuse(this._number, code, application, reason) }
 
   // ---- called by the engine ----
 
   _record (kind, handle, offset, length) {
     if (kind === CONNECTION) {
       // What a handshake has agreed on stands beside the addresses.
-      this._ends = JSON.parse(engine.textAt(offset, length))
-      const { _server: server, _number: number, _ends: ends } = this
-      if (ends.tls && server._options.verifyConnection) this._connect()
-      else server._admitted(this, number, ends)
+      this._server._admitted(this, this._number, JSON.parse(engine.textAt(offset, length)))
     } else if (kind === KEYLOG) {
-      this._keylog(engine.lineAt(offset, length))
+      this._server._keylog(engine.lineAt(offset, length))
     } else if (kind === CONN_ERROR) {
-      if (!this._isDecided) this._settle()
       this._server._handshakeFailed(this._ends, connectionError(engine.textAt(offset, length)))
     } else if (kind === CONN_CLOSE) {
       // The peer has left, or native code is done with a connection that was refused.
+      if (!this._isDecided) this._settle()
       engine.forget(this._number)
-      this._connectionClosed()
+      this._server._connectionClosed(this)
     }
   }
-
-  // The handshake is done, and the program is asked. The connection is paused until the program has decided.
-  _connect () {
-    const { _context: context, _options: { connection: settings } } = this._server
-    this._connection = new Connection(this, settings, context)
-    this._connection.pause()
-    this._connection._start(this._number)
-    this._connection._establish(this._ends)
-    this.verify()
-  }
-
-  // ---- called by the connection, whose owner this is until the program has decided ----
-
-  _keylog (line) { this._server._keylog(line) }
-
-  // Streams wait, as for a listener that comes late.
-  _hearsStreams () { return false }
-
-  _connectionTells () {}
-
-  // Whoever leaves before it was let in concerns nobody.
-  _connectionError () {}
-
-  _connectionClosed () {
-    if (!this._isDecided) this._settle()
-    this._server._connectionClosed(this)
-  }
-}
-
-function expire (candidate) {
-  if (candidate._isDecided) return
-  candidate._settle()
-  candidate._refuse(dropError('ERR_MUX_VERIFY_TIMEOUT'))
 }
 
 module.exports = { Candidate }

@@ -11,7 +11,8 @@ const { inherits } = require('node:util')
 const { Connection } = require('./connection')
 const context = require('./context')
 const engine = require('./engine')
-const { abortError, connectError, systemError } = require('./errors')
+const { abortError, connectError } = require('./errors')
+const { transportFor } = require('./handover')
 const { describeClient, inspectable } = require('./inspect')
 const { callback, clientOptions, nativeSettings } = require('./options')
 const { denial } = require('./permission')
@@ -39,7 +40,8 @@ function MuxClient (port, host, done) {
   this.StreamPool = this._connection.StreamPool
   if (done) context.once(this, 'connect', done)
   if (options.signal !== undefined) watch(this, options.signal)
-  if (!this._connection.destroyed) resolve(this._connection, options)
+  if (options.socket !== undefined) carry(this, options)
+  else if (!this._connection.destroyed) resolve(this._connection, options)
 }
 
 inherits(MuxClient, EventEmitter)
@@ -127,6 +129,22 @@ function watch (client, signal) {
   client._unwatch = () => signal.removeEventListener('abort', onAbort)
 }
 
+// ---- over a stream of the program's ----
+
+function carry (client, { socket, takeOver, tls }) {
+  const connection = client._connection
+  const transport = transportFor(socket, connection, takeOver)
+  if (connection.destroyed) return transport.drop()
+  transport.whenUsable(() => {
+    if (connection.destroyed) return
+    try {
+      transport.start({ tls: tls?.native })
+    } catch (error) {
+      connection.destroy(error) // certificates and keys that cannot be used
+    }
+  })
+}
+
 // ---- resolving, as net does it ----
 
 function resolve (connection, options) {
@@ -210,17 +228,6 @@ function tryConnect (connection, start) {
   }
 }
 
-/** Makes the connection of a socket that was taken (handover.js). The socket's object is released. */
-function adopt (connection, options, taken) {
-  const settings = JSON.stringify({
-    addresses: [], attemptTimeout: 0, connection: nativeSettings(connection._settings), tls: options.tls?.native
-  })
-  const number = tryConnect(connection, () => engine.native.adopt(settings, taken.fd, taken.head))
-  taken.release()
-  if (number >= 0) connection._start(number)
-  else if (number !== undefined) process.nextTick(fail, connection, systemError(number, 'open'))
-}
-
 function fail (connection, error) {
   connection.destroy(error)
 }
@@ -270,4 +277,4 @@ MuxClient.prototype._connectionClosed = function (connection, hadError) {
 
 inspectable(MuxClient, 'MuxClient', describeClient)
 
-module.exports = { MuxClient, adopt }
+module.exports = { MuxClient }

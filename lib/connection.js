@@ -48,6 +48,7 @@ class Connection extends EventEmitter {
     this._owner = owner
     this._settings = settings
     this._context = asyncContext
+    this._carrier = null // the stream.Duplex that carries the connection, if one does
     this._link = new Link()
     this._queue = new SendQueue(this, settings.writableHighWaterMark)
     this._reference = new Reference(this)
@@ -201,8 +202,9 @@ class Connection extends EventEmitter {
 
   setNoDelay (noDelay = true) {
     noDelay = Boolean(noDelay)
-    if (this._link.isOpen) engine.native.setNoDelay(this._link.number, noDelay)
-    else this._settings = { ...this._settings, noDelay }
+    if (this._carrier !== null) this._carrier.setNoDelay(noDelay)
+    else if (this._link.isOpen) engine.native.setNoDelay(this._link.number, noDelay)
+    if (!this._link.isOpen) this._settings = { ...this._settings, noDelay }
     return this
   }
 
@@ -213,8 +215,9 @@ class Connection extends EventEmitter {
       throw invalid('initialDelay', 'a number of milliseconds', initialDelay)
     }
     const delay = Math.min(Math.floor(initialDelay), MAX_UINT31)
-    if (this._link.isOpen) engine.native.setKeepAlive(this._link.number, enable, delay)
-    else this._settings = { ...this._settings, keepAlive: enable, keepAliveInitialDelay: delay }
+    if (this._carrier !== null) this._carrier.setKeepAlive(enable, delay)
+    else if (this._link.isOpen) engine.native.setKeepAlive(this._link.number, enable, delay)
+    if (!this._link.isOpen) this._settings = { ...this._settings, keepAlive: enable, keepAliveInitialDelay: delay }
     return this
   }
 
@@ -234,12 +237,14 @@ class Connection extends EventEmitter {
   }
 
   ref () {
+    if (this._carrier !== null) this._carrier.ref()
     this._reference.want(true)
     this._reference.update()
     return this
   }
 
   unref () {
+    if (this._carrier !== null) this._carrier.unref()
     this._reference.want(false)
     // Queued bytes keep the process alive until they are sent.
     if (this._link.canSend()) this._reference.keepUntilSent()
@@ -301,7 +306,9 @@ class Connection extends EventEmitter {
 
   _onFailed (error) {
     this._hasPeerEnded = false
-    this._shut(this._noteClose(error))
+    // A system error of a carrier's is the carrier's own.
+    const own = error.syscall === undefined ? undefined : this._carrier?.error
+    this._shut(own ?? this._noteClose(error))
     this._report()
   }
 
@@ -338,6 +345,8 @@ class Connection extends EventEmitter {
     if (number >= 0) {
       engine.flush()
       engine.native.destroy(number, hasReset)
+    } else if (this._carrier !== null) {
+      this._carrier.drop()
     }
     if (failure !== null || number < 0) process.nextTick(afterDestroy, this)
     return this
@@ -360,8 +369,8 @@ class Connection extends EventEmitter {
   }
 
   /** The server does not let this connection in after all, and tells the peer why. */
-  _refuse (code, isOfApplication, reason) {
-    engine.native.refuse(this._link.number, code, isOfApplication, reason)
+  _refuse ({ code, application, reason }) {
+    engine.native.refuse(this._link.number, code, application, reason)
     this._leave()
   }
 
@@ -457,6 +466,7 @@ class Connection extends EventEmitter {
   /** A flush returned how many bytes wait in native code. */
   _flushed (queued) {
     this._queue.onFlushed(queued)
+    if (this._carrier !== null) this._carrier.takeSoon()
     if (this._idle !== null) this._idle.refresh()
   }
 

@@ -11,6 +11,7 @@ const { Engine } = require('./binding')
 const {
   COMMAND_HEADER: HEAD, NUMBER_BITS, NUMBER_MASK, RECORD_WORDS, SUMMARY_WORDS, kind: kinds, op, summary
 } = require('./boundary')
+const carriers = require('./carriers')
 const { root } = require('./context')
 const { MAX_JSON } = require('./options')
 
@@ -79,6 +80,7 @@ let lastHandle = 0
 let lastStream = null
 
 let pumping = false
+let waking = false // the next tick will start the pump
 let resting = false // an immediate will go on with the pump
 let work = 0
 let sends = 0 // connections that this pump has sent to
@@ -113,6 +115,8 @@ function start () {
 function onExit () {
   flush()
   native.exitFlush(isMainThread)
+  // A carrier takes its part of what waits, and makes room for the rest.
+  while (carriers.flushAtExit()) native.exitFlush(isMainThread)
 }
 
 // What other listeners of 'exit' write has to be flushed, too. A listener that is added moves in front of onExit, unless
@@ -310,6 +314,20 @@ function wake () {
   if (!pumping && !resting) pump()
 }
 
+/** As if native code had woken this thread, which has just delivered to it. */
+function wakeSoon () {
+  emptied = false
+  if (pumping || resting || waking) return
+  waking = true
+  process.nextTick(wakeNow)
+}
+
+function wakeNow () {
+  waking = false
+  // The context of whoever delivered would leak into the events.
+  if (!pumping && !resting) root.runInAsyncScope(pump)
+}
+
 // Lets other I/O run before the pump goes on.
 function rest () {
   if (resting) return
@@ -395,6 +413,10 @@ function deliver (i) {
     if (server !== undefined) server._record(kind, records[i + 2], records[i + 3])
     return
   }
+  if (kind === kinds.CARRIED) {
+    lastWord = 0
+    return carriers.ask(handle)
+  }
   const connection = connections[number]
   if (kind === kinds.DATA) {
     if (connection === undefined) return
@@ -472,5 +494,6 @@ module.exports = {
   lineAt,
   textAt,
   unref,
+  wakeSoon,
   get native () { return native }
 }

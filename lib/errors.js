@@ -28,6 +28,8 @@ const CALLER = {
     () => 'A stream of the peer\'s can be refused only before it is used'],
   ERR_MUX_ANSWER_LOST: [Error,
     () => 'The writing half of this stream ended by itself after the peer\'s end: what is written now is lost'],
+  ERR_MUX_CARRIER_CHUNK: [TypeError,
+    (chunk) => `The stream that carries the connection delivered what is not bytes: ${describe(chunk)}`],
   // lib/binding.js words this message, because it knows what is missing.
   ERR_MUX_NO_BINARY: [Error, (detail) => detail]
 }

@@ -2,16 +2,96 @@
 
 // Connected sockets of net's that native code takes over: their descriptor, and what they have read already.
 //
-// This file may not: make a connection, or decide what becomes of a socket that cannot be taken.
+// This file may not: emit anything, or know what the bytes mean.
 
 const fs = require('node:fs')
 const net = require('node:net')
-const { callerError } = require('./errors')
+const { Carrier, endsOf } = require('./carrier')
+const engine = require('./engine')
+const { callerError, systemError } = require('./errors')
+const { nativeSettings } = require('./options')
 
 // Encryption in Node, and whatever is no socket of the system's, is read and written in JavaScript. On Windows no socket
 // has a descriptor.
 const isSocket = (socket) => socket instanceof net.Socket && !socket.encrypted
 const hasDescriptor = (socket) => socket._handle?.fd >= 0 && fs.fstatSync(socket._handle.fd).isSocket()
+
+/** A socket that native code will read and write, in the place of a carrier (carrier.js) until the connection starts. */
+class Handover {
+  constructor (socket, connection) {
+    this._socket = socket
+    this._connection = connection
+    this._onError = (error) => { this._fail(error) }
+    this.error = undefined // as that of a carrier
+    connection._carrier = this
+    connection._setEnds(this.ends)
+    socket.on('error', this._onError)
+  }
+
+  /** Node's tls encrypts nothing on it. */
+  get isEncrypted () { return false }
+
+  get ends () { return endsOf(this._socket) }
+
+  /** Calls `done` in a later turn, as soon as the socket is connected, and the system has what was written to it. */
+  whenUsable (done) {
+    process.nextTick(whenTakeable, this._socket, (error) => {
+      if (this._connection.destroyed) return
+      if (error) this._fail(error)
+      else done()
+    })
+  }
+
+  /** As that of a carrier. A socket that cannot be taken by then is carried. */
+  start (settings) {
+    const { _socket: socket, _connection: connection } = this
+    whenTakeable(socket, (error) => {
+      if (connection.destroyed && settings.refusal === undefined) return
+      if (error) return this._fail(error)
+      const taken = take(socket)
+      socket.removeListener('error', this._onError)
+      if (taken === undefined) return new Carrier(socket, connection).start(settings)
+      const { server, refusal, tls } = settings
+      const text = JSON.stringify({ server, ends: null, refusal, connection: nativeSettings(connection._settings), tls })
+      let number
+      try {
+        number = engine.native.adopt(text, taken.fd, taken.head)
+      } catch (failure) {
+        return this._fail(failure)
+      }
+      connection._carrier = null
+      // The peer may reset the connection while the object is released.
+      socket.on('error', () => {})
+      taken.release()
+      if (number < 0) connection.destroy(systemError(number, 'open'))
+      else connection._start(number)
+    })
+  }
+
+  _fail (error) {
+    this.error = error
+    if (!this._connection.destroyed) this._connection.destroy(error)
+  }
+
+  /** The connection ended before it began. */
+  drop () { this._socket.destroy() }
+
+  setNoDelay (noDelay) { this._socket.setNoDelay(noDelay) }
+
+  setKeepAlive (enable, delay) { this._socket.setKeepAlive(enable, delay) }
+
+  ref () {}
+
+  unref () {}
+
+  takeSoon () {}
+}
+
+/** What a connection is to be carried by: a socket of the system's goes to native code, if it may. */
+function transportFor (duplex, connection, mayTakeOver) {
+  if (mayTakeOver && isSocket(duplex) && process.platform !== 'win32') return new Handover(duplex, connection)
+  return new Carrier(duplex, connection)
+}
 
 /**
  * Calls back when take() may be called: for a socket when it is connected, and the system has what was written to it, and
@@ -66,4 +146,4 @@ function headOf (socket) {
   return Buffer.concat(chunks)
 }
 
-module.exports = { take, whenTakeable }
+module.exports = { take, transportFor, whenTakeable }

@@ -5,6 +5,8 @@
 //
 // This file may not: open, resolve or listen to anything.
 
+const http = require('node:http')
+const https = require('node:https')
 const net = require('node:net')
 const { INCREMENTAL, URGENCY } = require('./boundary')
 const { callerError } = require('./errors')
@@ -158,6 +160,19 @@ function filePath (options) {
   return value?.toWellFormed()
 }
 
+// What a connection does with a stream that it goes over.
+const DUPLEX_METHODS = ['on', 'once', 'removeListener', 'write', 'end', 'pause', 'resume', 'destroy']
+
+/** A stream that a connection can go over. */
+function duplex (name, value) {
+  const isDuplex = value !== null && typeof value === 'object' &&
+    DUPLEX_METHODS.every((method) => typeof value[method] === 'function')
+  if (!isDuplex) throw invalid(name, 'a stream.Duplex', value)
+  if (value.readableObjectMode || value.writableObjectMode) throw invalid(name, 'a stream.Duplex of bytes', value)
+  if (value.readableEncoding) throw invalid(name, 'a stream.Duplex without an encoding', value)
+  return value
+}
+
 /** The arguments (port | path | options, host?) as one object. A string that is not a number is a path, as in net. */
 function positional (first, host) {
   if (typeof first === 'object' && first !== null) return first
@@ -237,17 +252,42 @@ function blockList (options) {
   throw invalid('options.blockList', 'a net.BlockList', value)
 }
 
+function attachedServer (options) {
+  const value = options.server
+  if (value === undefined || value instanceof net.Server) return value
+  throw invalid('options.server', 'a net.Server, tls.Server, http.Server or https.Server', value)
+}
+
+// With a server that speaks HTTP, a path is that of a URL.
+function urlPath (options, server) {
+  const value = string(options, 'path')
+  if (value === undefined) return undefined
+  if (!isHttp(server)) throw invalid('options.path', 'left out, unless options.server speaks HTTP', value)
+  if (!value.startsWith('/') || value.includes('?')) throw invalid('options.path', "the path of a URL, such as '/mux'", value)
+  return value
+}
+
+/** Whether a server speaks HTTP/1.1, and so has 'upgrade'. */
+function isHttp (server) { return server instanceof http.Server || server instanceof https.Server }
+
 /** The arguments of `new MuxServer(...)`, checked and complete. */
 function serverOptions (first, host) {
   const options = positional(first, host)
   checkPlaces(options)
-  const fd = integer(options, 'fd', 0, MAX_UINT31, undefined)
-  const path = fd === undefined ? filePath(options) : undefined
+  const noServer = boolean(options, 'noServer', false)
+  const server = attachedServer(options)
+  const listens = !noServer && server === undefined
+  if (noServer && server !== undefined) throw invalid('options.noServer', 'false if there is options.server', true)
+  const fd = listens ? integer(options, 'fd', 0, MAX_UINT31, undefined) : undefined
+  const path = server !== undefined ? urlPath(options, server) : listens && fd === undefined ? filePath(options) : undefined
   return {
     fd,
+    listens,
+    server,
+    takeOver: boolean(options, 'takeOver', true),
     path,
     // If no port is given, the system chooses one, as for net.Server.listen().
-    port: fd === undefined && path === undefined ? port(options, 0) : undefined,
+    port: listens && fd === undefined && path === undefined ? port(options, 0) : undefined,
     host: string(options, 'host') || undefined,
     backlog: integer(options, 'backlog', 0, MAX_UINT31, BACKLOG),
     ipv6Only: boolean(options, 'ipv6Only', false),
@@ -279,9 +319,10 @@ function family (options) {
 function clientOptions (first, host) {
   const options = positional(first, host)
   checkPlaces(options)
-  const path = filePath(options)
-  const number = path === undefined ? port(options, undefined) : undefined
-  if (path === undefined && number === undefined) {
+  const socket = options.socket === undefined ? undefined : duplex('options.socket', options.socket)
+  const path = socket === undefined ? filePath(options) : undefined
+  const number = socket === undefined && path === undefined ? port(options, undefined) : undefined
+  if (socket === undefined && path === undefined && number === undefined) {
     throw invalid('options.port', 'a port, or options.path a path', options.port)
   }
   const localAddress = string(options, 'localAddress') || undefined
@@ -289,6 +330,8 @@ function clientOptions (first, host) {
     throw invalid('options.localAddress', 'an IP address', localAddress)
   }
   return {
+    socket,
+    takeOver: boolean(options, 'takeOver', true),
     path,
     port: number,
     host: string(options, 'host') || 'localhost',
@@ -375,8 +418,10 @@ module.exports = {
   callback,
   clientOptions,
   closeReason,
+  duplex,
   integerIn,
   invalid,
+  isHttp,
   nativeSettings,
   priority,
   serverOptions,

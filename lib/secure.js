@@ -70,8 +70,8 @@ function establish (connection, told) {
 
 // What a connection shows of its encryption, with the names of tls.TLSSocket. In the clear, `_secure` is null.
 const face = {
-  /** Whether the connection is encrypted. */
-  get encrypted () { return this._secure !== null },
+  /** Whether the connection is encrypted, here or by Node's tls below. */
+  get encrypted () { return this._secure !== null || this._carrier?.isEncrypted === true },
 
   /** Whether the peer's certificate was verified. */
   get authorized () { return this._secure !== null && this._secure.hasPeer && this._secure.authorizationError === null },

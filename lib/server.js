@@ -11,14 +11,17 @@ const net = require('node:net')
 const { inherits } = require('node:util')
 const { addressesOf } = require('./addresses')
 const { kind: kinds } = require('./boundary')
+const { Attachment } = require('./attachment')
 const { Candidate } = require('./candidate')
 const { ClusterListener, listensInCluster } = require('./cluster-listener')
 const { Connection } = require('./connection')
 const context = require('./context')
 const engine = require('./engine')
 const { callerError, connectionError, listenError, notRunning, systemError } = require('./errors')
+const { Guest } = require('./guest')
+const { take, transportFor } = require('./handover')
 const { describeServer, inspectable } = require('./inspect')
-const { callback, nativeSettings, serverOptions } = require('./options')
+const { callback, duplex: checkDuplex, nativeSettings, serverOptions } = require('./options')
 const { denial } = require('./permission')
 const { Places } = require('./places')
 const { capture, onRejection } = require('./rejections')
@@ -56,7 +59,8 @@ function MuxServer (port, host) {
   this._warned = false
   this._unwatch = undefined
   if (options.signal !== undefined) watch(this, options.signal)
-  begin(this, options)
+  if (options.listens) begin(this, options)
+  else receiveOnly(this, options)
 }
 
 inherits(MuxServer, EventEmitter)
@@ -64,6 +68,7 @@ Object.setPrototypeOf(MuxServer, EventEmitter)
 
 /** As net.Server: the address object or the path; null while the server does not listen. */
 MuxServer.prototype.address = function address () {
+  if (this._options.server !== undefined) return this._listener.address()
   if (!this.listening) return null
   return this._listener ? this._listener.address() : JSON.parse(engine.native.serverAddress(this._number))
 }
@@ -80,10 +85,18 @@ MuxServer.prototype.close = function close (done) {
   this.listening = false
   this._resolving = false
   if (this._listener) this._listener.close()
-  for (const each of [...this._connections]) if (each instanceof Candidate) each.destroy()
+  for (const each of [...this._connections]) if (each instanceof Candidate || each._owner !== this) each.destroy()
   if (this._number >= 0) engine.native.closeServer(this._number)
   else process.nextTick(closeIfDone, this)
   return this
+}
+
+/**
+ * Makes a connection over a stream of the program's. 'connection' follows in a later turn, if the server lets it in.
+ * @returns {Connection} destroyed already if the server has no place for it
+ */
+MuxServer.prototype.accept = function accept (duplex) {
+  return this._accept(checkDuplex('duplex', duplex))
 }
 
 /** Destroys the open connections. The server goes on listening. */
@@ -146,6 +159,15 @@ function begin (server, options) {
   })
 }
 
+// The server gets its connections by accept(), or from another one, which listens.
+function receiveOnly (server, options) {
+  const error = make(server, {})
+  if (error !== undefined) return process.nextTick(fail, server, error)
+  if (options.server === undefined) return
+  server._listener = new Attachment(server, options.server, options.path)
+  server.listening = options.server.listening
+}
+
 function listenAnywhere (server, port) {
   const error = tryListen(server, { address: '::', port })
   if (error === undefined) return
@@ -165,8 +187,19 @@ function listenOn (server, descriptor) {
   else process.nextTick(fail, server, error)
 }
 
-// `where` is an address, a path or a descriptor. Without any of them the server gets its sockets by _adopt() alone.
 function tryListen (server, where) {
+  const error = make(server, where)
+  if (error !== undefined) return error
+  server.listening = true
+  updateRef(server)
+  process.nextTick(() => {
+    if (server.listening) context.emit(server._context, server, 'listening')
+  })
+}
+
+// Makes the native server. `where` is an address, a path or a descriptor. Without any of them, the server gets only what it
+// is given.
+function make (server, where) {
   const { backlog, ipv6Only, reusePort, readableAll, writableAll, connection, tls } = server._options
   const { proxyProtocol, verifyConnection } = server._options
   const { address, port, ...other } = where
@@ -188,12 +221,7 @@ function tryListen (server, where) {
   }))
   if (number < 0) return listenError(number, where.path === undefined ? address : where.path, port)
   server._number = number
-  server.listening = true
   engine.registerServer(number, server)
-  updateRef(server)
-  process.nextTick(() => {
-    if (server.listening) context.emit(server._context, server, 'listening')
-  })
 }
 
 // Listening failed: nothing is left to be closed.
@@ -214,7 +242,7 @@ function watch (server, signal) {
 
 function updateRef (server) {
   if (server._listener) server._listener.keepAlive(server._wantsRef)
-  const wants = server._wantsRef && server._number >= 0
+  const wants = server._wantsRef && server._number >= 0 && server._options.listens
   if (wants === server._hasRef) return
   server._hasRef = wants
   if (wants) engine.ref()
@@ -272,6 +300,17 @@ MuxServer.prototype._adopt = function (taken) {
   if (result < 0) return systemError(result, 'open')
 }
 
+/** A socket of another server. A load balancer's header is read by native code, as from a socket of its own. */
+MuxServer.prototype._acceptFrom = function (socket) {
+  const { proxyProtocol, takeOver } = this._options
+  if (proxyProtocol === undefined || !takeOver) return void this._accept(socket)
+  const taken = take(socket)
+  if (taken === undefined) return void this._accept(socket)
+  socket.on('error', () => {}) // a socket that breaks before its object is released concerns nobody
+  const error = this._adopt(taken)
+  if (error !== undefined) acceptFailed(this, error)
+}
+
 // ---- called by the listener of a cluster ----
 
 /** The primary process listens. */
@@ -309,13 +348,25 @@ MuxServer.prototype._arrival = function (isAsked, number, offset, length) {
   }
 }
 
+// A stream or a socket of the program's, or of another server's that asked for it with this HTTP request.
+MuxServer.prototype._accept = function (duplex, request) {
+  const connection = new Connection(this, this._options.connection, this._context)
+  const { ends } = transportFor(duplex, connection, this._options.takeOver)
+  if (this._closing || isBlocked(this.blockList, ends.remote)) return connection.destroy()
+  const refusal = this._connections.refusal(this, ends.remote)
+  if (refusal !== undefined) {
+    process.nextTick(drop, this, ends, refusal)
+    return connection.destroy()
+  }
+  this._connections.add(connection, ends.remote)
+  new Guest(this, connection, ends, request).arrive()
+  return connection
+}
+
 MuxServer.prototype._ask = function (number, ends) {
-  const { verifyConnection, tls } = this._options
   const candidate = new Candidate(this, number, ends)
   this._connections.add(candidate, ends.remote)
-  // Behind a handshake there is more to decide by.
-  if (verifyConnection === undefined || tls !== undefined) candidate.admit()
-  else candidate.verify()
+  candidate.consider()
 }
 
 MuxServer.prototype._announce = function (connection, number, ends) {
@@ -335,22 +386,22 @@ function drop (server, ends, reason) {
   context.emit(server._context, server, 'drop', addressesOf(ends), reason)
 }
 
-// ---- called by the server's candidates ----
+// ---- called by the server's candidates and guests ----
 
-/** Native code goes on with a connection that was let in. */
+/** Native code goes on with a connection, behind the handshake if there is one. */
 MuxServer.prototype._admitted = function (candidate, number, ends) {
   if (this._closing) return engine.native.destroy(number, false)
   const connection = new Connection(this, this._options.connection, this._context)
   this._connections.pass(candidate, connection)
-  this._announce(connection, number, ends)
+  const isAsked = ends.tls !== undefined && this._options.verifyConnection !== undefined
+  if (isAsked) new Guest(this, connection, ends).greet(number)
+  else this._announce(connection, number, ends)
 }
 
-/** The program lets a connection in that it was asked about behind the handshake. */
-MuxServer.prototype._verified = function (candidate, connection) {
+/** A guest is let in. */
+MuxServer.prototype._letIn = function (connection) {
   if (this._closing) return connection.destroy()
   connection._owner = this
-  this._connections.pass(candidate, connection)
-  connection.resume()
   context.emit(this._context, this, 'connection', connection)
 }
 
@@ -363,8 +414,8 @@ MuxServer.prototype._keylog = function (line) {
   context.emit(this._context, this, 'keylog', line)
 }
 
-MuxServer.prototype._refused = function (candidate, ends, reason) {
-  this._connections.delete(candidate)
+MuxServer.prototype._refused = function (holder, ends, reason) {
+  this._connections.delete(holder)
   drop(this, ends, reason)
 }
 

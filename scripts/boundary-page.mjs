@@ -13,7 +13,7 @@ const STREAMS = {
   one: 'one',
   'one or all': 'one, or `WHOLE`',
   server: 'a server',
-  'server or all': 'a server, or `WHOLE`',
+  carrier: 'a carrier',
   microseconds: 'microseconds'
 }
 const PAYLOADS = {
@@ -81,6 +81,12 @@ ${lines(['number', 'record', 'stream', 'payload', 'aux', 'what it says'], table.
 ## Behind the records of a drain
 
 ${named('place', table.summary, (_, place) => place)}
+
+## Carriers
+
+These bits stand above the length that \`Carrier.take()\` returns:
+
+${named('bit', table.carried, (_, place) => 1 << place)}
 
 ## Wires
 

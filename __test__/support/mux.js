@@ -6,7 +6,7 @@ const net = require('node:net')
 const fs = require('node:fs')
 const os = require('node:os')
 const path = require('node:path')
-const Muxer = require('../../index.js')
+const Muxer = process.env.MUX_TEST_CARRIER ? require('./carried.js') : require('../../index.js')
 const { cleanup } = require('./cleanup.js')
 const { within, nextEvent } = require('./events.js')
 

@@ -2,6 +2,7 @@
 //!
 //! May not decide, and may not keep a reference into shared memory beyond a call.
 
+use super::carrier::Carrier;
 use super::poller;
 use super::signal::Signal;
 use super::slab::{Gate, Slab};
@@ -13,7 +14,7 @@ use crate::driver::{
     Verdict,
 };
 use crate::proto::Handle;
-use napi::bindgen_prelude::{Function, Uint8Array, Uint8ArraySlice, Uint32Array};
+use napi::bindgen_prelude::{Either, Function, Uint8Array, Uint8ArraySlice, Uint32Array};
 use napi::{Env, Error, Result};
 use napi_derive::napi;
 use serde::de::DeserializeOwned;
@@ -205,6 +206,16 @@ impl Engine {
         self.driver.env.inbox.lend(Lent::new(number, slab));
     }
 
+    /// Makes a connection over a stream of JavaScript's, by the JSON text of its options. JavaScript knows the carrier by
+    /// its number. Returns a negative error number if there is no room for the connection.
+    #[napi(catch_unwind)]
+    pub fn carry(&self, carrier: u32, options: String) -> Result<Either<Carrier, i32>, String> {
+        match self.driver.carry(carrier, parse(&options)?) {
+            Ok((connection, carried)) => Ok(Either::A(Carrier::new(connection, carried))),
+            Err(error) => number_or(Err(error)).map(Either::B),
+        }
+    }
+
     /// Starts connecting, by the JSON text of its options. Returns the connection's number, or a negative error number.
     #[napi(catch_unwind)]
     pub fn connect(&self, options: String) -> Result<i32, String> {
@@ -226,8 +237,8 @@ impl Engine {
         number_or(secured.map(|()| 0))
     }
 
-    /// Makes a client's connection of a connected socket, by its descriptor, the bytes that were read of it, and the JSON
-    /// text of the options of `connect`. Returns the connection's number, or a negative error number.
+    /// Makes a connection of a connected socket, by its descriptor, the bytes that were read of it, and the JSON
+    /// text of its options. Returns the connection's number, or a negative error number.
     #[napi(catch_unwind)]
     pub fn adopt(
         &self,

@@ -64,7 +64,8 @@ pub enum Verdict {
 }
 
 /// What a peer is told that is not let in, if it speaks a wire that can tell.
-#[derive(Debug)]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Refusal {
     /// The code.
     pub code: u64,
@@ -158,7 +159,8 @@ impl Door {
             return;
         }
         greeting.charge = Some(announced);
-        tokio::spawn(task::run(connection, socket, greeting));
+        task::attach(&connection, &socket, greeting);
+        tokio::spawn(task::run(connection, socket));
     }
 }
 
@@ -211,7 +213,8 @@ async fn ask(
     match verdict {
         Some(Verdict::Admit) => {
             drop(door);
-            task::run(connection, socket, greeting).await;
+            task::attach(&connection, &socket, greeting);
+            task::run(connection, socket).await;
         }
         Some(Verdict::Refuse(refusal)) => match door.refused.clone().try_acquire_owned() {
             Ok(_permit) => refuse(connection, socket, refusal).await,

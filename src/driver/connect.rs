@@ -19,15 +19,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio::net::TcpSocket;
 
-/// Connects, unless there is a socket already, and runs the connection until it ends.
-pub async fn run(connection: Arc<Connection>, options: ConnectOptions, adopted: Option<Socket>) {
-    let connected = match adopted {
-        Some(socket) => Some(Ok(socket)),
-        None => tokio::select! {
-            biased;
-            connected = connect(&options) => Some(connected),
-            () = stopped(&connection) => None,
-        },
+/// Connects, and runs the connection until it ends.
+pub async fn run(connection: Arc<Connection>, options: ConnectOptions) {
+    let connected = tokio::select! {
+        biased;
+        connected = connect(&options) => Some(connected),
+        () = stopped(&connection) => None,
     };
     match connected {
         Some(Ok(socket)) => {
@@ -35,7 +32,9 @@ pub async fn run(connection: Arc<Connection>, options: ConnectOptions, adopted: 
             let _ = socket.configure(&options.connection);
             drop(options);
             let greeting = Greeting::connected(socket.addresses());
-            task::run(connection, Arc::new(socket), greeting).await;
+            let socket = Arc::new(socket);
+            task::attach(&connection, &socket, greeting);
+            task::run(connection, socket).await;
         }
         Some(Err(errors)) => {
             connection.end();

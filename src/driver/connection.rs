@@ -80,6 +80,14 @@ pub struct Guarded {
     quota: Option<Quota>,
 }
 
+impl Guarded {
+    /// Whether there is something to do that only the task does.
+    pub fn needs_task(&self) -> bool {
+        let app_sends = self.socket.as_ref().is_some_and(|it| it.is_sent_by_app());
+        self.link.needs_task(app_sends)
+    }
+}
+
 impl Connection {
     /// A connection that has no socket yet.
     pub fn new(

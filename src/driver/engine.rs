@@ -3,7 +3,9 @@
 //! May not touch a socket or a session itself.
 
 use super::admission::Verdict;
+use super::connection::Connection;
 use super::environment::{Environment, MAX_NUMBER};
+use super::handed::HandedQuotas;
 use super::inbox::collector::Collector;
 use super::inbox::queue::Inbox;
 use super::link::life::Stop;
@@ -33,9 +35,10 @@ pub struct Engine {
     /// The environment, with its connections.
     pub env: Arc<Environment>,
     servers: Lock<Servers>,
-    contexts: Contexts,
+    pub(super) contexts: Contexts,
     /// The thread of its tasks, from the first connection or server until the environment ends.
     thread: Lock<Option<Lease>>,
+    pub(super) handed_quotas: HandedQuotas,
 }
 
 #[derive(Default)]
@@ -53,11 +56,12 @@ impl Engine {
             servers: Lock::new(Rank::Tables, Servers::default()),
             contexts: Contexts::new(),
             thread: Lock::new(Rank::Tables, None),
+            handed_quotas: HandedQuotas::new(),
         })
     }
 
     /// The runtime of its thread.
-    fn runtime(&self) -> io::Result<Handle> {
+    pub(super) fn runtime(&self) -> io::Result<Handle> {
         let mut thread = self.thread.lock();
         let lease = match thread.take() {
             Some(lease) => lease,
@@ -73,21 +77,6 @@ impl Engine {
 
     /// Connects. Returns the connection's number.
     pub fn connect(&self, options: ConnectOptions) -> io::Result<u32> {
-        self.start(options, None)
-    }
-
-    /// Makes a client's connection of a connected socket that somebody else has, and has read `ahead` of. Returns the
-    /// connection's number. The other descriptor is no longer needed then.
-    pub fn adopt(
-        &self,
-        options: ConnectOptions,
-        descriptor: i32,
-        ahead: Vec<u8>,
-    ) -> io::Result<u32> {
-        self.start(options, Some(Socket::adopt(descriptor, ahead)?))
-    }
-
-    fn start(&self, options: ConnectOptions, adopted: Option<Socket>) -> io::Result<u32> {
         let runtime = self.runtime()?;
         let start = self.contexts.start(&options)?;
         let connection = self
@@ -96,7 +85,7 @@ impl Engine {
             .ok_or(io::ErrorKind::NotConnected)?;
         Contexts::encrypt(&connection, start);
         let id = connection.id;
-        runtime.spawn(connect::run(connection, options, adopted));
+        runtime.spawn(connect::run(connection, options));
         Ok(id)
     }
 
@@ -118,6 +107,13 @@ impl Engine {
         let server = listener::listen(&self.env, id, options)?;
         self.servers().by_number.insert(id, server);
         Ok(id)
+    }
+
+    /// Encrypts a connection as those of a server are.
+    pub(super) fn encrypt_of(&self, server: u32, connection: &Connection) {
+        if let Some(server) = self.servers().by_number.get(&server) {
+            server.secured.encrypt(connection);
+        }
     }
 
     /// Takes other options for the encryption of connections that a server accepts from now on.

@@ -24,6 +24,11 @@ pub trait Io: Debug + Send + Sync {
     /// zero is returned, and pacing goes by time alone.
     fn unsent(&self) -> usize;
 
+    /// Whether JavaScript's thread comes for what waits to be sent, so that the task need not be woken to send it.
+    fn is_sent_by_app(&self) -> bool {
+        false
+    }
+
     /// Forgets what is known of the socket's readiness. The process may have been stopped meanwhile, so that only its
     /// clock went on.
     fn ask_anew(&mut self) {}

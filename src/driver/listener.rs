@@ -51,7 +51,6 @@ impl ServerAddress {
 pub struct Server {
     pub address: ServerAddress,
     /// How its connections are encrypted.
-    #[cfg(feature = "tls")]
     pub secured: Secured,
     /// `None` after the close, and if the server listens nowhere.
     listener: Option<Arc<Listener>>,
@@ -93,7 +92,6 @@ pub fn listen(env: &Arc<Environment>, id: u32, options: ListenOptions) -> io::Re
     let closing = Arc::new(Notify::new());
     let server = Server {
         address,
-        #[cfg(feature = "tls")]
         secured: secured.clone(),
         listener: listener.clone(),
         adopted: Some(sender),

@@ -1,7 +1,7 @@
 //! The driver's locks, and the order in which a thread may take them.
 //!
 //! ```text
-//!   Tables ──▶ Link ──▶ Deferred ──▶ Gate ──▶ Inbox ──▶ Signal
+//!   Tables ──▶ Link ──▶ Deferred ──▶ Gate ──▶ Carried ──▶ Inbox ──▶ Signal
 //! ```
 //!
 //! A thread that holds one of these locks may take only those to its right. Debug builds assert that at each
@@ -27,6 +27,8 @@ pub enum Rank {
     Deferred,
     /// The memory that JavaScript lends.
     Gate,
+    /// What waits between a carrier and its connection.
+    Carried,
     /// The queue of events.
     Inbox,
 }

@@ -14,12 +14,14 @@
 
 mod admission;
 pub mod boundary;
+pub mod carried;
 mod clock;
 pub mod command;
 mod connect;
 mod connection;
 pub mod engine;
 mod environment;
+mod handed;
 pub mod inbox;
 mod io;
 mod last_events;
@@ -50,6 +52,7 @@ pub mod tls;
 
 pub use crate::sys::errno;
 pub use admission::{AdmissionOptions, Refusal, Verdict};
+pub use carried::Carried;
 pub use connection::{Connection, Totals};
 pub use engine::Engine;
 pub use inbox::collector::Collector;
@@ -58,5 +61,5 @@ pub use inbox::queue::Inbox;
 pub use link::channel::TlsError;
 pub use link::life::Stop;
 pub use listener::ServerAddress;
-pub use options::{ConnectOptions, ConnectionOptions, ListenOptions};
+pub use options::{ConnectOptions, ConnectionOptions, HandedOptions, ListenOptions};
 pub use read_set::ReadSet;

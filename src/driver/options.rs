@@ -3,7 +3,7 @@
 //!
 //! May not leave out what the text must have, and may not validate but for the shape.
 
-use super::admission::AdmissionOptions;
+use super::admission::{AdmissionOptions, Refusal};
 #[cfg(feature = "tls")]
 use super::tls::options::{ClientTlsOptions, TlsOptions};
 use crate::proto::Config;
@@ -93,6 +93,25 @@ pub struct ListenOptions {
     /// How the connections are encrypted; `None`: not at all.
     #[cfg(feature = "tls")]
     pub tls: Option<TlsOptions>,
+}
+
+/// How to make a connection over a carrier, or of a socket that JavaScript has.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HandedOptions {
+    /// The server whose connection it is. Without one, it is a client's.
+    pub server: Option<u32>,
+    /// The address of a carrier's peer, if it has one.
+    pub remote: Option<IpAddr>,
+    /// Both ends of a carrier, as JavaScript is told of them again.
+    pub ends: serde_json::Value,
+    /// The server does not let the connection in, and tells the peer why.
+    pub refusal: Option<Refusal>,
+    /// For the connection.
+    pub connection: ConnectionOptions,
+    /// How a client encrypts the connection; `None`: not at all.
+    #[cfg(feature = "tls")]
+    pub tls: Option<ClientTlsOptions>,
 }
 
 /// An address with the text it was made from, which errors name.

@@ -4,7 +4,7 @@
 //! May not read or write anything.
 
 use super::connection::Connection;
-use super::options::{ConnectOptions, ListenOptions};
+use super::options::{ConnectOptions, HandedOptions, ListenOptions};
 use std::io;
 #[cfg(feature = "tls")]
 pub use tls::{Contexts, Secured};
@@ -14,7 +14,7 @@ mod tls {
     use super::*;
     use crate::driver::lock::{Lock, Rank};
     use crate::driver::tls::config::{self, Start};
-    use crate::driver::tls::options::TlsOptions;
+    use crate::driver::tls::options::{ClientTlsOptions, TlsOptions};
     use rustls::ServerConfig;
     use std::sync::Arc;
 
@@ -62,12 +62,21 @@ mod tls {
 
         /// How a connection begins, if it is to be encrypted.
         pub fn start(&self, options: &ConnectOptions) -> io::Result<Option<Start>> {
-            let start = |options: &crate::driver::tls::options::ClientTlsOptions| {
+            self.start_by(options.tls.as_ref())
+        }
+
+        /// As `start`, over what JavaScript has.
+        pub fn start_handed(&self, options: &HandedOptions) -> io::Result<Option<Start>> {
+            self.start_by(options.tls.as_ref())
+        }
+
+        fn start_by(&self, options: Option<&ClientTlsOptions>) -> io::Result<Option<Start>> {
+            let start = |options: &ClientTlsOptions| {
                 let name = config::server_name(&options.servername)?;
                 let config = self.0.lock().get(&options.context)?;
                 Ok(Start::Client(config, name))
             };
-            options.tls.as_ref().map(start).transpose().map_err(invalid)
+            options.map(start).transpose().map_err(invalid)
         }
 
         /// Encrypts a new connection.
@@ -120,6 +129,11 @@ mod plain {
 
         /// Nothing begins.
         pub fn start(&self, _: &ConnectOptions) -> io::Result<Option<Infallible>> {
+            Ok(None)
+        }
+
+        /// Nothing begins.
+        pub fn start_handed(&self, _: &HandedOptions) -> io::Result<Option<Infallible>> {
             Ok(None)
         }
 

@@ -34,7 +34,7 @@ use unix as family;
 #[cfg(windows)]
 use windows as family;
 
-pub use error::{errno, timed_out};
+pub use error::{connection_reset, errno, timed_out};
 #[cfg(feature = "binding")]
 pub use family::symbol;
 pub use family::{Readiness, connect_path, reuse_address};

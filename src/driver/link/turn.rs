@@ -225,11 +225,11 @@ impl Link {
         self.session.queued()
     }
 
-    /// Whether there is something to do that only the task does.
-    pub fn needs_task(&self) -> bool {
-        self.wants_write()
-            || self.is_in_flight()
-            || self.backlog.len() > 0
+    /// Whether there is something to do that only the task does. With `app_sends`, JavaScript's thread comes for what is to
+    /// be sent.
+    pub fn needs_task(&self, app_sends: bool) -> bool {
+        let to_send = self.wants_write() || self.is_in_flight() || self.backlog.len() > 0;
+        (to_send && !app_sends)
             || self.life.is_finishing()
             || self.life.is_failing()
             || self.is_due_earlier()

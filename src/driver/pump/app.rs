@@ -84,7 +84,7 @@ impl Connection {
         collector: &mut Collector,
     ) -> u64 {
         let queued = self.send_after(&mut guarded, None, collector);
-        let task_is_needed = guarded.link.needs_task() || could_read != guarded.link.wants_read();
+        let task_is_needed = guarded.needs_task() || could_read != guarded.link.wants_read();
         let has_told = !collector.is_empty();
         self.tell(collector);
         drop(guarded);
@@ -98,7 +98,7 @@ impl Connection {
     }
 
     /// Sends what commands, or bytes that came `now`, have brought about, if it is little. Returns the bytes queued.
-    fn send_after(
+    pub(super) fn send_after(
         &self,
         guarded: &mut Guarded,
         now: Option<Instant>,
@@ -117,7 +117,7 @@ impl Connection {
         queued
     }
 
-    fn send_directly(
+    pub(super) fn send_directly(
         &self,
         guarded: &mut Guarded,
         io: &dyn Io,
@@ -165,7 +165,7 @@ impl Connection {
         if !stays {
             self.take_reading_back(&mut guarded);
         }
-        let task_is_needed = !stays || guarded.link.needs_task();
+        let task_is_needed = !stays || guarded.needs_task();
         drop(guarded);
         if task_is_needed {
             self.wake();

@@ -28,8 +28,20 @@ const DISCARDED: usize = 16 << 10;
 /// Bytes discarded in a row before other connections have their turn.
 const DISCARDED_IN_A_ROW: usize = 256 << 10;
 
+/// How a socket is waited for.
+pub trait Ready: Io {
+    /// Waits until the socket is ready. An error that was waited for is returned.
+    async fn ready(&mut self, interest: Interest) -> io::Result<()>;
+}
+
+impl Ready for Registered {
+    async fn ready(&mut self, interest: Interest) -> io::Result<()> {
+        Registered::ready(self, Some(interest)).await
+    }
+}
+
 /// Does what is left to be done with a socket. However it goes, the socket closes then.
-pub async fn run(mut io: Registered, mut linger: Linger) {
+pub async fn run(mut io: impl Ready, mut linger: Linger) {
     if matches!(linger, Linger::Undecided(..)) {
         let decided = tokio::time::timeout(PATIENCE, decide(&mut io, &mut linger)).await;
         // The peer never said what it speaks, or speaks nothing that has a close.
@@ -43,10 +55,10 @@ pub async fn run(mut io: Registered, mut linger: Linger) {
 }
 
 /// Reads until it is known what the peer speaks; an error, if that is nothing that has a close.
-async fn decide(io: &mut Registered, linger: &mut Linger) -> io::Result<()> {
+async fn decide(io: &mut impl Ready, linger: &mut Linger) -> io::Result<()> {
     while !hear(io, linger)? {
         tokio::task::yield_now().await;
-        io.ready(Some(Interest::READABLE)).await?;
+        io.ready(Interest::READABLE).await?;
     }
     Ok(())
 }
@@ -66,11 +78,11 @@ pub fn hear(io: &impl Io, linger: &mut Linger) -> io::Result<bool> {
 }
 
 /// Finishes sending, and discards what comes until the peer has finished, too.
-async fn finish(io: &mut Registered, mut finishing: Finishing) -> io::Result<()> {
+async fn finish(io: &mut impl Ready, mut finishing: Finishing) -> io::Result<()> {
     while let Some(interest) = finishing.turn(io)? {
         // Also when there is more at once the others have their turn.
         tokio::task::yield_now().await;
-        io.ready(Some(interest)).await?;
+        io.ready(interest).await?;
     }
     Ok(())
 }

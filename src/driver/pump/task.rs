@@ -62,10 +62,14 @@ pub struct Task<'a, I> {
     is_silent: bool,
 }
 
-/// Runs a connection on its socket until it ends. The greeting tells JavaScript of the connection.
-pub async fn run(connection: Arc<Connection>, socket: Arc<Socket>, greeting: Greeting) {
+/// Gives a connection its socket. The greeting tells JavaScript of the connection.
+pub fn attach(connection: &Connection, socket: &Arc<Socket>, greeting: Greeting) {
     connection.attach(socket.clone(), socket.is_local(), Some(greeting));
-    connection.attach_options(&socket);
+    connection.attach_options(socket);
+}
+
+/// Runs a connection that has this socket until it ends.
+pub async fn run(connection: Arc<Connection>, socket: Arc<Socket>) {
     let (io, lingers) = serve(&connection, Registered::new(socket)).await;
     drop(connection);
     if let Some(lingers) = lingers {

@@ -612,7 +612,7 @@ impl Js {
             self.connection.counters,
             self.connection.try_lock().map(|it| {
                 let link = &it.link;
-                let flight = (link.is_in_flight(), link.wants_write(), link.needs_task());
+                let flight = (link.is_in_flight(), link.wants_write(), it.needs_task());
                 format!("{:?} {:?} {flight:?}", link.life(), link.reader())
             }),
         )
