@@ -14,6 +14,7 @@ for (const [scenario, title] of [
   ['terminate', '50 workers are terminated in the middle of their traffic'],
   ['load-only', '50 workers load the addon and leave without using it'],
   ['throw', '50 workers end by an error thrown in a listener'],
+  ...(process.platform === 'linux' ? [['share', '3 workers listen on one port, and each gets connections']] : []),
   ['main-first', 'the process exits while workers are in the middle of their traffic']
 ]) {
   test(title, { timeout: 90_000 }, async (t) => {
