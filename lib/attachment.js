@@ -43,17 +43,17 @@ class Attachment {
   keepAlive () {}
 
   _onListening () {
-    const muxer = this._muxer
-    if (muxer._closing || !this._server.listening) return
-    muxer.listening = true
-    context.emit(muxer._context, muxer, 'listening')
+    const server = this._muxer
+    if (server._closing || !this._server.listening) return
+    server.listening = true
+    context.emit(server._context, server, 'listening')
   }
 
   // The error is reported once: by whoever has a listener, and else here.
   _onError (error) {
-    const muxer = this._muxer
-    if (muxer.listenerCount('error') > 0 || this._server.listenerCount('error') === 1) {
-      context.emit(muxer._context, muxer, 'error', error)
+    const server = this._muxer
+    if (server.listenerCount('error') > 0 || this._server.listenerCount('error') === 1) {
+      context.emit(server._context, server, 'error', error)
     }
   }
 

@@ -22,8 +22,8 @@ test('streams work both ways, on either wire', async (t) => {
     assert.equal(`${await collectBytes(acceptor)}`, 'there')
     const back = await openPair(con, client)
     back.creator.end({ a: [1] })
-    const [value] = await nextEvent(back.acceptor, 'end')
-    assert.deepEqual(value ?? { a: [1] }, { a: [1] })
+    back.acceptor.resume()
+    await nextEvent(back.acceptor, 'end')
   }
 })
 

@@ -174,6 +174,29 @@ fn a_reset_drops_what_waits() {
     assert!(!carried.deliver(&vec![0; 2 * INBOUND]), "nobody reads this");
 }
 
+#[test]
+fn a_buffer_that_is_just_full_says_that_there_may_be_more() {
+    let engine = Engine::new(Arc::new(Inbox::new(|| {})), None);
+    let (connection, carried) = engine.carry(0, CarryOptions::default()).expect("a thread");
+    let mut collector = Collector::default();
+    // Whatever the connection says at its start.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let start = loop {
+        let taken = connection.take(&carried, &mut [0; 10_000], &mut collector);
+        assert!(Instant::now() < deadline, "nothing is sent");
+        if taken.bytes > 0 {
+            break taken;
+        }
+    };
+    assert_eq!(start.bits, 0);
+    send(&*carried, &[1; 100]).expect("room");
+    let taken = connection.take(&carried, &mut [0; 100], &mut collector);
+    assert_eq!((taken.bytes, taken.bits), (100, carried::MORE));
+    let taken = connection.take(&carried, &mut [0; 100], &mut collector);
+    assert_eq!((taken.bytes, taken.bits), (0, 0));
+    carried.fail();
+}
+
 /// Moves what both ends have for each other, until nothing moves.
 fn carry(ends: &[(Arc<Connection>, Arc<Carried>); 2]) -> usize {
     let mut sum = 0;

@@ -7,6 +7,7 @@
 //! May not wait.
 
 use super::send::Sent;
+use crate::driver::boundary::carried as bits;
 use crate::driver::carried::{Carried, Taken};
 use crate::driver::clock;
 use crate::driver::connection::{Connection, Guarded};
@@ -99,6 +100,10 @@ impl Connection {
             let more = carried.take(&mut into[taken.bytes..]);
             taken.bytes += more.bytes;
             taken.bits |= more.bits;
+        }
+        // Without room nobody has asked the link, which may have more.
+        if taken.bytes > 0 && taken.bytes == into.len() {
+            taken.bits |= bits::MORE;
         }
         self.tell_drained(&guarded.link, collector);
         let has_told = !collector.is_empty();
