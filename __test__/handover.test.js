@@ -10,7 +10,6 @@ const fs = require('node:fs')
 const net = require('node:net')
 const path = require('node:path')
 const { Duplex } = require('node:stream')
-const { adopt } = require('../lib/client.js')
 const { take, whenTakeable } = require('../lib/handover.js')
 const { collectBytes, eventually, nextEvent, within } = require('./support/events.js')
 const { cleanup } = require('./support/cleanup.js')
@@ -37,13 +36,6 @@ async function startNet (t, options = {}, place = { port: 0, host }) {
   return { server, connect }
 }
 
-// A client that waits for its connection.
-function unconnected (t, options = {}) {
-  const client = new MuxClient({ host: 'nobody.invalid', port: 1, lookup () {}, ...options })
-  cleanup(t, () => client.destroy())
-  return client
-}
-
 const ready = (socket) => new Promise((resolve, reject) => {
   whenTakeable(socket, (error) => error ? reject(error) : resolve())
 })
@@ -61,11 +53,11 @@ for (const [name, isPath] of [['TCP', false], ['a Unix domain socket', true]]) {
     }
     const closed = [nextEvent(socket, 'close'), nextEvent(other, 'close')]
     const accepted = nextEvent(server, 'connection')
-    equal(server._adopt(take(other)), undefined)
-    const client = unconnected(t)
-    adopt(client._connection, {}, take(socket))
+    const con = server.accept(other)
+    const client = new MuxClient({ socket })
+    cleanup(t, () => client.destroy())
     await watchClient(t, client)
-    const [con] = await accepted
+    equal((await accepted)[0], con)
     deepEqual([client.connection.localPort, con.localPort], [localPort, remotePort])
     for (const [hadError] of await Promise.all(closed)) equal(hadError, false)
     for (const [from, to] of [[client, con], [con, client]]) {
@@ -218,10 +210,6 @@ test('a descriptor that is no connected stream is an error with a code', { skip 
     const taken = { fd, head: Buffer.alloc(0), release () { isReleased = true } }
     const error = server._adopt(taken)
     deepEqual([error.code, error.syscall, error.message, isReleased], [code, 'open', `open ${code}`, true])
-    const client = unconnected(t)
-    const failed = nextEvent(client, 'error')
-    adopt(client._connection, {}, taken)
-    equal((await failed)[0].code, code)
   }
 })
 
@@ -255,11 +243,11 @@ test('a connection that another process accepted is taken there', { skip }, asyn
   await line()
   const { server, connect } = await startNet(t, { pauseOnConnect: true })
   server.on('connection', (socket) => child.send('socket', socket))
-  const client = unconnected(t)
   const [socket] = await connect()
-  const { localPort } = socket
   await ready(socket)
-  adopt(client._connection, {}, take(socket))
+  const { localPort } = socket
+  const client = new MuxClient({ socket })
+  cleanup(t, () => client.destroy())
   await watchClient(t, client)
   equal(await line(), localPort)
   ok(await client.ping() >= 0)

@@ -88,6 +88,7 @@ MuxServer.prototype.close = function close (done) {
   for (const each of [...this._connections]) if (each instanceof Candidate || each._owner !== this) each.destroy()
   if (this._number >= 0) engine.native.closeServer(this._number)
   else process.nextTick(closeIfDone, this)
+  updateRef(this)
   return this
 }
 
@@ -242,7 +243,9 @@ function watch (server, signal) {
 
 function updateRef (server) {
   if (server._listener) server._listener.keepAlive(server._wantsRef)
-  const wants = server._wantsRef && server._number >= 0 && server._options.listens
+  // A server that does not listen keeps nothing alive, but for its close.
+  const isAwaited = server._options.listens ? server._wantsRef : server._closing
+  const wants = isAwaited && server._number >= 0
   if (wants === server._hasRef) return
   server._hasRef = wants
   if (wants) engine.ref()

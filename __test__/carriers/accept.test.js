@@ -133,7 +133,7 @@ test('a client waits for a socket that connects, and for its error', async (t) =
   await nextEvent(client, 'connect')
   assert.ok(isConnected)
   const [con] = await accepted
-  assert.deepEqual([con.remotePort, client.connection.remotePort], [socket.localPort, listener.address().port])
+  assert.deepEqual([con.remotePort, client.connection.remotePort], [client.connection.localPort, listener.address().port])
   client.destroy()
   await new Promise((resolve) => server.close(resolve))
   assert.ok(listener.listening, 'it belongs to the program')

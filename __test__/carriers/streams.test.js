@@ -149,8 +149,9 @@ test('bytes that come with the request of an upgrade are not lost', async (t) =>
   // An open of stream 1 by 0.1.0 with the meta null, right behind the request.
   socket.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp-stream-muxer\r\n\r\n')
   socket.write(Buffer.from('0000000a01046e756c6c'.replace('0104', '0100'), 'hex'))
-  const [con] = await nextEvent(server, 'connection')
-  await within(new Promise((resolve) => con.on('stream', resolve).on('error', resolve)), 'the bytes')
+  await within(new Promise((resolve) => {
+    server.on('connection', (con) => con.on('stream', resolve).on('error', resolve))
+  }), 'the bytes')
   socket.destroy()
 })
 

@@ -5,7 +5,6 @@
 use super::admission::Verdict;
 use super::connection::Connection;
 use super::environment::{Environment, MAX_NUMBER};
-use super::handed::HandedQuotas;
 use super::inbox::collector::Collector;
 use super::inbox::queue::Inbox;
 use super::link::life::Stop;
@@ -22,6 +21,7 @@ use super::{clock, command, connect};
 use crate::proto::Side;
 use std::collections::HashMap;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -38,7 +38,6 @@ pub struct Engine {
     pub(super) contexts: Contexts,
     /// The thread of its tasks, from the first connection or server until the environment ends.
     thread: Lock<Option<Lease>>,
-    pub(super) handed_quotas: HandedQuotas,
 }
 
 #[derive(Default)]
@@ -56,7 +55,6 @@ impl Engine {
             servers: Lock::new(Rank::Tables, Servers::default()),
             contexts: Contexts::new(),
             thread: Lock::new(Rank::Tables, None),
-            handed_quotas: HandedQuotas::new(),
         })
     }
 
@@ -109,10 +107,13 @@ impl Engine {
         Ok(id)
     }
 
-    /// Encrypts a connection as those of a server are.
-    pub(super) fn encrypt_of(&self, server: u32, connection: &Connection) {
+    /// Encrypts a connection as those of a server are, and lets its peer reset what others at its address have left.
+    pub(super) fn prepare(&self, server: u32, connection: &Connection, peer: Option<IpAddr>) {
         if let Some(server) = self.servers().by_number.get(&server) {
             server.secured.encrypt(connection);
+            if let Some(peer) = peer {
+                connection.limit_resets(&server.quotas, peer);
+            }
         }
     }
 

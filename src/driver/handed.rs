@@ -8,34 +8,14 @@ use super::carried::{self, Carried, TaskEnd};
 use super::connection::Connection;
 use super::engine::Engine;
 use super::link::greeting::Greeting;
-use super::lock::{Lock, Rank};
-use super::options::{ConnectionOptions, HandedOptions};
+use super::options::HandedOptions;
 use super::pump::task;
-use super::quota::Quotas;
 use super::secured::Contexts;
 use super::socket::Socket;
 use crate::proto::Side;
-use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-
-/// What peers have used up that did not come by a listener, by the limit that their servers set.
-#[derive(Debug)]
-pub struct HandedQuotas(Lock<HashMap<u32, Arc<Lock<Quotas>>>>);
-
-impl HandedQuotas {
-    /// Nobody has come yet.
-    pub fn new() -> Self {
-        Self(Lock::new(Rank::Tables, HashMap::new()))
-    }
-
-    fn of(&self, most_resets: u32) -> Arc<Lock<Quotas>> {
-        let mut quotas = self.0.lock();
-        let new = || Arc::new(Lock::new(Rank::Tables, Quotas::new(most_resets)));
-        quotas.entry(most_resets).or_insert_with(new).clone()
-    }
-}
 
 impl Engine {
     /// Makes a connection over a carrier, by which number JavaScript knows it.
@@ -88,16 +68,11 @@ impl Engine {
             Some(_) => Side::Listening,
             None => Side::Connecting,
         };
-        let ConnectionOptions { protocol, .. } = &options.connection;
-        let most_resets = protocol.qmux.max_resets;
         let connection = self.env.open(side, options.connection.clone());
         let connection = connection.ok_or(io::ErrorKind::NotConnected)?;
         Contexts::encrypt(&connection, start);
         if let Some(server) = options.server {
-            self.encrypt_of(server, &connection);
-            if let Some(peer) = peer {
-                connection.limit_resets(&self.handed_quotas.of(most_resets), peer);
-            }
+            self.prepare(server, &connection, peer);
         }
         Ok(connection)
     }

@@ -52,6 +52,8 @@ pub struct Server {
     pub address: ServerAddress,
     /// How its connections are encrypted.
     pub secured: Secured,
+    /// What peers may still reset, by their addresses.
+    pub quotas: Arc<Lock<Quotas>>,
     /// `None` after the close, and if the server listens nowhere.
     listener: Option<Arc<Listener>>,
     /// Takes sockets that others have accepted. `None` after the close.
@@ -87,12 +89,15 @@ impl Server {
 pub fn listen(env: &Arc<Environment>, id: u32, options: ListenOptions) -> io::Result<Server> {
     let (listener, address) = bind(&options)?;
     let secured = Secured::new(&options)?;
+    let quotas = Quotas::new(options.connection.protocol.qmux.max_resets);
+    let quotas = Arc::new(Lock::new(Rank::Tables, quotas));
     let listener = listener.map(Arc::new);
     let (sender, mut adopted) = unbounded_channel();
     let closing = Arc::new(Notify::new());
     let server = Server {
         address,
         secured: secured.clone(),
+        quotas: quotas.clone(),
         listener: listener.clone(),
         adopted: Some(sender),
         closing: closing.clone(),
@@ -102,7 +107,7 @@ pub fn listen(env: &Arc<Environment>, id: u32, options: ListenOptions) -> io::Re
         tokio::select! {
             biased;
             () = closing.notified() => {}
-            () = accept(&env, id, listener.as_deref(), &mut adopted, secured, &options) => {}
+            () = accept(&env, id, listener.as_deref(), &mut adopted, secured, quotas, &options) => {}
         }
         drop(listener);
         env.tell_of_server(kind::SERVER_CLOSED, id, "");
@@ -154,15 +159,15 @@ async fn accept(
     listener: Option<&Listener>,
     adopted: &mut UnboundedReceiver<Socket>,
     secured: Secured,
+    quotas: Arc<Lock<Quotas>>,
     options: &ListenOptions,
 ) {
     let announced = Arc::new(Flow::of_server());
-    let quotas = Quotas::new(options.connection.protocol.qmux.max_resets);
     let door = Arc::new(Door {
         env: env.clone(),
         server,
         announced: announced.clone(),
-        quotas: Arc::new(Lock::new(Rank::Tables, quotas)),
+        quotas,
         admission: options.admission.clone(),
         options: options.connection.clone(),
         secured,

@@ -177,7 +177,7 @@ fn a_reset_drops_what_waits() {
 #[test]
 fn a_buffer_that_is_just_full_says_that_there_may_be_more() {
     let engine = Engine::new(Arc::new(Inbox::new(|| {})), None);
-    let (connection, carried) = engine.carry(0, CarryOptions::default()).expect("a thread");
+    let (connection, carried) = engine.carry(0, HandedOptions::default()).expect("a thread");
     let mut collector = Collector::default();
     // Whatever the connection says at its start.
     let deadline = Instant::now() + Duration::from_secs(20);
