@@ -39,8 +39,8 @@ pub const OUTBOUND: usize = 256 << 10;
 /// them.
 pub const INBOUND: usize = 64 << 10;
 
-/// Memory that a queue keeps when it is empty.
-const SPARE: usize = 64 << 10;
+/// Memory that a queue keeps in any case when it is empty.
+const SPARE: usize = 16 << 10;
 
 /// Bytes in order.
 #[derive(Debug, Default)]
@@ -68,10 +68,14 @@ impl Bytes {
         taken
     }
 
+    /// Keeps the memory that the last bytes needed, and more only if they needed most of it.
     fn clear(&mut self) {
+        let needed = self.bytes.len();
         self.bytes.clear();
-        self.bytes.shrink_to(SPARE);
         self.at = 0;
+        if needed < self.bytes.capacity() / 4 {
+            self.bytes.shrink_to(SPARE);
+        }
     }
 }
 
