@@ -217,14 +217,6 @@ impl Engine {
         number_or(self.driver.listen(parse(&options)?))
     }
 
-    /// Takes other options for the encryption of connections that a server accepts from now on.
-    #[cfg(feature = "tls")]
-    #[napi(catch_unwind)]
-    pub fn secure_server(&self, server: u32, options: String) -> Result<i32, String> {
-        let secured = self.driver.secure_server(server, &parse(&options)?);
-        number_or(secured.map(|()| 0))
-    }
-
     /// Where a server listens, as JSON.
     #[napi(catch_unwind)]
     pub fn server_address(&self, server: u32) -> Option<String> {
@@ -368,5 +360,17 @@ impl Engine {
             self.external = now;
         }
         Ok(())
+    }
+}
+
+// napi does not see a condition on a method, so this one has a block of its own.
+#[cfg(feature = "tls")]
+#[napi]
+impl Engine {
+    /// Takes other options for the encryption of connections that a server accepts from now on.
+    #[napi(catch_unwind)]
+    pub fn secure_server(&self, server: u32, options: String) -> Result<i32, String> {
+        let secured = self.driver.secure_server(server, &parse(&options)?);
+        number_or(secured.map(|()| 0))
     }
 }
