@@ -210,14 +210,17 @@ export interface ClientTlsOptions extends TlsOptions {
   checkServerIdentity?: ((servername: string, certificate: PeerCertificate) => Error | undefined) | undefined
 }
 
-export interface ServerTlsOptions extends TlsOptions {
+export interface ServerContextOptions extends TlsOptions {
   cert: Pem | readonly Pem[]
   key: Pem | TlsKey | ReadonlyArray<Pem | TlsKey>
   /** Asks each client for a certificate of an authority in `ca`: mutual TLS. Default: false. */
   requestCert?: boolean | undefined
+}
+
+export interface ServerTlsOptions extends ServerContextOptions {
   /** Chooses the options of a connection by the name that its client asks for; null chooses these here. */
-  SNICallback?: ((servername: string,
-    callback: (error: Error | null, options?: ServerTlsOptions | null) => void) => void) | undefined
+  SNICallback?: ((this: MuxServer, servername: string,
+    callback: (error: Error | null, options?: Partial<ServerContextOptions> | null) => void) => void) | undefined
 }
 
 /** Lets a connection in, or refuses it. On QMux the peer is told `code` and `reason`, as by `con.close()`. */
@@ -597,9 +600,12 @@ export class MuxServer extends EventEmitter {
    * Takes other certificates, keys and authorities for the connections that are accepted from now on. The options
    * replace all that `tls` said. Throws ERR_MUX_NOT_SECURE on a server without `tls`.
    */
-  setSecureContext (options: ServerTlsOptions): this
-  /** Takes options of TLS for the clients that ask for this name. */
-  addContext (hostname: string, options: ServerTlsOptions): void
+  setSecureContext (options: ServerContextOptions): this
+  /**
+   * Takes options of TLS for the clients that ask for this name, in which a star stands for one label. What is left out
+   * is taken over from `tls`.
+   */
+  addContext (hostname: string, options: Partial<ServerContextOptions>): this
   getConnections (callback: (error: Error | null, count: number) => void): this
   /** Lets the listening server keep the process alive, as it does by default. */
   ref (): this

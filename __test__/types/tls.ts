@@ -22,7 +22,7 @@ const server = new MuxServer({
 })
 new MuxServer({ tls: false })
 is<MuxServer>(server.setSecureContext(identity))
-server.addContext('example.org', identity)
+is<MuxServer>(server.addContext('*.example.org', { cert: pem, key: pem }))
 new MuxServer({ tls: { ...identity, SNICallback: (name, callback) => callback(null, name === 'a' ? identity : null) } })
 server.on('tlsClientError', (error, info) => is<string | undefined>(info.remoteAddress ?? error.code))
 server.once('keylog', (line) => is<Buffer>(line))
