@@ -4,7 +4,9 @@ import { AddressInfo, BlockList, DropArgument, LookupFunction, Server } from 'no
 import { Duplex } from 'node:stream'
 import { EventEmitter } from 'node:events'
 import { IncomingMessage } from 'node:http'
+import { X509Certificate } from 'node:crypto'
 import { ReadStream, WriteStream } from 'node:fs'
+import { PeerCertificate, DetailedPeerCertificate } from 'node:tls'
 
 /** A value that has a JSON form. The text that JSON.stringify makes is sent; objects may have a `toJSON`. */
 export type JsonValue = string | number | boolean | null | object
@@ -140,9 +142,88 @@ export interface ConnectionInfo {
   localAddress: string | undefined
   localPort: number | undefined
   localFamily: 'IPv4' | 'IPv6' | undefined
+  /** Whether the server has `tls`. If so, the handshake is done, and the properties below are there. */
   encrypted: boolean
   /** The request that asked an http.Server for an upgrade. */
   request?: IncomingMessage | undefined
+  /** The client's certificate; undefined if the client has shown none. */
+  certificate?: X509Certificate | undefined
+  /** Whether the client's certificate was verified. */
+  authorized?: boolean
+  /** The code of what is wrong with the certificate, if `rejectUnauthorized: false` allows it. */
+  authorizationError?: string | null
+  /** The application protocol that both ends agreed on. */
+  alpnProtocol?: string | false
+  /** The server's name that the client asked for. */
+  servername?: string | false
+}
+
+/** A text in PEM. */
+export type Pem = string | NodeJS.ArrayBufferView
+
+/** Options of TLS that both ends take, with the names of Node's tls. What is not among them throws. */
+export interface TlsOptions {
+  /**
+   * Certificates in PEM, each text with the intermediate ones behind its own. In a list the first one is taken whose key
+   * the peer can do with.
+   */
+  cert?: Pem | readonly Pem[] | undefined
+  /** Private keys in PEM: one for each of `cert`, in the same order, or one for all. */
+  key?: Pem | TlsKey | ReadonlyArray<Pem | TlsKey> | undefined
+  /** For keys that are encrypted. */
+  passphrase?: string | undefined
+  /**
+   * Authorities that may vouch for the peer, in PEM. A certificate that is itself among them is trusted, too. Default:
+   * those of Node.
+   */
+  ca?: Pem | readonly Pem[] | null | undefined
+  /**
+   * Ends a connection whose peer cannot be verified. With false the program has to look at `con.authorized`. Default:
+   * true.
+   */
+  rejectUnauthorized?: boolean | undefined
+  /**
+   * Application protocols, the most wanted first. With 'tcp-stream-muxer/1' both ends speak QMux from the first byte;
+   * otherwise `protocol` decides, as in the clear. Default: ['tcp-stream-muxer/1'], with `protocol: 'legacy'` none.
+   */
+  ALPNProtocols?: readonly string[] | undefined
+  /** The oldest version to speak. Default: 'TLSv1.2'. */
+  minVersion?: 'TLSv1.2' | 'TLSv1.3' | undefined
+  /** The newest version to speak. Default: 'TLSv1.3'. */
+  maxVersion?: 'TLSv1.2' | 'TLSv1.3' | undefined
+  /** Resumes earlier sessions. Default: true. */
+  sessionResumption?: boolean | undefined
+  /** Emits 'keylog' with the secrets of each connection. Default: false. */
+  keylog?: boolean | undefined
+}
+
+/** A private key that is encrypted by itself. */
+export interface TlsKey {
+  pem: Pem
+  passphrase?: string | undefined
+}
+
+export interface ClientTlsOptions extends TlsOptions {
+  /** The name that the server's certificate must have, and that the server is told. No address. Default: `host`. */
+  servername?: string | undefined
+  /**
+   * Compares the server's name with its certificate, which is verified already. Returns an Error if they do not fit;
+   * what it throws counts as that.
+   */
+  checkServerIdentity?: ((servername: string, certificate: PeerCertificate) => Error | undefined) | undefined
+}
+
+export interface ServerContextOptions extends TlsOptions {
+  cert: Pem | readonly Pem[]
+  key: Pem | TlsKey | ReadonlyArray<Pem | TlsKey>
+  /** Asks each client for a certificate of an authority in `ca`: mutual TLS. Default: false. */
+  requestCert?: boolean | undefined
+}
+
+export interface ServerTlsOptions extends ServerContextOptions {
+  /** Chooses the options of a connection by the name that its client asks for; null chooses these here. */
+  SNICallback?: ((this: MuxServer, servername: string,
+    callback: (error: Error | null, options?: Partial<ServerContextOptions> | null) => void) => void) | undefined
 }
 
 /** Lets a connection in, or refuses it. On QMux the peer is told `code` and `reason`, as by `con.close()`. */
@@ -194,12 +275,15 @@ export interface MuxServerOptions extends ConnectionOptions {
    */
   proxyProtocol?: { trusted: readonly string[] } | undefined
   /**
-   * Decides whether a connection may come in, before 'connection'; nothing is read of it meanwhile. `true`, returned or as
+   * Decides whether a connection may come in, before 'connection'; nothing is read of it meanwhile. With `tls` it is
+   * called when the handshake is done. `true`, returned or as
    * the value of a promise, lets it in. Any other value, an exception and a rejection refuse it, and so does
    * `handshakeTimeout`. A function of two parameters that returns nothing calls `callback` instead.
    */
   verifyConnection?: ((this: MuxServer, info: ConnectionInfo, callback: VerifyCallback) =>
     boolean | PromiseLike<boolean> | void) | undefined
+  /** Encrypts all connections. Default: none is encrypted. */
+  tls?: ServerTlsOptions | false | undefined
   /** An abort closes the server. */
   signal?: AbortSignal | undefined
 }
@@ -227,6 +311,8 @@ export interface MuxClientOptions extends ConnectionOptions {
   autoSelectFamily?: boolean | undefined
   /** Milliseconds that an address may take before the next is tried, at least 10. Default: as net has it. */
   autoSelectFamilyAttemptTimeout?: number | undefined
+  /** Encrypts the connection; true has the defaults. Default: false. */
+  tls?: ClientTlsOptions | boolean | undefined
   /** An abort destroys the client with an AbortError. */
   signal?: AbortSignal | undefined
 }
@@ -400,9 +486,9 @@ export class Connection extends EventEmitter {
   readonly localAddress: string | undefined
   readonly localPort: number | undefined
   readonly localFamily: string | undefined
-  /** Bytes received on the connection itself, framing included. */
+  /** Bytes received on the connection itself, framing and encryption included. */
   readonly bytesRead: number
-  /** Bytes sent or queued on the connection itself, framing included. */
+  /** Bytes sent or queued on the connection itself, framing and encryption included. */
   readonly bytesWritten: number
   /** Milliseconds set by setTimeout(); 0 when off. */
   readonly timeout: number
@@ -410,7 +496,31 @@ export class Connection extends EventEmitter {
   readonly closeCode: number | undefined
   /** The reason that came with the code; '' if there was none. */
   readonly closeReason: string | undefined
+  /** Whether the connection speaks TLS. */
+  readonly encrypted: boolean
+  /** Whether the peer has shown a certificate, and it was verified. */
+  readonly authorized: boolean
+  /** The code of what is wrong with the peer's certificate, if `rejectUnauthorized: false` allowed it; else null. */
+  readonly authorizationError: string | null
+  /** The application protocol that both ends agreed on; false if none, or in the clear. */
+  readonly alpnProtocol: string | false
+  /** The server's name, as the client asked for it; false if it asked for none or for an address, or in the clear. */
+  readonly servername: string | false
 
+  /**
+   * Returns the peer's certificate: {} if it has shown none, null in the clear. With `detailed`, issuerCertificate is the
+   * next one that the peer has sent.
+   */
+  getPeerCertificate (detailed: true): PeerCertificate & { issuerCertificate?: DetailedPeerCertificate } | null
+  getPeerCertificate (detailed?: boolean): PeerCertificate | null
+  /** Returns the peer's certificate; undefined if there is none. */
+  getPeerX509Certificate (): X509Certificate | undefined
+  /** Returns the version of TLS; null in the clear. */
+  getProtocol (): 'TLSv1.2' | 'TLSv1.3' | null
+  /** Returns the cipher suite, by the names of OpenSSL and IANA; {} in the clear. */
+  getCipher (): { name: string, standardName: string, version: string } | Record<string, never>
+  /** Returns whether the handshake has resumed an earlier session. */
+  isSessionReused (): boolean
   /** Returns the local address; empty before the connect. */
   address (): AddressInfo | {}
   stats (): ConnectionStats
@@ -504,6 +614,16 @@ export class MuxServer extends EventEmitter {
   accept (duplex: Duplex): Connection
   /** Destroys the open connections. The server goes on listening. */
   closeAllConnections (): this
+  /**
+   * Takes other certificates, keys and authorities for the connections that are accepted from now on. The options
+   * replace all that `tls` said. Throws ERR_MUX_NOT_SECURE on a server without `tls`.
+   */
+  setSecureContext (options: ServerContextOptions): this
+  /**
+   * Takes options of TLS for the clients that ask for this name, in which a star stands for one label. What is left out
+   * is taken over from `tls`.
+   */
+  addContext (hostname: string, options: Partial<ServerContextOptions>): this
   getConnections (callback: (error: Error | null, count: number) => void): this
   /** Lets the listening server keep the process alive, as it does by default. */
   ref (): this
@@ -518,12 +638,18 @@ export class MuxServer extends EventEmitter {
   on (event: 'connectionError', listener: (error: Error, connection: Connection) => void): this
   /** 'drop': a connection was not let in. The error says why. */
   on (event: 'drop', listener: (data: DropArgument, error: Error & { code: string }) => void): this
+  /** 'tlsClientError': a handshake failed, or a client does not speak TLS. There is no Connection for it. */
+  on (event: 'tlsClientError', listener: (error: Error & { code: string }, info: DropArgument) => void): this
+  /** 'keylog': a secret of a connection, as a line of NSS's key log with its end. */
+  on (event: 'keylog', listener: (line: Buffer) => void): this
   on (event: string | symbol, listener: (...args: any[]) => void): this
   once (event: 'connection', listener: (connection: Connection) => void): this
   once (event: 'listening' | 'close', listener: () => void): this
   once (event: 'error', listener: (error: Error) => void): this
   once (event: 'connectionError', listener: (error: Error, connection: Connection) => void): this
   once (event: 'drop', listener: (data: DropArgument, error: Error & { code: string }) => void): this
+  once (event: 'tlsClientError', listener: (error: Error & { code: string }, info: DropArgument) => void): this
+  once (event: 'keylog', listener: (line: Buffer) => void): this
   once (event: string | symbol, listener: (...args: any[]) => void): this
 }
 
@@ -560,6 +686,8 @@ export class MuxClient extends EventEmitter {
   unref (): this
 
   on (event: 'connect' | 'goaway' | 'timeout', listener: () => void): this
+  /** 'keylog': a secret of the connection, as a line of NSS's key log with its end. */
+  on (event: 'keylog', listener: (line: Buffer) => void): this
   /** 'streamFailed': a stream for a callback, created with this meta, did not open. */
   on (event: 'streamFailed', listener: (error: Error, meta: any) => void): this
   on (event: 'streamRefused', listener: (meta: any, code: number) => void): this
@@ -572,6 +700,7 @@ export class MuxClient extends EventEmitter {
   on (event: 'close', listener: (hadError: boolean) => void): this
   on (event: string | symbol, listener: (...args: any[]) => void): this
   once (event: 'connect' | 'goaway' | 'timeout', listener: () => void): this
+  once (event: 'keylog', listener: (line: Buffer) => void): this
   once (event: 'streamFailed', listener: (error: Error, meta: any) => void): this
   once (event: 'streamRefused', listener: (meta: any, code: number) => void): this
   once<Meta = any> (event: 'stream', listener: (stream: MuxStream<Meta>) => void): this

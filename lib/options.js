@@ -300,7 +300,7 @@ function serverOptions (first, host) {
     blockList: blockList(options),
     proxyProtocol: proxyProtocol(options.proxyProtocol),
     verifyConnection: callback('options.verifyConnection', options.verifyConnection),
-    tls: serverTls(options.tls),
+    tls: serverTls(options.tls, options.protocol),
     signal: signal(options),
     connection: connectionOptions(options)
   }
@@ -343,7 +343,7 @@ function clientOptions (first, host) {
     autoSelectFamily: boolean(options, 'autoSelectFamily', net.getDefaultAutoSelectFamily()),
     autoSelectFamilyAttemptTimeout: Math.max(MIN_ATTEMPT_TIMEOUT, integer(options, 'autoSelectFamilyAttemptTimeout',
       1, MAX_UINT31, net.getDefaultAutoSelectFamilyAttemptTimeout())),
-    tls: clientTls(options.tls, string(options, 'host') || 'localhost'),
+    tls: clientTls(options.tls, string(options, 'host') || 'localhost', options.protocol),
     signal: signal(options),
     connection: connectionOptions(options)
   }

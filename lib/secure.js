@@ -6,6 +6,7 @@
 
 const net = require('node:net')
 const { X509Certificate } = require('node:crypto')
+const { PROTOCOL } = require('./tls-options')
 
 class Secure {
   /** @param told the text of native code, parsed */
@@ -63,9 +64,17 @@ class Secure {
  */
 function establish (connection, told) {
   connection._secure = new Secure(told)
-  const error = connection._expected === null ? undefined : connection._secure.judge(connection._expected)
-  if (error !== undefined) connection.destroy(error)
-  return error === undefined
+  if (told.alpn === PROTOCOL) connection._wires.agreeOnQmux()
+  let error
+  try {
+    error = connection._expected === null ? undefined : connection._secure.judge(connection._expected)
+    if (error === undefined) return true
+  } catch (thrown) {
+    // The program could not tell who the peer is.
+    error = thrown
+  }
+  connection.destroy(error)
+  return false
 }
 
 // What a connection shows of its encryption, with the names of tls.TLSSocket. In the clear, `_secure` is null.

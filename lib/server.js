@@ -108,8 +108,8 @@ MuxServer.prototype.closeAllConnections = function closeAllConnections () {
 
 /** Takes other certificates, keys and authorities for the connections that are accepted from now on. */
 MuxServer.prototype.setSecureContext = function setSecureContext (options) {
-  const settings = serverTls(options)
   if (this._options.tls === undefined) throw callerError('ERR_MUX_NOT_SECURE', 'setSecureContext()')
+  const settings = serverTls(options || {}, this._options.connection.protocol)
   if (this._number >= 0) engine.native.secureServer(this._number, JSON.stringify(settings))
   this._options.tls = settings
   return this
@@ -155,8 +155,13 @@ function begin (server, options) {
   dns.lookup(options.host, (error, address) => {
     if (!server._resolving) return
     server._resolving = false
-    if (error) fail(server, error)
-    else listen(server, { address, port: options.port })
+    if (error) return fail(server, error)
+    try {
+      listen(server, { address, port: options.port })
+    } catch (invalid) {
+      // Certificates and keys that cannot be used. The constructor, which throws for them, has returned.
+      fail(server, invalid)
+    }
   })
 }
 

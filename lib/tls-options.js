@@ -93,11 +93,15 @@ function version (options, name, fallback) {
   throw invalid(`options.tls.${name}`, `one of ${VERSIONS.map((v) => `'${v}'`).join(', ')}`, value)
 }
 
-function protocols (value) {
-  if (value === undefined) return [PROTOCOL]
+// On the legacy wire alone nobody may agree to QMux.
+function protocols (value, isLegacy) {
+  if (value === undefined) return isLegacy ? [] : [PROTOCOL]
   const isList = Array.isArray(value) && value.every((name) => typeof name === 'string' && name.length > 0 &&
     Buffer.byteLength(name) <= 255)
   if (!isList) throw invalid('options.tls.ALPNProtocols', 'an array of strings of 1 to 255 bytes', value)
+  if (isLegacy && value.includes(PROTOCOL)) {
+    throw invalid('options.tls.ALPNProtocols', `without '${PROTOCOL}' if options.protocol is 'legacy'`, value)
+  }
   return value
 }
 
@@ -112,13 +116,13 @@ function checked (options, names) {
   return options
 }
 
-function common (options, isServer) {
+function common (options, isServer, wire) {
   return {
     identities: identities(options),
     ca: isServer && !options.requestCert ? [] : authorities(options.ca),
     requestCert: isServer && boolean(options, 'requestCert', false),
     rejectUnauthorized: boolean(options, 'rejectUnauthorized', true),
-    alpn: protocols(options.ALPNProtocols),
+    alpn: protocols(options.ALPNProtocols, wire === 'legacy'),
     minVersion: version(options, 'minVersion', VERSIONS[0]),
     maxVersion: version(options, 'maxVersion', VERSIONS[1]),
     resumption: boolean(options, 'sessionResumption', true),
@@ -126,20 +130,24 @@ function common (options, isServer) {
   }
 }
 
-/** What a server's `tls` says, as native code takes it; undefined without it. */
-function serverTls (options) {
+/**
+ * What a server's `tls` says, as native code takes it; undefined without it.
+ * @param {string} wire the option `protocol`
+ */
+function serverTls (options, wire) {
   if (options === undefined || options === false) return undefined
   const given = checked(options, SERVER)
-  const settings = common(given, true)
+  const settings = common(given, true, wire)
   if (settings.identities.length === 0) throw invalid('options.tls.cert', 'a certificate, with options.tls.key', given.cert)
   return settings
 }
 
 /**
  * What a client's `tls` says; undefined without it.
+ * @param {string} wire the option `protocol`
  * @returns {{ native: object, peer: object }} what native code takes, and what JavaScript judges the peer by
  */
-function clientTls (options, host) {
+function clientTls (options, host, wire) {
   if (options === undefined || options === false) return undefined
   const given = checked(options, CLIENT)
   const { servername = host, checkServerIdentity } = given
@@ -151,7 +159,7 @@ function clientTls (options, host) {
   if (checkServerIdentity !== undefined && typeof checkServerIdentity !== 'function') {
     throw invalid('options.tls.checkServerIdentity', 'a function', checkServerIdentity)
   }
-  const settings = common(given, false)
+  const settings = common(given, false, wire)
   return {
     native: { servername, context: { ignoreName: checkServerIdentity !== undefined, options: settings } },
     peer: { servername, check: checkServerIdentity, rejects: settings.rejectUnauthorized }

@@ -11,6 +11,9 @@ import { callerFolder, main, root } from './process.mjs'
 const require = createRequire(import.meta.url)
 const { packageName } = require('../lib/platform.js')
 
+// The licences of what is linked into the binary: scripts/third-party.mjs.
+const NOTICES = 'THIRD-PARTY-NOTICES.txt'
+
 const LIBC = { gnu: 'glibc', musl: 'musl' }
 
 function manifest () {
@@ -23,7 +26,7 @@ function manifest () {
     license,
     author,
     main: path.basename(binary),
-    files: [path.basename(binary)],
+    files: [path.basename(binary), NOTICES],
     engines,
     os: [os],
     cpu: [cpu],
@@ -41,7 +44,7 @@ main(async (args) => {
 
 The binary of tcp-stream-muxer for ${tag}. Install tcp-stream-muxer, which brings it along.
 `)
-  fs.copyFileSync(path.join(root, 'LICENSE'), path.join(folder, 'LICENSE'))
+  for (const name of ['LICENSE', NOTICES]) fs.copyFileSync(path.join(root, name), path.join(folder, name))
   fs.copyFileSync(binary, path.join(folder, path.basename(binary)))
   const { code } = await npm(['pack', folder, ...args], { cwd: callerFolder })
   return code

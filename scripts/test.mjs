@@ -109,6 +109,7 @@ function steps (groups, args, before) {
       { name: 'source limits, manifests', run: () => check(checkTree()) },
       { name: 'cargo fetch --locked', run: () => cargo('fetch', '--locked'), needed: true },
       { name: 'cargo fmt --check', run: () => cargo('fmt', '--check') },
+      { name: 'third-party notices', run: () => run(process.execPath, ['scripts/third-party.mjs', '--check']) },
       ...tiers('cargo check --lib', 'check', '--lib'),
       ...tiers('cargo clippy', 'clippy', '--all-targets', '--', '-D', 'warnings'),
       { name: 'cargo doc', run: cargoDoc },

@@ -10,7 +10,7 @@ const { readDocument, root } = require('../support/document.js')
 
 // A run of the benchmarks writes docs/BENCHMARKS.md.
 const docs = fs.readdirSync(path.join(root, 'docs')).filter((name) => name.endsWith('.md') && name !== 'BENCHMARKS.md')
-const PAGES = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', ...docs.map((name) => `docs/${name}`)]
+const PAGES = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md', ...docs.map((name) => `docs/${name}`)]
 
 // As GitHub makes them of headings.
 function anchors (file) {

@@ -34,15 +34,19 @@ for (const [serverName, clientName, printing] of PAIRS) {
   })
 }
 
-test('promises.mjs of README.md runs, prints what stands there and ends', async (t) => {
-  const program = start(t, 'promises.mjs', take(readme.programs, 'promises.mjs'))
-  assert.equal(await program.exit(), 0, program.stderr)
-  assert.equal(program.stdout, take(readme.outputs, 'promises.mjs'))
-})
+const ALONE = ['promises.mjs', 'secure.mjs']
+
+for (const name of ALONE) {
+  test(`${name} of README.md runs, prints what stands there and ends`, async (t) => {
+    const program = start(t, name, take(readme.programs, name))
+    assert.equal(await program.exit(), 0, program.stderr)
+    assert.equal(program.stdout, take(readme.outputs, name))
+  })
+}
 
 test('README.md has no example that no test runs', () => {
-  assert.deepEqual([...readme.programs.keys()].sort(), [...PAIRS.flatMap(([a, b]) => [a, b]), 'promises.mjs'].sort())
-  assert.deepEqual([...readme.outputs.keys()].sort(), [...PAIRS.map(([, , name]) => name), 'promises.mjs'].sort())
+  assert.deepEqual([...readme.programs.keys()].sort(), [...PAIRS.flatMap(([a, b]) => [a, b]), ...ALONE].sort())
+  assert.deepEqual([...readme.outputs.keys()].sort(), [...PAIRS.map(([, , name]) => name), ...ALONE].sort())
 })
 
 for (const [serverName, clientName, printing] of PAIRS) {

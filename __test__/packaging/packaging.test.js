@@ -78,7 +78,7 @@ describe('the packed packages', () => {
     }
     assert.equal(readJson(modules, packageName(tag), 'package.json').version, version)
     assert.deepEqual(fs.readdirSync(path.join(modules, packageName(tag))).sort(),
-      ['LICENSE', 'README.md', 'package.json', binaryName(tag)].sort())
+      ['LICENSE', 'README.md', 'THIRD-PARTY-NOTICES.txt', 'package.json', binaryName(tag)].sort())
   })
 
   it('carry a message from end to end after require()', () => {

@@ -16,6 +16,9 @@ const PRELOAD = path.join(__dirname, '..', 'fixtures', 'tell-port.js')
 // The port that the documents use. It stands for a free one on the loopback interface.
 const PORT = /\b12345\b/g
 
+// The certificates and keys that the documents read stand for those of the tests.
+const PEM = /'([a-z-]+\.pem)'/g
+
 function readDocument (file) {
   const text = fs.readFileSync(path.join(root, file), 'utf8')
   const programs = new Map()
@@ -65,7 +68,7 @@ class Program {
     // From the package's folder its own name leads to it.
     this.process = spawn(process.execPath, [
       '--require', PRELOAD, `--input-type=${name.endsWith('.mjs') ? 'module' : 'commonjs'}`,
-      '--eval', source.replace(PORT, `${port}, '127.0.0.1'`)
+      '--eval', source.replace(PORT, `${port}, '127.0.0.1'`).replace(PEM, "'__test__/fixtures/tls/$1'")
     ], { cwd: root, stdio: ['ignore', 'pipe', 'pipe', 'ipc'], env: { ...process.env, NODE_TEST_CONTEXT: undefined } })
     this.name = name
     this.stdout = ''

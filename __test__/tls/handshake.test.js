@@ -71,9 +71,34 @@ for (const version of ['TLSv1.2', 'TLSv1.3']) {
     assert.equal(con.getPeerX509Certificate(), undefined)
     await says(client, con, 'there')
     await says(con, client, 'back')
-    assert.equal(own.protocol, 'qmux')
   })
 }
+
+test('the identifier decides on QMux before anything is announced, and without it the offer decides', async (t) => {
+  for (const [own, theirs, announced] of [
+    [{}, {}, 'qmux'],
+    [{ ALPNProtocols: [] }, {}, 'legacy'],
+    [{}, { ALPNProtocols: [] }, 'legacy']
+  ]) {
+    const server = await secureServer(t, theirs)
+    const seen = []
+    server.on('connection', (con) => seen.push(con.protocol))
+    const client = secureClient(t, server, { ca, ...own })
+    client.on('connect', () => seen.push(client.connection.protocol))
+    await within(client.StreamPool.createStream(1), 'the stream')
+    assert.deepEqual(seen, [announced, announced])
+    assert.equal(client.connection.protocol, 'qmux')
+  }
+})
+
+test("'legacy' stays 'legacy' at either end", async (t) => {
+  for (const [own, theirs] of [['legacy', 'auto'], ['auto', 'legacy'], ['legacy', 'legacy']]) {
+    const server = await secureServer(t, {}, { protocol: theirs })
+    const { client, own: connection, con } = await connect(t, server, { ca }, { protocol: own })
+    await says(client, con, 'there')
+    assert.deepEqual([connection.protocol, con.protocol, connection.alpnProtocol], ['legacy', 'legacy', false])
+  }
+})
 
 test('in the clear there is nothing to know', async (t) => {
   const server = await startServer(t)
@@ -167,6 +192,11 @@ test('the program compares the name itself', async (t) => {
   assert.equal((await nextEvent(client, 'error'))[0], wrong)
   const allowed = await connect(t, server, { ca, checkServerIdentity: check(wrong), rejectUnauthorized: false })
   assert.deepEqual([allowed.own.authorized, allowed.own.authorizationError], [false, 'ERR_WRONG'])
+  // A judge who fails lets nobody pass.
+  const thrown = new TypeError('not a judge')
+  const failing = secureClient(t, server, { ca, checkServerIdentity () { throw thrown }, rejectUnauthorized: false })
+  failing.on('connect', () => assert.fail('the client is connected'))
+  assert.equal((await nextEvent(failing, 'error'))[0], thrown)
   assert.deepEqual(seen, Array(3).fill(['localhost', 'elsewhere', 'DNS:example.org']))
 })
 
@@ -177,6 +207,9 @@ test('other certificates serve the connections from then on', async (t) => {
   const { own } = await connect(t, server, { ca: pem('alone') })
   assert.equal(own.getPeerCertificate().subject.CN, 'alone')
   await says(first.client, first.con, 'still there')
+  for (const options of [undefined, false, {}]) {
+    assert.throws(() => server.setSecureContext(options), { code: 'ERR_MUX_INVALID_ARG' })
+  }
   const plain = await startServer(t)
   assert.throws(() => plain.setSecureContext(identity('alone')), { code: 'ERR_MUX_NOT_SECURE' })
 })

@@ -61,6 +61,19 @@ test('what cannot be done is refused', () => {
   }
 })
 
+test('with the legacy wire alone, the identifier of QMux is not offered', () => {
+  const { cert, key } = identity('server')
+  for (const [take, tls] of [[clientOptions, {}], [serverOptions, { cert, key }]]) {
+    const alpn = (more) => {
+      const { tls: taken } = take({ port: 1, protocol: 'legacy', tls: { ...tls, ...more } })
+      return (taken.native?.context.options ?? taken).alpn
+    }
+    assert.deepEqual(alpn(), [])
+    assert.deepEqual(alpn({ ALPNProtocols: ['other'] }), ['other'])
+    assert.throws(() => alpn({ ALPNProtocols: ['tcp-stream-muxer/1'] }), { code: 'ERR_MUX_INVALID_ARG' })
+  }
+})
+
 test('options of TLS outside of tls are refused instead of ignored', () => {
   for (const name of ['key', 'cert', 'ca', 'rejectUnauthorized', 'servername', 'pfx']) {
     for (const take of [serverOptions, clientOptions]) {
@@ -74,6 +87,9 @@ test('certificates that native code cannot use are an error with a code', async 
   const { cert } = identity('client')
   assert.throws(() => new MuxServer({ port: 0, host: '127.0.0.1', tls: { cert, key } }), { code: 'ERR_OSSL_X509_KEY_VALUES_MISMATCH' })
   assert.throws(() => new MuxServer({ port: 0, host: '127.0.0.1', tls: { cert: 'none', key } }), { code: 'ERR_OSSL_PEM_NO_START_LINE' })
+  // Behind a look-up the constructor has returned.
+  const looking = new MuxServer({ port: 0, host: 'localhost', tls: { cert, key } })
+  assert.equal((await nextEvent(looking, 'error'))[0].code, 'ERR_OSSL_X509_KEY_VALUES_MISMATCH')
   const client = new MuxClient({ port: 1, host: '127.0.0.1', tls: { ca: 'none' } })
   assert.equal((await nextEvent(client, 'error'))[0].code, 'ERR_OSSL_PEM_NO_START_LINE')
 })
