@@ -3,8 +3,9 @@
 // A connection of a server's until it is let in.
 //
 //   arrived ──▶ in the clear: the program is asked, and native code reads and sends nothing meanwhile ──▶ admitted, or refused
-//          └──▶ in TLS: the handshake ──▶ connected: the program is asked, and the connection is paused ──▶ admitted, or refused
-//                                    └──▶ failed
+//          └──▶ in TLS: the handshake, in which a name may have to be answered (SERVERNAME)
+//                 ├──▶ connected: the program is asked, and the connection is paused ──▶ admitted, or refused
+//                 └──▶ failed
 //
 // This file may not: emit anything, or know what a stream carries.
 
@@ -16,7 +17,7 @@ const engine = require('./engine')
 const { connectionError, dropError } = require('./errors')
 const { closeReason, wireCode } = require('./options')
 
-const { CONNECTION, CONN_CLOSE, CONN_ERROR, KEYLOG } = kinds
+const { CONNECTION, CONN_CLOSE, CONN_ERROR, KEYLOG, SERVERNAME } = kinds
 
 // The code of QUIC for this (RFC 9000, section 20.1), for a program that has none of its own.
 const CONNECTION_REFUSED = 2
@@ -30,11 +31,13 @@ class Candidate {
     this._connection = undefined // once there is one, behind a handshake
     this._isDecided = false
     this._timer = undefined
+    this._nameError = undefined // why there is nothing to be for the name that the client asks for
+    this._isOver = false
     engine.register(number, this)
   }
 
   /** Nobody has anything against this connection, or asks again when the handshake is done. */
-  admit () { engine.native.admit(this._number) }
+  admit () { engine.native.admit(this._number, this._server._asksForNames()) }
 
   /** Asks the program. Its answer may come at once or later; only the first one counts. */
   verify () {
@@ -112,14 +115,29 @@ class Candidate {
       else server._admitted(this, number, ends)
     } else if (kind === KEYLOG) {
       this._keylog(engine.lineAt(offset, length))
+    } else if (kind === SERVERNAME) {
+      this._choose(engine.textAt(offset, length))
     } else if (kind === CONN_ERROR) {
       if (!this._isDecided) this._settle()
-      this._server._handshakeFailed(this._ends, connectionError(engine.textAt(offset, length)))
+      this._isOver = true
+      this._server._handshakeFailed(this._ends, this._nameError ?? connectionError(engine.textAt(offset, length)))
     } else if (kind === CONN_CLOSE) {
       // The peer has left, or native code is done with a connection that was refused.
+      this._isOver = true
       engine.forget(this._number)
       this._connectionClosed()
     }
+  }
+
+  // The handshake waits to be told what to be for a name.
+  _choose (name) {
+    context.run(this._server._context, this._server._findContext, this._server, name, (error, found) => {
+      // The number may be another connection's by now.
+      if (this._isOver) return
+      this._nameError = error ?? undefined
+      if (error) engine.native.chooseNobody(this._number)
+      else engine.native.choose(this._number, found)
+    })
   }
 
   // The handshake is done, and the program is asked. The connection is paused until the program has decided.

@@ -15,6 +15,7 @@ const { abortError, connectError } = require('./errors')
 const { describeClient, inspectable } = require('./inspect')
 const { callback, clientOptions, nativeSettings } = require('./options')
 const { denial } = require('./permission')
+const { trusted } = require('./trust')
 const { installOn } = require('./unheard')
 const { capture, onRejection } = require('./rejections')
 
@@ -189,7 +190,7 @@ function connect (connection, options, where) {
     local: localAddress || localPort ? { address: localAddress ?? '::', port: localPort ?? 0 } : undefined,
     attemptTimeout: options.autoSelectFamilyAttemptTimeout,
     connection: nativeSettings(connection._settings),
-    tls: options.tls?.native
+    tls: secured(options.tls?.native)
   })
   if (number === undefined) return
   if (number >= 0) {
@@ -198,6 +199,11 @@ function connect (connection, options, where) {
   }
   const [{ address, port }] = where.path === undefined ? where.addresses : [{ address: where.path }]
   process.nextTick(fail, connection, connectError(number, address, port))
+}
+
+function secured (settings) {
+  if (settings !== undefined) trusted(settings.context.options)
+  return settings
 }
 
 // Certificates and keys that cannot be used are an exception of native code.

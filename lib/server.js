@@ -13,16 +13,18 @@ const { inherits } = require('node:util')
 const { addressesOf } = require('./addresses')
 const { kind: kinds } = require('./boundary')
 const { Candidate } = require('./candidate')
+const { Contexts } = require('./contexts')
 const { Connection } = require('./connection')
 const context = require('./context')
 const engine = require('./engine')
 const { callerError, connectionError, listenError, notRunning } = require('./errors')
 const { describeServer, inspectable } = require('./inspect')
-const { callback, nativeSettings, serverOptions } = require('./options')
+const { callback, invalid, nativeSettings, serverOptions } = require('./options')
 const { denial } = require('./permission')
 const { Places } = require('./places')
 const { capture, onRejection } = require('./rejections')
-const { serverTls } = require('./tls-options')
+const { contextTls } = require('./tls-options')
+const { trusted } = require('./trust')
 
 const { PROXY_ERROR, SERVER_CLOSED, SERVER_ERROR } = kinds
 
@@ -49,6 +51,7 @@ function MuxServer (port, host) {
   this.maxConnectionsPerAddress = options.maxConnectionsPerAddress
   this.blockList = options.blockList
   this._options = options
+  this._contexts = options.tls && new Contexts(options.tls)
   this._context = context.capture()
   this._number = -1 // the number of the native listener, while there is one
   this._place = undefined // the address that it listens on, if that is one of `shared`
@@ -97,10 +100,19 @@ MuxServer.prototype.closeAllConnections = function closeAllConnections () {
 
 /** Takes other certificates, keys and authorities for the connections that are accepted from now on. */
 MuxServer.prototype.setSecureContext = function setSecureContext (options) {
-  const settings = serverTls(options)
+  const settings = contextTls(options)
   if (this._options.tls === undefined) throw callerError('ERR_MUX_NOT_SECURE', 'setSecureContext()')
-  if (this._number >= 0) engine.native.secureServer(this._number, JSON.stringify(settings))
+  this._contexts.inherit(settings.given)
+  if (this._number >= 0) engine.native.secureServer(this._number, JSON.stringify(trusted(settings.native)))
   this._options.tls = settings
+  return this
+}
+
+/** Takes other certificates and keys for clients that ask for a name, which may have stars. The latest that fits counts. */
+MuxServer.prototype.addContext = function addContext (hostname, options) {
+  if (typeof hostname !== 'string' || hostname === '') throw invalid('hostname', 'a host name', hostname)
+  if (this._contexts === undefined) throw callerError('ERR_MUX_NOT_SECURE', 'addContext()')
+  this._contexts.add(hostname, options)
   return this
 }
 
@@ -175,7 +187,7 @@ function tryListen (server, where) {
       proxies: proxyProtocol ?? null
     },
     connection: nativeSettings(connection),
-    tls
+    tls: tls && trusted(tls.native)
   }))
   if (number < 0) return listenError(number, where.path === undefined ? where.address : where.path, where.port)
   server._place = place
@@ -308,6 +320,10 @@ MuxServer.prototype._verified = function (candidate, connection) {
   connection.resume()
   context.emit(this._context, this, 'connection', connection)
 }
+
+MuxServer.prototype._asksForNames = function () { return this._contexts !== undefined && this._contexts.asks }
+
+MuxServer.prototype._findContext = function (name, done) { this._contexts.find(this, name, done) }
 
 // Strangers bring these about: if nobody listens, nobody is told.
 MuxServer.prototype._handshakeFailed = function (ends, error) {

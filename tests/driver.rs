@@ -207,7 +207,8 @@ impl Application {
     }
 
     fn admit(&self, asked: &Record) {
-        self.engine.decide(asked.connection, Verdict::Admit);
+        self.engine
+            .decide(asked.connection, Verdict::Admit { asks: false });
     }
 
     fn next_of_all(&mut self, time: Duration) -> Option<Record> {

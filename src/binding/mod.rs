@@ -3,6 +3,8 @@
 pub mod engine;
 mod exception;
 mod poller;
+#[cfg(feature = "tls")]
+mod secure;
 mod signal;
 mod slab;
 mod uv;

@@ -13,7 +13,7 @@ use super::options::{ConnectOptions, ListenOptions};
 use super::read_set::ReadSet;
 use super::secured::Contexts;
 #[cfg(feature = "tls")]
-use super::tls::options::TlsOptions;
+use super::tls::{config::Choice, options::TlsOptions};
 use super::{clock, command, connect, runtime};
 use crate::proto::Side;
 use std::collections::HashMap;
@@ -30,7 +30,8 @@ pub struct Engine {
     /// The environment, with its connections.
     pub env: Arc<Environment>,
     servers: Lock<Servers>,
-    contexts: Contexts,
+    /// What the connections are encrypted with.
+    pub contexts: Contexts,
 }
 
 #[derive(Default)]
@@ -84,7 +85,8 @@ impl Engine {
             servers.next = (id + 1) % MAX_NUMBER;
             id
         };
-        let server = listener::listen(&self.env, id, options)?;
+        let secured = self.contexts.server(&options)?;
+        let server = listener::listen(&self.env, id, secured, options)?;
         self.servers().by_number.insert(id, server);
         Ok(id)
     }
@@ -97,7 +99,18 @@ impl Engine {
             .by_number
             .get(&id)
             .map(|server| server.secured.clone());
-        secured.map_or(Ok(()), |secured| secured.replace(options))
+        match secured {
+            Some(secured) => self.contexts.replace(&secured, options),
+            None => Ok(()),
+        }
+    }
+
+    /// JavaScript has chosen what a connection goes on with whose client asks for a name. It may be over by then.
+    #[cfg(feature = "tls")]
+    pub fn choose(&self, id: u32, choice: Choice) {
+        if let Some(connection) = self.env.connection(id) {
+            connection.choose(choice);
+        }
     }
 
     /// JavaScript has decided about a connection that a server asked about. A connection may also be refused that JavaScript

@@ -68,9 +68,13 @@ impl Server {
 }
 
 /// Starts listening. Must be called within the runtime's context.
-pub fn listen(env: &Arc<Environment>, id: u32, options: ListenOptions) -> io::Result<Server> {
+pub fn listen(
+    env: &Arc<Environment>,
+    id: u32,
+    secured: Secured,
+    options: ListenOptions,
+) -> io::Result<Server> {
     let (listener, address) = bind(&options)?;
-    let secured = Secured::new(&options)?;
     let listener = Arc::new(listener);
     let closing = Arc::new(Notify::new());
     let server = Server {

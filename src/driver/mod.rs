@@ -60,3 +60,5 @@ pub use link::life::Stop;
 pub use listener::ServerAddress;
 pub use options::{ConnectOptions, ConnectionOptions, ListenOptions};
 pub use read_set::ReadSet;
+#[cfg(feature = "tls")]
+pub use secured::ServerContext;

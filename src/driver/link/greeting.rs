@@ -21,6 +21,8 @@ use super::tls::Tls;
 use crate::driver::boundary::{WHOLE, kind};
 use crate::driver::inbox::collector::Collector;
 use crate::driver::inbox::flow::Charge;
+#[cfg(feature = "tls")]
+use crate::driver::tls::config::Choice;
 use crate::proto::{Event, Payload, Sink, Wires};
 use serde_json::Value;
 use std::time::{Duration, Instant};
@@ -83,6 +85,22 @@ impl Link {
         self.handshake = Some(Box::default());
     }
 
+    /// Lets JavaScript choose by the name that a client asks for. Must be called before the connection has its socket.
+    #[cfg(feature = "tls")]
+    pub fn ask_for_name(&mut self) {
+        if let Channel::Tls(tls) = &mut self.channel {
+            tls.ask_for_name();
+        }
+    }
+
+    /// JavaScript has chosen what the handshake goes on with.
+    #[cfg(feature = "tls")]
+    pub fn choose(&mut self, choice: Choice) {
+        if let Channel::Tls(tls) = &mut self.channel {
+            tls.choose(choice);
+        }
+    }
+
     /// The connection has its socket. `is_local` says whether the peer is on this machine. Without a greeting JavaScript is
     /// told nothing before the end.
     pub fn connected(&mut self, is_local: bool, greeting: Option<Greeting>, now: Instant) {
@@ -133,6 +151,9 @@ impl Link {
     pub(super) fn hear_channel(&mut self, now: Instant, collector: &mut Collector) {
         for line in self.channel.take_lines() {
             collector.text(kind::KEYLOG, WHOLE, &line, 0);
+        }
+        if let Some(name) = self.channel.take_name() {
+            collector.text(kind::SERVERNAME, WHOLE, &name, 0);
         }
         if !self.channel.is_open() {
             return;
