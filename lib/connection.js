@@ -262,6 +262,7 @@ class Connection extends EventEmitter {
     this.connecting = false
     const link = this._link
     link.isOpen = true
+    if (ends.wires !== undefined) this._wires.onWires(ends.wires) // the handshake agreed on QMux
     if (ends.tls && !secure.establish(this, ends.tls)) return false
     if (this._isPaused) link.command(op.CONN_PAUSE, 0, 0)
     this._streams.sendOpens()

@@ -18,7 +18,7 @@ use super::channel::failures;
 use super::life::Failure;
 #[cfg(feature = "tls")]
 use super::tls::Tls;
-use crate::driver::boundary::{WHOLE, kind};
+use crate::driver::boundary::{WHOLE, kind, wire_bits};
 use crate::driver::inbox::collector::Collector;
 use crate::driver::inbox::flow::Charge;
 #[cfg(feature = "tls")]
@@ -166,13 +166,16 @@ impl Link {
             self.session.speak_qmux(now);
         }
         self.begin_session(handshake.is_local, now);
+        // As if QMux had been wanted from the start: nothing else may come.
+        let wires = has_changed.then(|| Wires {
+            receiving: true,
+            ..self.session.wires()
+        });
+        if let (Some(wires), Some(greeting)) = (wires, &mut self.greeting) {
+            greeting.addresses["wires"] = wire_bits(wires).into();
+        }
         self.tell_greeting(collector);
-        if has_changed {
-            // As if QMux had been wanted from the start: nothing else may come.
-            let wires = Wires {
-                receiving: true,
-                ..self.session.wires()
-            };
+        if let Some(wires) = wires {
             collector.emit(Event::Wires(wires), Payload::Empty);
         }
     }

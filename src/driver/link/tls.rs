@@ -16,6 +16,7 @@
 //! May not know what the plain bytes mean, nor ask for the time.
 
 use super::channel::{Opened, TlsError};
+use super::farewell::NO_TLS;
 use crate::driver::tls::config::Start;
 use crate::driver::tls::{codes, notes};
 use crate::proto::Transmit;
@@ -263,6 +264,17 @@ impl Tls {
             return Ok(());
         };
         self.has_heard = true;
+        if first == NO_TLS[0] {
+            let seen = bytes.len().min(3);
+            if bytes[..seen] == NO_TLS[..seen] {
+                // Less than that may be any alert.
+                self.has_heard = seen == 3;
+                return match self.has_heard {
+                    true => Err(codes::not_tls(None)),
+                    false => Ok(()),
+                };
+            }
+        }
         // A handshake, or an alert.
         if first == 22 || first == 21 {
             return Ok(());
