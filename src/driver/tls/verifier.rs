@@ -114,14 +114,15 @@ impl Trust {
             return Err(error);
         };
         let code = match invalid {
-            CertificateError::UnknownIssuer => {
-                codes::unknown_issuer(leaf, others, &self.authorities.between)
-            }
-            // That it is an authority's certificate is no matter; that nobody vouches for it is.
-            CertificateError::Other(_) => {
+            // That it is an authority's certificate is no matter; that nobody vouches for it is, and the peer is told that.
+            CertificateError::UnknownIssuer | CertificateError::Other(_) => {
                 codes::unknown_issuer(leaf, others, &self.authorities.between)
             }
             invalid => codes::certificate(invalid),
+        };
+        let error = match invalid {
+            CertificateError::Other(_) => CertificateError::UnknownIssuer.into(),
+            _ => error,
         };
         notes::set_verification(code);
         match self.refuses {
