@@ -31,6 +31,11 @@ mod options;
 pub mod proxy_header {
     pub use super::proxy::header::{Malformed, Next, next};
 }
+/// What the fuzz target of encryption needs.
+#[cfg(feature = "tls")]
+pub mod tls_channel {
+    pub use super::link::{channel::Opened, tls::Tls};
+}
 mod proxy;
 mod pump;
 mod quota;

@@ -9,6 +9,7 @@ use crate::proto::tests::choices::Choices;
 use std::sync::Arc;
 
 mod certificates;
+mod fuzzed;
 mod names;
 
 /// What both ends are told.
