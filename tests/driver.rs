@@ -197,6 +197,7 @@ impl Application {
     }
 
     /// Lets the next connection in that has to be asked about, while the test waits for its other end.
+    #[cfg(feature = "tls")]
     fn admit_next(&mut self) {
         loop {
             let record = self.next_of_all(PATIENCE).expect("a record in time");
