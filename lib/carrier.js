@@ -78,15 +78,17 @@ class Carrier {
   /**
    * Starts the native connection. CONNECTED follows.
    * @param server the number of the server that accepted the duplex, if one did
+   * @param asksForNames whether that server has something else to be for some names
    * @param refusal what the peer is told if the server does not let it in
    * @param tls how a client encrypts the connection
    */
-  start ({ server, refusal, tls }) {
+  start ({ server, asksForNames, refusal, tls }) {
     const duplex = this._duplex
     const connection = this._connection
     this._id = carriers.register(this)
     const native = engine.native.carry(this._id, JSON.stringify({
       server,
+      asksForNames,
       // A peer that comes back has used up what others at its address have.
       remote: server !== undefined && net.isIP(duplex.remoteAddress) !== 0 ? duplex.remoteAddress.split('%')[0] : null,
       ends: this.ends,

@@ -16,6 +16,7 @@ const { transportFor } = require('./handover')
 const { describeClient, inspectable } = require('./inspect')
 const { callback, clientOptions, nativeSettings } = require('./options')
 const { denial } = require('./permission')
+const { trusted } = require('./trust')
 const { installOn } = require('./unheard')
 const { capture, onRejection } = require('./rejections')
 
@@ -138,7 +139,7 @@ function carry (client, { socket, takeOver, tls }) {
   transport.whenUsable(() => {
     if (connection.destroyed) return
     try {
-      transport.start({ tls: tls?.native })
+      transport.start({ tls: secured(tls?.native) })
     } catch (error) {
       connection.destroy(error) // certificates and keys that cannot be used
     }
@@ -207,7 +208,7 @@ function connect (connection, options, where) {
     local: localAddress || localPort ? { address: localAddress ?? '::', port: localPort ?? 0 } : undefined,
     attemptTimeout: options.autoSelectFamilyAttemptTimeout,
     connection: nativeSettings(connection._settings),
-    tls: options.tls?.native
+    tls: secured(options.tls?.native)
   })
   const number = tryConnect(connection, () => engine.native.connect(settings))
   if (number === undefined) return
@@ -217,6 +218,11 @@ function connect (connection, options, where) {
   }
   const [{ address, port }] = where.path === undefined ? where.addresses : [{ address: where.path }]
   process.nextTick(fail, connection, connectError(number, address, port))
+}
+
+function secured (settings) {
+  if (settings !== undefined) trusted(settings.context.options)
+  return settings
 }
 
 // Certificates and keys that cannot be used are an exception of native code.

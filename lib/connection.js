@@ -96,22 +96,7 @@ class Connection extends EventEmitter {
   }
 
   /** A plain object with the counts of this connection. */
-  stats () {
-    const counts = this._counts
-    const { read: bytesRead, written: bytesWritten, queued: queuedBytes } = counts.bytes()
-    return {
-      bytesRead,
-      bytesWritten,
-      queuedBytes,
-      streamsOpened: counts.opened,
-      streamsAccepted: counts.accepted,
-      streamsLive: this._streams.table.live,
-      discardedStreams: counts.discardedStreams,
-      discardedBytes: counts.discardedBytes,
-      peer: this._wires.peerName,
-      protocol: this.protocol
-    }
-  }
+  stats () { return this._counts.stats() }
 
   /** Measures a round trip to the peer, ahead of all that is queued. @returns {Promise<number>} ms */
   ping () {
@@ -267,6 +252,7 @@ class Connection extends EventEmitter {
     this.connecting = false
     const link = this._link
     link.isOpen = true
+    if (ends.wires !== undefined) this._wires.onWires(ends.wires) // the handshake agreed on QMux
     if (ends.tls && !secure.establish(this, ends.tls)) return false
     if (this._isPaused) link.command(op.CONN_PAUSE, 0, 0)
     this._streams.sendOpens()

@@ -30,6 +30,24 @@ class Counts {
     return counts
   }
 
+  /** What con.stats() returns. */
+  stats () {
+    const { _wires: wires, _streams: streams, protocol } = this._connection
+    const { read: bytesRead, written: bytesWritten, queued: queuedBytes } = this.bytes()
+    return {
+      bytesRead,
+      bytesWritten,
+      queuedBytes,
+      streamsOpened: this.opened,
+      streamsAccepted: this.accepted,
+      streamsLive: streams.table.live,
+      discardedStreams: this.discardedStreams,
+      discardedBytes: this.discardedBytes,
+      peer: wires.peerName,
+      protocol
+    }
+  }
+
   _ofNative () {
     const { number, isOpen } = this._connection._link
     const counts = isOpen ? engine.native.stats(number) : null

@@ -50,7 +50,7 @@ class Guest extends Verdict {
     const { _connection: connection, _server: server } = this
     this._isStarted = true
     if (this._isAskedBehindHandshake) connection.pause()
-    connection._carrier.start({ server: server._number, refusal })
+    connection._carrier.start({ server: server._number, asksForNames: server._asksForNames(), refusal })
   }
 
   get _isAskedBehindHandshake () {
@@ -98,6 +98,10 @@ class Guest extends Verdict {
 
   _keylog (line) { this._server._keylog(line) }
 
+  _servername (name) { this._choose(this._connection._link.number, name) }
+
+  get _isOver () { return this._connection.destroyed }
+
   // Streams wait, as for a listener that comes late.
   _hearsStreams () { return false }
 
@@ -107,6 +111,7 @@ class Guest extends Verdict {
   _connectionError (connection, error) {
     const server = this._server
     if (this._isStarted && !this._isConnected && server._options.tls !== undefined) {
+      error = this._nameError ?? error
       server._handshakeFailed(this._ends, error)
       if (connection.listenerCount('error') > 0) connection.emit('error', error)
     } else if (this._isHanded) {

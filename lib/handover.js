@@ -51,8 +51,10 @@ class Handover {
       const taken = take(socket)
       socket.removeListener('error', this._onError)
       if (taken === undefined) return new Carrier(socket, connection).start(settings)
-      const { server, refusal, tls } = settings
-      const text = JSON.stringify({ server, ends: null, refusal, connection: nativeSettings(connection._settings), tls })
+      const { server, asksForNames, refusal, tls } = settings
+      const text = JSON.stringify({
+        server, asksForNames, ends: null, refusal, connection: nativeSettings(connection._settings), tls
+      })
       let number
       try {
         number = engine.native.adopt(text, taken.fd, taken.head)

@@ -12,7 +12,8 @@ const { MuxStream } = require('./stream')
 
 const {
   JSON: JSON_DATA, STREAM, OPENED, END, CLOSED, DRAIN, MARK, PEER, RESET, STOPPED, REFUSED, GOAWAY, BLOCKED, UNBLOCKED,
-  CONNECTED, CONN_END, CONN_ERROR, CONN_CLOSE, PONG, WIRES, CREDIT, UNREAD, KEYLOG
+  CONNECTED, CONN_END, CONN_ERROR, CONN_CLOSE, PONG, WIRES, CREDIT, UNREAD, KEYLOG,
+  SERVERNAME
 } = kinds
 
 /** Does what a record asks for. */
@@ -37,6 +38,7 @@ function receive (connection, kind, handle, offset, length, aux) {
       if (connection._pings !== null) connection._pings.answer(aux, handle / 1000)
       return
     case KEYLOG: return connection._owner._keylog(engine.lineAt(offset, length))
+    case SERVERNAME: return connection._owner._servername(engine.textAt(offset, length))
     case CONNECTED:
       if (connection._establish(JSON.parse(engine.textAt(offset, length)))) connection._owner._connected(connection)
       return

@@ -6,7 +6,6 @@
 
 const net = require('node:net')
 const { X509Certificate } = require('node:crypto')
-const { PROTOCOL } = require('./tls-options')
 
 class Secure {
   /** @param told the text of native code, parsed */
@@ -64,7 +63,6 @@ class Secure {
  */
 function establish (connection, told) {
   connection._secure = new Secure(told)
-  if (told.alpn === PROTOCOL) connection._wires.agreeOnQmux()
   let error
   try {
     error = connection._expected === null ? undefined : connection._secure.judge(connection._expected)

@@ -14,6 +14,7 @@ const { kind: kinds } = require('./boundary')
 const { Attachment } = require('./attachment')
 const { Candidate } = require('./candidate')
 const { ClusterListener, listensInCluster } = require('./cluster-listener')
+const { Contexts } = require('./contexts')
 const { Connection } = require('./connection')
 const context = require('./context')
 const engine = require('./engine')
@@ -21,11 +22,12 @@ const { callerError, connectionError, listenError, notRunning, systemError } = r
 const { Guest } = require('./guest')
 const { take, transportFor } = require('./handover')
 const { describeServer, inspectable } = require('./inspect')
-const { callback, duplex: checkDuplex, nativeSettings, serverOptions } = require('./options')
+const { callback, duplex: checkDuplex, invalid, nativeSettings, serverOptions } = require('./options')
 const { denial } = require('./permission')
 const { Places } = require('./places')
 const { capture, onRejection } = require('./rejections')
-const { serverTls } = require('./tls-options')
+const { contextTls } = require('./tls-options')
+const { trusted } = require('./trust')
 
 const { PROXY_ERROR, SERVER_CLOSED, SERVER_ERROR } = kinds
 
@@ -48,6 +50,7 @@ function MuxServer (port, host) {
   this.maxConnectionsPerAddress = options.maxConnectionsPerAddress
   this.blockList = options.blockList
   this._options = options
+  this._contexts = options.tls && new Contexts(options.tls)
   this._context = context.capture()
   this._number = -1 // the number of the native server, while there is one
   this._listener = undefined // listens in the place of the native server, if there is one
@@ -108,10 +111,19 @@ MuxServer.prototype.closeAllConnections = function closeAllConnections () {
 
 /** Takes other certificates, keys and authorities for the connections that are accepted from now on. */
 MuxServer.prototype.setSecureContext = function setSecureContext (options) {
+  const settings = contextTls(options, {}, this._options.connection.protocol)
   if (this._options.tls === undefined) throw callerError('ERR_MUX_NOT_SECURE', 'setSecureContext()')
-  const settings = serverTls(options || {}, this._options.connection.protocol)
-  if (this._number >= 0) engine.native.secureServer(this._number, JSON.stringify(settings))
+  this._contexts.inherit(settings.given)
+  if (this._number >= 0) engine.native.secureServer(this._number, JSON.stringify(trusted(settings.native)))
   this._options.tls = settings
+  return this
+}
+
+/** Takes other certificates and keys for clients that ask for a name, which may have stars. The latest that fits counts. */
+MuxServer.prototype.addContext = function addContext (hostname, options) {
+  if (typeof hostname !== 'string' || hostname === '') throw invalid('hostname', 'a host name', hostname)
+  if (this._contexts === undefined) throw callerError('ERR_MUX_NOT_SECURE', 'addContext()')
+  this._contexts.add(hostname, options)
   return this
 }
 
@@ -223,7 +235,7 @@ function make (server, where) {
       proxies: proxyProtocol ?? null
     },
     connection: nativeSettings(connection),
-    tls
+    tls: tls && trusted(tls.native)
   }))
   if (number < 0) return listenError(number, where.path === undefined ? address : where.path, port)
   server._number = number
@@ -412,6 +424,10 @@ MuxServer.prototype._letIn = function (connection) {
   connection._owner = this
   context.emit(this._context, this, 'connection', connection)
 }
+
+MuxServer.prototype._asksForNames = function () { return this._contexts !== undefined && this._contexts.asks }
+
+MuxServer.prototype._findContext = function (name, done) { this._contexts.find(this, name, done) }
 
 // Strangers bring these about: if nobody listens, nobody is told.
 MuxServer.prototype._handshakeFailed = function (ends, error) {

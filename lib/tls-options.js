@@ -10,6 +10,8 @@ const net = require('node:net')
 const tls = require('node:tls')
 const { callerError } = require('./errors')
 
+const { SecureContext } = tls
+
 /** The identifier of this package's protocol in TLS. With it both ends speak QMux from the first byte. */
 const PROTOCOL = 'tcp-stream-muxer/1'
 
@@ -19,12 +21,13 @@ const VERSIONS = ['TLSv1.2', 'TLSv1.3']
 const COMMON = ['key', 'cert', 'ca', 'passphrase', 'rejectUnauthorized', 'ALPNProtocols', 'minVersion', 'maxVersion',
   'sessionResumption', 'keylog']
 const CLIENT = new Set([...COMMON, 'servername', 'checkServerIdentity'])
-const SERVER = new Set([...COMMON, 'requestCert'])
+const CONTEXT = new Set([...COMMON, 'requestCert'])
+const SERVER = new Set([...CONTEXT, 'SNICallback'])
 
 // Options of Node's tls that have no counterpart here. A program that relies on one must not run without it unawares.
 const UNSUPPORTED = new Set(['secureContext', 'pfx', 'crl', 'ciphers', 'sigalgs', 'ecdhCurve', 'dhparam', 'clientCertEngine',
   'privateKeyEngine', 'privateKeyIdentifier', 'secureOptions', 'secureProtocol', 'sessionIdContext', 'ticketKeys',
-  'sessionTimeout', 'session', 'minDHSize', 'pskCallback', 'pskIdentityHint', 'ALPNCallback', 'SNICallback',
+  'sessionTimeout', 'session', 'minDHSize', 'pskCallback', 'pskIdentityHint', 'ALPNCallback',
   'enableTrace', 'requestOCSP', 'honorCipherOrder', 'allowPartialTrustChain', 'highWaterMark', 'socket'])
 
 // What belongs into `tls`. Outside of it such an option would be ignored, and the connection would be in the clear.
@@ -57,13 +60,23 @@ function text (name, value) {
 
 const list = (value) => value === undefined || value === null ? [] : Array.isArray(value) ? value : [value]
 
+// rustls signs with no shorter key. Node refuses those below 1024 bits with this code.
+const MIN_RSA = 2048
+function tooSmall (bits) {
+  const error = new Error(`an RSA key of ${bits} bits is too small: it needs at least ${MIN_RSA}`)
+  error.code = 'ERR_SSL_EE_KEY_TOO_SMALL'
+  return error
+}
+
 // Keys as unencrypted PEM. The error of a wrong passphrase or of no key is Node's own.
 function privateKey (value, passphrase) {
   const isObject = typeof value === 'object' && value !== null && 'pem' in value
   const pem = text('key', isObject ? value.pem : value)
   const secret = (isObject ? value.passphrase : undefined) ?? passphrase
   if (secret !== undefined && typeof secret !== 'string') throw invalid('options.tls.passphrase', 'a string', secret)
-  return createPrivateKey({ key: pem, passphrase: secret }).export({ type: 'pkcs8', format: 'pem' })
+  const key = createPrivateKey({ key: pem, passphrase: secret })
+  if (key.asymmetricKeyDetails?.modulusLength < MIN_RSA) throw tooSmall(key.asymmetricKeyDetails.modulusLength)
+  return key.export({ type: 'pkcs8', format: 'pem' })
 }
 
 // Keys and certificates stand in the same order, as in tls. One key may serve all certificates.
@@ -78,13 +91,10 @@ function identities ({ key, cert, passphrase }) {
   return certs.map((value, i) => ({ cert: text('cert', value), key: exported[keys.length === 1 ? 0 : i] }))
 }
 
-// The authorities of this system's Node, read when they are first needed: 150 certificates.
-let roots
-function authorities (ca) {
-  if (ca !== undefined && ca !== null) return list(ca).map((value) => text('ca', value))
-  roots ??= [(tls.getCACertificates ? tls.getCACertificates('default') : tls.rootCertificates).join('\n')]
-  return roots
-}
+/** The authorities that Node trusts, which native code is given once: 150 certificates. Node may be given others. */
+function roots () { return tls.getCACertificates ? tls.getCACertificates('default') : tls.rootCertificates }
+
+const authorities = (ca) => list(ca).map((value) => text('ca', value))
 
 function version (options, name, fallback) {
   const value = options[name]
@@ -117,9 +127,12 @@ function checked (options, names) {
 }
 
 function common (options, isServer, wire) {
+  const ca = authorities(options.ca)
+  const asksPeer = !isServer || Boolean(options.requestCert)
   return {
     identities: identities(options),
-    ca: isServer && !options.requestCert ? [] : authorities(options.ca),
+    ca: asksPeer ? ca : [],
+    trustsRoots: asksPeer && (options.ca === undefined || options.ca === null),
     requestCert: isServer && boolean(options, 'requestCert', false),
     rejectUnauthorized: boolean(options, 'rejectUnauthorized', true),
     alpn: protocols(options.ALPNProtocols, wire === 'legacy'),
@@ -130,16 +143,40 @@ function common (options, isServer, wire) {
   }
 }
 
-/**
- * What a server's `tls` says, as native code takes it; undefined without it.
- * @param {string} wire the option `protocol`
- */
-function serverTls (options, wire) {
-  if (options === undefined || options === false) return undefined
-  const given = checked(options, SERVER)
+function settingsOf (given, wire) {
   const settings = common(given, true, wire)
   if (settings.identities.length === 0) throw invalid('options.tls.cert', 'a certificate, with options.tls.key', given.cert)
   return settings
+}
+
+/**
+ * What a server's `tls` says; undefined without it.
+ * @param {string} wire the option `protocol`
+ * @returns {{ native: object, given: object, wire: string, SNICallback: function | undefined }} `given` is what contexts
+ *   take over
+ */
+function serverTls (options, wire) {
+  if (options === undefined || options === false) return undefined
+  const { SNICallback, ...given } = checked(options, SERVER)
+  if (SNICallback !== undefined && SNICallback !== null && typeof SNICallback !== 'function') {
+    throw invalid('options.tls.SNICallback', 'a function', SNICallback)
+  }
+  return { native: settingsOf(given, wire), given, wire, SNICallback: SNICallback ?? undefined }
+}
+
+/**
+ * What a server may be from now on, or for a name. @param inherited the options that these take over if they do not say
+ * otherwise @returns {{ native: object, given: object }} as above
+ */
+function contextTls (options, inherited, wire) {
+  // What tls.createSecureContext() returns is of OpenSSL.
+  if (typeof SecureContext === 'function' && options instanceof SecureContext) throw callerError('ERR_MUX_TLS_OPTION', 'secureContext')
+  if (options === undefined || options === false) throw invalid('options', 'an object', options)
+  const own = checked(options, CONTEXT)
+  const given = { ...inherited }
+  if (own.key !== undefined || own.cert !== undefined) delete given.passphrase
+  for (const name of Object.keys(own)) if (own[name] !== undefined) given[name] = own[name]
+  return { native: settingsOf(given, wire), given, wire }
 }
 
 /**
@@ -166,4 +203,4 @@ function clientTls (options, host, wire) {
   }
 }
 
-module.exports = { PROTOCOL, checkPlaces, clientTls, serverTls }
+module.exports = { PROTOCOL, checkPlaces, clientTls, contextTls, roots, serverTls }

@@ -5,6 +5,7 @@
 // This file may not: know where the connection is, or emit anything.
 
 const context = require('./context')
+const engine = require('./engine')
 const { dropError } = require('./errors')
 const { closeReason, wireCode } = require('./options')
 
@@ -19,6 +20,7 @@ class Verdict {
     this._ends = ends
     this._isDecided = false
     this._timer = undefined
+    this._nameError = undefined // why there is nothing to be for the name that the client asks for
   }
 
   /**
@@ -64,6 +66,16 @@ class Verdict {
     const { code, reason } = refusal ?? { code: CONNECTION_REFUSED, reason: 'the server refused the connection' }
     this._tell({ code, application: refusal !== undefined, reason })
     this._server._refused(this._holder, this._ends, error)
+  }
+
+  // The handshake of a connection waits to be told what to be for a name.
+  _choose (number, name) {
+    context.run(this._server._context, this._server._findContext, this._server, name, (error, found) => {
+      if (this._isOver) return
+      this._nameError = error ?? undefined
+      if (error) engine.native.chooseNobody(number)
+      else engine.native.choose(number, found)
+    })
   }
 
   /** Nothing more is awaited of the program. */

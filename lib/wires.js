@@ -20,9 +20,6 @@ class Wires {
     this._peer = UNDECIDED
   }
 
-  /** Both ends have agreed on QMux before the first byte. */
-  agreeOnQmux () { this._bits |= SWITCHED }
-
   /** Native code reports which wires are spoken. */
   onWires (bits) { this._bits = bits }
 

@@ -4,12 +4,13 @@
 
 const test = require('node:test')
 const assert = require('node:assert/strict')
+const { execFile } = require('node:child_process')
 const net = require('node:net')
 const tls = require('node:tls')
 const { MuxClient, startServer } = require('../support/mux.js')
 const { cleanup } = require('../support/cleanup.js')
-const { nextEvent, within } = require('../support/events.js')
-const { ca, identity, pem } = require('../support/tls.js')
+const { eventually, nextEvent, within } = require('../support/events.js')
+const { ca, identity, nodeClient, pem } = require('../support/tls.js')
 
 const LOCAL = { host: 'localhost', family: 4 }
 
@@ -240,10 +241,6 @@ test('who speaks in the clear to a secure server, and the reverse, are told', as
   const http = net.connect(server.address().port, '127.0.0.1', () => http.write('GET / HTTP/1.1\r\n\r\n'))
   http.on('error', () => {}).resume()
   assert.equal((await told)[0].code, 'ERR_SSL_HTTP_REQUEST')
-  const clear = await startServer(t)
-  clear.on('connection', (con) => con.on('error', () => {}))
-  const client = secureClient(t, clear)
-  assert.match((await nextEvent(client, 'error'))[0].code, /^ERR_SSL_|^ECONNRESET$/)
 })
 
 test('a peer that never says a word has no more time than others', async (t) => {
@@ -254,4 +251,37 @@ test('a peer that never says a word has no more time than others', async (t) => 
   cleanup(t, () => socket.destroy())
   assert.match((await told)[0].code, /TIMEOUT/)
   await within(new Promise((resolve) => socket.once('close', resolve)), 'the end of the silent one')
+})
+
+test('what is spoken is known when both ends hear of the connection', async (t) => {
+  const server = await secureServer(t)
+  const seen = []
+  server.on('connection', (con) => seen.push(con.protocol))
+  const client = secureClient(t, server)
+  client.on('connect', () => seen.push(client.connection.protocol))
+  const stream = await client.StreamPool.createStream(1)
+  stream.destroy()
+  assert.deepEqual(seen, ['qmux', 'qmux'])
+  for (const settings of [{ ca, ALPNProtocols: [] }]) {
+    const { own } = await connect(t, server, settings)
+    assert.equal(own.alpnProtocol, false)
+  }
+})
+
+test('a server in the clear tells a client in TLS so: ours, Node\'s and OpenSSL\'s', async (t) => {
+  for (const protocol of ['auto', 'legacy', 'qmux']) {
+    const clear = await startServer(t, { protocol })
+    const told = []
+    clear.on('connectionError', (error) => told.push(error.code))
+    const { port } = clear.address()
+    const client = secureClient(t, clear)
+    assert.equal((await nextEvent(client, 'error'))[0].code, 'ERR_SSL_WRONG_VERSION_NUMBER')
+    assert.match(await nodeClient(t, port, { ca }), /^ERR_SSL_(WRONG_VERSION_NUMBER|TLSV1_ALERT_PROTOCOL_VERSION)$/)
+    const text = await new Promise((resolve) => {
+      execFile('openssl', ['s_client', '-connect', `127.0.0.1:${port}`], (error, stdout, stderr) => resolve(`${error} ${stdout}${stderr}`)).stdin.end()
+    })
+    assert.match(text, /wrong version number|alert protocol version/)
+    await eventually(() => told.length === 3, 'all are told')
+    assert.deepEqual(told, Array(3).fill('ERR_MUX_WRONG_PROTOCOL'))
+  }
 })

@@ -20,5 +20,7 @@ pub mod network;
 pub mod pair;
 #[path = "../bodies/proxy.rs"]
 pub mod proxy;
+#[path = "../bodies/tls.rs"]
+pub mod tls;
 #[path = "../../src/proto/tests/world.rs"]
 pub mod world;

@@ -35,7 +35,7 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Everything of one JS thread.
 #[napi]
 pub struct Engine {
-    driver: Arc<Driver>,
+    pub(super) driver: Arc<Driver>,
     signal: Arc<Signal>,
     commands: Uint8Array,
     records: Uint32Array,
@@ -60,7 +60,7 @@ pub struct Stats {
 }
 
 /// Options from their JSON text. What does not fit is a mismatch of the addon and its JavaScript.
-fn parse<T: DeserializeOwned>(options: &str) -> Result<T, String> {
+pub(super) fn parse<T: DeserializeOwned>(options: &str) -> Result<T, String> {
     let error = |error: serde_json::Error| Error::new("InvalidArg".to_owned(), error.to_string());
     serde_json::from_str(options).map_err(error)
 }
@@ -71,16 +71,17 @@ fn negative(error: &io::Error) -> i32 {
 }
 
 /// A number, or the negative one of a system error. Options that cannot be used are an exception with a code.
-fn number_or(result: io::Result<u32>) -> Result<i32, String> {
-    let error = match result {
-        Ok(number) => return Ok(number as i32),
-        Err(error) => error,
-    };
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-    match inner {
-        Some(TlsError { code, message }) => Err(Error::new((*code).to_owned(), message.clone())),
-        None => Ok(negative(&error)),
+pub(super) fn number_or(result: io::Result<u32>) -> Result<i32, String> {
+    match result {
+        Ok(number) => Ok(number as i32),
+        Err(error) => tls_error(&error).map_or_else(|| Ok(negative(&error)), Err),
     }
+}
+
+/// The exception for options that cannot be used.
+pub(super) fn tls_error(error: &io::Error) -> Option<Error<String>> {
+    let TlsError { code, message } = error.get_ref()?.downcast_ref()?;
+    Some(Error::new((*code).to_owned(), message.clone()))
 }
 
 #[napi]
@@ -270,14 +271,15 @@ impl Engine {
         self.driver.release_server(server);
     }
 
-    /// Lets a connection in that a server asked about.
+    /// Lets a connection in that a server asked about. With `asks`, and if the connection is to be encrypted, a record
+    /// SERVERNAME asks for the context of the name that the client wants, and `choose` answers.
     #[napi(catch_unwind)]
-    pub fn admit(&self, connection: u32) {
-        self.driver.decide(connection, Verdict::Admit);
+    pub fn admit(&self, connection: u32, asks: bool) {
+        self.driver.decide(connection, Verdict::Admit { asks });
     }
 
-    /// Does not let a connection in, whether a server asks about it or has told of it already, and tells the peer why by a code: of the application, or
-    /// of QUIC.
+    /// Does not let a connection in, whether a server asks about it or has told of it already, and tells the peer why by a
+    /// code: of the application, or of QUIC.
     #[napi(catch_unwind)]
     pub fn refuse(&self, connection: u32, code: f64, application: bool, reason: String) {
         let refusal = Refusal {
@@ -393,17 +395,5 @@ impl Engine {
             self.external = now;
         }
         Ok(())
-    }
-}
-
-// napi does not see a condition on a method, so this one has a block of its own.
-#[cfg(feature = "tls")]
-#[napi]
-impl Engine {
-    /// Takes other options for the encryption of connections that a server accepts from now on.
-    #[napi(catch_unwind)]
-    pub fn secure_server(&self, server: u32, options: String) -> Result<i32, String> {
-        let secured = self.driver.secure_server(server, &parse(&options)?);
-        number_or(secured.map(|()| 0))
     }
 }

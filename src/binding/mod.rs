@@ -4,6 +4,8 @@ pub mod carrier;
 pub mod engine;
 mod exception;
 mod poller;
+#[cfg(feature = "tls")]
+mod secure;
 mod signal;
 mod slab;
 mod uv;

@@ -57,8 +57,8 @@ pub struct AdmissionOptions {
 /// What JavaScript says about a connection that it was asked about.
 #[derive(Debug)]
 pub enum Verdict {
-    /// The connection is let in.
-    Admit,
+    /// The connection is let in. If it is to be encrypted, `asks` lets JavaScript choose by the name that the client asks for.
+    Admit { asks: bool },
     /// The connection is not.
     Refuse(Refusal),
 }
@@ -211,7 +211,8 @@ async fn ask(
     drop(registered);
     env.admissions.forget(connection.id);
     match verdict {
-        Some(Verdict::Admit) => {
+        Some(Verdict::Admit { asks }) => {
+            door.secured.admit(&connection, asks);
             drop(door);
             task::attach(&connection, &socket, greeting);
             task::run(connection, socket).await;

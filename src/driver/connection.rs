@@ -31,7 +31,7 @@ use super::read_set::ReadSet;
 use super::shared::Counters;
 use super::socket::Socket;
 #[cfg(feature = "tls")]
-use super::tls::config::Start;
+use super::tls::config::{Choice, Start};
 use super::{boundary::kind, clock};
 use crate::proto::{Handle, PeerKind, Side};
 use std::io;
@@ -152,6 +152,19 @@ impl Connection {
     #[cfg(feature = "tls")]
     pub fn encrypt(&self, start: Start) {
         self.lock().link.encrypt(Tls::new(start));
+    }
+
+    /// Lets JavaScript choose by the name that the client asks for. Must be called before the connection has its socket.
+    #[cfg(feature = "tls")]
+    pub fn ask_for_name(&self) {
+        self.lock().link.ask_for_name();
+    }
+
+    /// JavaScript has chosen what the handshake goes on with. As for [`Connection::close`], its thread waits for the lock.
+    #[cfg(feature = "tls")]
+    pub fn choose(&self, choice: Choice) {
+        self.lock().link.choose(choice);
+        self.wake();
     }
 
     /// Lets options be set on the socket.

@@ -16,7 +16,7 @@ use super::runtime::{self, Lease};
 use super::secured::Contexts;
 use super::socket::Socket;
 #[cfg(feature = "tls")]
-use super::tls::options::TlsOptions;
+use super::tls::{config::Choice, options::TlsOptions};
 use super::{clock, command, connect};
 use crate::proto::Side;
 use std::collections::HashMap;
@@ -35,7 +35,8 @@ pub struct Engine {
     /// The environment, with its connections.
     pub env: Arc<Environment>,
     servers: Lock<Servers>,
-    pub(super) contexts: Contexts,
+    /// What the connections are encrypted with.
+    pub contexts: Contexts,
     /// The thread of its tasks, from the first connection or server until the environment ends.
     thread: Lock<Option<Lease>>,
 }
@@ -102,15 +103,23 @@ impl Engine {
             servers.next = (id + 1) % MAX_NUMBER;
             id
         };
-        let server = listener::listen(&self.env, id, options)?;
+        let secured = self.contexts.server(&options)?;
+        let server = listener::listen(&self.env, id, secured, options)?;
         self.servers().by_number.insert(id, server);
         Ok(id)
     }
 
     /// Encrypts a connection as those of a server are, and lets its peer reset what others at its address have left.
-    pub(super) fn prepare(&self, server: u32, connection: &Connection, peer: Option<IpAddr>) {
+    pub(super) fn prepare(
+        &self,
+        server: u32,
+        connection: &Connection,
+        asks_for_names: bool,
+        peer: Option<IpAddr>,
+    ) {
         if let Some(server) = self.servers().by_number.get(&server) {
             server.secured.encrypt(connection);
+            server.secured.admit(connection, asks_for_names);
             if let Some(peer) = peer {
                 connection.limit_resets(&server.quotas, peer);
             }
@@ -125,7 +134,18 @@ impl Engine {
             .by_number
             .get(&id)
             .map(|server| server.secured.clone());
-        secured.map_or(Ok(()), |secured| secured.replace(options))
+        match secured {
+            Some(secured) => self.contexts.replace(&secured, options),
+            None => Ok(()),
+        }
+    }
+
+    /// JavaScript has chosen what a connection goes on with whose client asks for a name. It may be over by then.
+    #[cfg(feature = "tls")]
+    pub fn choose(&self, id: u32, choice: Choice) {
+        if let Some(connection) = self.env.connection(id) {
+            connection.choose(choice);
+        }
     }
 
     /// JavaScript has decided about a connection that a server asked about. A connection may also be refused that JavaScript

@@ -72,7 +72,7 @@ impl Engine {
         let connection = connection.ok_or(io::ErrorKind::NotConnected)?;
         Contexts::encrypt(&connection, start);
         if let Some(server) = options.server {
-            self.prepare(server, &connection, peer);
+            self.prepare(server, &connection, options.asks_for_names, peer);
         }
         Ok(connection)
     }

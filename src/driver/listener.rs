@@ -86,9 +86,13 @@ impl Server {
 }
 
 /// Starts listening. Must be called within the runtime's context.
-pub fn listen(env: &Arc<Environment>, id: u32, options: ListenOptions) -> io::Result<Server> {
+pub fn listen(
+    env: &Arc<Environment>,
+    id: u32,
+    secured: Secured,
+    options: ListenOptions,
+) -> io::Result<Server> {
     let (listener, address) = bind(&options)?;
-    let secured = Secured::new(&options)?;
     let quotas = Quotas::new(options.connection.protocol.qmux.max_resets);
     let quotas = Arc::new(Lock::new(Rank::Tables, quotas));
     let listener = listener.map(Arc::new);

@@ -33,6 +33,11 @@ mod options;
 pub mod proxy_header {
     pub use super::proxy::header::{Malformed, Next, next};
 }
+/// What the fuzz target of encryption needs.
+#[cfg(feature = "tls")]
+pub mod tls_channel {
+    pub use super::link::{channel::Opened, tls::Tls};
+}
 mod proxy;
 mod pump;
 mod quota;
@@ -63,3 +68,5 @@ pub use link::life::Stop;
 pub use listener::ServerAddress;
 pub use options::{ConnectOptions, ConnectionOptions, HandedOptions, ListenOptions};
 pub use read_set::ReadSet;
+#[cfg(feature = "tls")]
+pub use secured::ServerContext;

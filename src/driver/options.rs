@@ -101,6 +101,8 @@ pub struct ListenOptions {
 pub struct HandedOptions {
     /// The server whose connection it is. Without one, it is a client's.
     pub server: Option<u32>,
+    /// Whether JavaScript chooses what that server is by the name that the client asks for.
+    pub asks_for_names: bool,
     /// The address of a carrier's peer, if it has one.
     pub remote: Option<IpAddr>,
     /// Both ends of a carrier, as JavaScript is told of them again.

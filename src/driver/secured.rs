@@ -7,13 +7,13 @@ use super::connection::Connection;
 use super::options::{ConnectOptions, HandedOptions, ListenOptions};
 use std::io;
 #[cfg(feature = "tls")]
-pub use tls::{Contexts, Secured};
+pub use tls::{Contexts, Secured, ServerContext};
 
 #[cfg(feature = "tls")]
 mod tls {
     use super::*;
     use crate::driver::lock::{Lock, Rank};
-    use crate::driver::tls::config::{self, Start};
+    use crate::driver::tls::config::{self, Choice, Start};
     use crate::driver::tls::options::{ClientTlsOptions, TlsOptions};
     use rustls::ServerConfig;
     use std::sync::Arc;
@@ -23,13 +23,6 @@ mod tls {
     pub struct Secured(Option<Arc<Lock<Arc<ServerConfig>>>>);
 
     impl Secured {
-        /// As the options of a server say.
-        pub fn new(options: &ListenOptions) -> io::Result<Self> {
-            let config = options.tls.as_ref().map(config::server).transpose();
-            let locked = |config| Arc::new(Lock::new(Rank::Tables, config));
-            Ok(Self(config.map_err(invalid)?.map(locked)))
-        }
-
         /// Encrypts a new connection, if the server's are. Returns whether they are.
         pub fn encrypt(&self, connection: &Connection) -> bool {
             let Some(config) = &self.0 else {
@@ -40,17 +33,26 @@ mod tls {
             true
         }
 
-        /// Takes other options for connections that are made from now on. Earlier sessions are not resumed with them.
-        pub fn replace(&self, options: &TlsOptions) -> io::Result<()> {
-            let new = config::server(options).map_err(invalid)?;
-            if let Some(config) = &self.0 {
-                *config.lock() = new;
+        /// A connection is let in. `asks` lets JavaScript choose by the name that the client asks for.
+        pub fn admit(&self, connection: &Connection, asks: bool) {
+            if asks {
+                connection.ask_for_name();
             }
-            Ok(())
         }
     }
 
-    /// What the connections that an environment makes are encrypted with.
+    /// What a server may be for a name that clients ask for.
+    #[derive(Clone, Debug)]
+    pub struct ServerContext(Arc<ServerConfig>);
+
+    impl ServerContext {
+        /// As what a handshake goes on with.
+        pub fn choice(&self) -> Choice {
+            Choice::Other(self.0.clone())
+        }
+    }
+
+    /// What the connections of an environment are encrypted with.
     #[derive(Debug)]
     pub struct Contexts(Lock<config::Contexts>);
 
@@ -58,6 +60,37 @@ mod tls {
         /// Nothing has been made yet.
         pub fn new() -> Self {
             Self(Lock::new(Rank::Tables, config::Contexts::default()))
+        }
+
+        /// Takes the authorities that are trusted by options that say so.
+        pub fn trust(&self, roots: &str) {
+            self.0.lock().trust(roots);
+        }
+
+        /// How the connections of a server are encrypted.
+        pub fn server(&self, options: &ListenOptions) -> io::Result<Secured> {
+            let config = options.tls.as_ref().map(|options| self.config(options));
+            let locked = |config| Arc::new(Lock::new(Rank::Tables, config));
+            Ok(Secured(config.transpose()?.map(locked)))
+        }
+
+        /// Takes other options for connections that a server accepts from now on. Earlier sessions are not resumed with them.
+        pub fn replace(&self, secured: &Secured, options: &TlsOptions) -> io::Result<()> {
+            let new = self.config(options)?;
+            if let Some(config) = &secured.0 {
+                *config.lock() = new;
+            }
+            Ok(())
+        }
+
+        /// What a server may be for a name.
+        pub fn context(&self, options: &TlsOptions) -> io::Result<ServerContext> {
+            self.config(options).map(ServerContext)
+        }
+
+        fn config(&self, options: &TlsOptions) -> io::Result<Arc<ServerConfig>> {
+            let roots = self.0.lock().roots();
+            config::server(options, &roots).map_err(invalid)
         }
 
         /// How a connection begins, if it is to be encrypted.
@@ -106,15 +139,13 @@ mod plain {
     pub struct Secured;
 
     impl Secured {
-        /// Whatever the options are.
-        pub fn new(_: &ListenOptions) -> io::Result<Self> {
-            Ok(Self)
-        }
-
         /// Does nothing.
         pub fn encrypt(&self, _: &Connection) -> bool {
             false
         }
+
+        /// Does nothing.
+        pub fn admit(&self, _: &Connection, _: bool) {}
     }
 
     /// Nothing is encrypted.
@@ -125,6 +156,11 @@ mod plain {
         /// Nothing is made.
         pub fn new() -> Self {
             Self
+        }
+
+        /// Whatever the options are.
+        pub fn server(&self, _: &ListenOptions) -> io::Result<Secured> {
+            Ok(Secured)
         }
 
         /// Nothing begins.

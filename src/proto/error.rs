@@ -108,6 +108,11 @@ impl ProtocolError {
         )
     }
 
+    /// Whether the peer speaks TLS.
+    pub fn is_of_tls(&self) -> bool {
+        matches!(self, Self::WrongProtocol("TLS"))
+    }
+
     /// The stable code, as JavaScript shows it.
     pub fn code(&self) -> &'static str {
         match self {

@@ -154,6 +154,11 @@ impl Session {
         self.negotiation.peer()
     }
 
+    /// Whether anything was ever to be sent to the peer.
+    pub fn has_spoken(&self) -> bool {
+        self.outbox.total() > 0
+    }
+
     /// Which directions speak QMux.
     pub fn wires(&self) -> Wires {
         Wires {

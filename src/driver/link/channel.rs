@@ -64,6 +64,15 @@ impl Channel {
         }
     }
 
+    /// Goes on with a handshake that waited for JavaScript's choice, if that is made.
+    pub fn go_on(&mut self) -> Result<(), TlsError> {
+        match self {
+            Self::Plain => Ok(()),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.go_on(),
+        }
+    }
+
     /// Whether the session's bytes can be sent.
     pub fn is_open(&self) -> bool {
         match self {
@@ -257,6 +266,15 @@ impl Channel {
             Self::Plain => None,
             #[cfg(feature = "tls")]
             Self::Tls(tls) => Some(tls.describe()),
+        }
+    }
+
+    /// Takes the name that a client asks for, if JavaScript is to choose by it.
+    pub fn take_name(&mut self) -> Option<String> {
+        match self {
+            Self::Plain => None,
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.take_name(),
         }
     }
 

@@ -24,6 +24,10 @@ use std::time::Instant;
 /// The longest message to the peer, in bytes. It is for a person to read.
 const MAX_REASON: usize = 200;
 
+/// What a peer in TLS is told by an end in the clear that has not said anything yet: the alert "protocol_version", fatal. The
+/// version of the record is SSL 3.0, which no server in TLS answers with any more, so that our own clients know what it is.
+pub const NO_TLS: [u8; 7] = [21, 3, 0, 0, 2, 2, 70];
+
 /// The work that remains for a socket whose connection is over.
 #[derive(Debug)]
 pub enum Linger {
@@ -132,6 +136,17 @@ impl Link {
             let is_told = has_alert && send_rest(self, collector);
             let linger = is_told.then(|| Linger::Decided(self.take_flight(), halves));
             return (failure, linger);
+        }
+        if let Some(Failure::Protocol(error)) = &failure
+            && error.is_of_tls()
+            && is_writable
+            && !self.session.has_spoken()
+        {
+            let alert = Transmit::of(VecDeque::from([NO_TLS.to_vec()]));
+            return (
+                failure,
+                Some(Linger::Decided(VecDeque::from([alert]), halves)),
+            );
         }
         let close_frame = match &failure {
             Some(Failure::Protocol(error)) if !has_last_word(error) => return (failure, None),

@@ -18,9 +18,11 @@ use super::channel::failures;
 use super::life::Failure;
 #[cfg(feature = "tls")]
 use super::tls::Tls;
-use crate::driver::boundary::{WHOLE, kind};
+use crate::driver::boundary::{WHOLE, kind, wire_bits};
 use crate::driver::inbox::collector::Collector;
 use crate::driver::inbox::flow::Charge;
+#[cfg(feature = "tls")]
+use crate::driver::tls::config::Choice;
 use crate::proto::{Event, Payload, Sink, Wires};
 use serde_json::Value;
 use std::time::{Duration, Instant};
@@ -83,6 +85,22 @@ impl Link {
         self.handshake = Some(Box::default());
     }
 
+    /// Lets JavaScript choose by the name that a client asks for. Must be called before the connection has its socket.
+    #[cfg(feature = "tls")]
+    pub fn ask_for_name(&mut self) {
+        if let Channel::Tls(tls) = &mut self.channel {
+            tls.ask_for_name();
+        }
+    }
+
+    /// JavaScript has chosen what the handshake goes on with.
+    #[cfg(feature = "tls")]
+    pub fn choose(&mut self, choice: Choice) {
+        if let Channel::Tls(tls) = &mut self.channel {
+            tls.choose(choice);
+        }
+    }
+
     /// The connection has its socket. `is_local` says whether the peer is on this machine. Without a greeting JavaScript is
     /// told nothing before the end.
     pub fn connected(&mut self, is_local: bool, greeting: Option<Greeting>, now: Instant) {
@@ -134,6 +152,9 @@ impl Link {
         for line in self.channel.take_lines() {
             collector.text(kind::KEYLOG, WHOLE, &line, 0);
         }
+        if let Some(name) = self.channel.take_name() {
+            collector.text(kind::SERVERNAME, WHOLE, &name, 0);
+        }
         if !self.channel.is_open() {
             return;
         }
@@ -145,13 +166,16 @@ impl Link {
             self.session.speak_qmux(now);
         }
         self.begin_session(handshake.is_local, now);
+        // As if QMux had been wanted from the start: nothing else may come.
+        let wires = has_changed.then(|| Wires {
+            receiving: true,
+            ..self.session.wires()
+        });
+        if let (Some(wires), Some(greeting)) = (wires, &mut self.greeting) {
+            greeting.addresses["wires"] = wire_bits(wires).into();
+        }
         self.tell_greeting(collector);
-        if has_changed {
-            // As if QMux had been wanted from the start: nothing else may come.
-            let wires = Wires {
-                receiving: true,
-                ..self.session.wires()
-            };
+        if let Some(wires) = wires {
             collector.emit(Event::Wires(wires), Payload::Empty);
         }
     }

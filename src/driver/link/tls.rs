@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Before ──begin──▶ Handshaking ──▶ Open ──close──▶ Open, and our end is told
-//!                         └──────────────┴── an error ──▶ Over
+//!     └─▶ Asking ─choose─▶┘└─────────────┴── an error ──▶ Over
 //!
 //!   a read:    room for a message's part │ gap │ a record's part, kept │ received
 //!   becomes:   room for a message's part │ plain, from all whole records │ …
@@ -16,20 +16,24 @@
 //! May not know what the plain bytes mean, nor ask for the time.
 
 use super::channel::{Opened, TlsError};
+use super::farewell::NO_TLS;
 use crate::driver::tls::config::Start;
 use crate::driver::tls::{codes, notes};
 use crate::proto::Transmit;
 use crate::proto::negotiate::{self, Start as Spoken};
+use rustls::CommonState;
 use rustls::client::UnbufferedClientConnection;
 use rustls::server::UnbufferedServerConnection;
-use rustls::unbuffered::{
-    ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus,
-};
-use rustls::{CommonState, Error};
+use rustls::unbuffered::{ConnectionState, EncryptError};
 use std::collections::VecDeque;
 use std::ops::Range;
 
+pub mod asking;
+mod step;
 mod told;
+
+use asking::Asking;
+use step::{Progress, Write, progress};
 
 /// The longest plain text of a record.
 const RECORD: usize = 16 << 10;
@@ -64,6 +68,7 @@ const MALFORMED: [u8; 7] = [21, 3, 3, 0, 2, 2, 50];
 /// The state of a connection.
 enum State {
     Before(Start),
+    Asking(Box<Asking>),
     Client(Box<UnbufferedClientConnection>),
     Server(Box<UnbufferedServerConnection>),
     Over,
@@ -73,6 +78,7 @@ impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Before(_) => "Before",
+            Self::Asking(_) => "Asking",
             Self::Client(_) => "Client",
             Self::Server(_) => "Server",
             Self::Over => "Over",
@@ -114,15 +120,6 @@ pub struct Tls {
     lines: Vec<String>,
 }
 
-/// What one step of rustls' came to.
-enum Progress {
-    Read(usize),
-    Wrote,
-    PeerClosed,
-    Waits,
-    Failed(Error),
-}
-
 impl Tls {
     /// A connection that begins when it has a socket.
     pub fn new(start: Start) -> Self {
@@ -154,6 +151,7 @@ impl Tls {
             Start::Server(config) => UnbufferedServerConnection::new(config)
                 .map(Box::new)
                 .map(State::Server),
+            Start::Asking(config) => Ok(State::Asking(Box::new(Asking::new(config)))),
         }
         .map_err(|error| codes::of(&error, None))?;
         self.drive_own();
@@ -164,7 +162,7 @@ impl Tls {
         match &self.state {
             State::Client(client) => Some(client),
             State::Server(server) => Some(server),
-            State::Before(_) | State::Over => None,
+            State::Before(_) | State::Asking(_) | State::Over => None,
         }
     }
 
@@ -211,6 +209,18 @@ impl Tls {
             let error = Some(error);
             return Opened { plain, error };
         }
+        if let State::Asking(asking) = &mut self.state {
+            let new = bytes.get(received.clone()).unwrap_or_default();
+            let is_settled = asking.hear(new);
+            self.kept.extend_from_slice(&bytes[from..end]);
+            let result = match is_settled {
+                true => self.go_on(),
+                false if self.kept.len() > MAX_KEPT => Err(codes::too_long()),
+                false => Ok(()),
+            };
+            let error = result.err();
+            return Opened { plain, error };
+        }
         let error = loop {
             let (ahead, records) = bytes[..end].split_at_mut(from);
             let (discard, progress) = self.step(records, &mut ahead[plain.end..]);
@@ -254,6 +264,17 @@ impl Tls {
             return Ok(());
         };
         self.has_heard = true;
+        if first == NO_TLS[0] {
+            let seen = bytes.len().min(3);
+            if bytes[..seen] == NO_TLS[..seen] {
+                // Less than that may be any alert.
+                self.has_heard = seen == 3;
+                return match self.has_heard {
+                    true => Err(codes::not_tls(None)),
+                    false => Ok(()),
+                };
+            }
+        }
         // A handshake, or an alert.
         if first == 22 || first == 21 {
             return Ok(());
@@ -273,7 +294,7 @@ impl Tls {
         let done = match &mut self.state {
             State::Client(client) => progress(client.process_tls_records(records), plain, own),
             State::Server(server) => progress(server.process_tls_records(records), plain, own),
-            State::Before(_) | State::Over => (records.len(), Progress::Waits),
+            State::Before(_) | State::Asking(_) | State::Over => (records.len(), Progress::Waits),
         };
         let notes = notes::take();
         self.verification = notes.verification.or(self.verification);
@@ -366,7 +387,7 @@ impl Tls {
                 Ok(ConnectionState::WriteTraffic(mut writer)) => Some(work(&mut writer)),
                 _ => None,
             },
-            State::Before(_) | State::Over => None,
+            State::Before(_) | State::Asking(_) | State::Over => None,
         }
     }
 
@@ -422,72 +443,6 @@ impl Tls {
     pub fn take_lines(&mut self) -> Vec<String> {
         std::mem::take(&mut self.lines)
     }
-}
-
-/// What writes on an open connection, of either end.
-trait Write {
-    fn encrypt(&mut self, plain: &[u8], into: &mut [u8]) -> Result<usize, EncryptError>;
-    fn close(&mut self, into: &mut [u8]) -> Result<usize, EncryptError>;
-}
-
-impl<Data> Write for rustls::unbuffered::WriteTraffic<'_, Data> {
-    fn encrypt(&mut self, plain: &[u8], into: &mut [u8]) -> Result<usize, EncryptError> {
-        rustls::unbuffered::WriteTraffic::encrypt(self, plain, into)
-    }
-
-    fn close(&mut self, into: &mut [u8]) -> Result<usize, EncryptError> {
-        self.queue_close_notify(into)
-    }
-}
-
-/// What a step came to. Plain bytes go into `plain`, and records of TLS's own behind `own`.
-fn progress<Data>(
-    status: UnbufferedStatus<'_, '_, Data>,
-    plain: &mut [u8],
-    own: &mut Vec<u8>,
-) -> (usize, Progress) {
-    let UnbufferedStatus { mut discard, state } = status;
-    let progress = match state {
-        Err(error) => Progress::Failed(error),
-        Ok(ConnectionState::ReadTraffic(mut traffic)) => {
-            let mut length = 0;
-            let mut failure = None;
-            while let Some(record) = traffic.next_record() {
-                match record {
-                    Ok(record) => match plain.get_mut(length..length + record.payload.len()) {
-                        Some(room) => {
-                            room.copy_from_slice(record.payload);
-                            length += record.payload.len();
-                            discard += record.discard;
-                        }
-                        None => failure = Some(Error::PeerSentOversizedRecord),
-                    },
-                    Err(error) => failure = Some(error),
-                }
-            }
-            failure.map_or(Progress::Read(length), Progress::Failed)
-        }
-        Ok(ConnectionState::EncodeTlsData(mut data)) => {
-            let end = own.len();
-            if let Err(EncodeError::InsufficientSize(InsufficientSizeError { required_size })) =
-                data.encode(&mut [])
-            {
-                own.resize(end + required_size, 0);
-                // There is as much room as it wants.
-                let written = data.encode(&mut own[end..]).unwrap_or(0);
-                own.truncate(end + written);
-            }
-            Progress::Wrote
-        }
-        Ok(ConnectionState::TransmitTlsData(data)) => {
-            data.done();
-            Progress::Wrote
-        }
-        Ok(ConnectionState::PeerClosed) => Progress::PeerClosed,
-        // Early data is not accepted.
-        Ok(_) => Progress::Waits,
-    };
-    (discard, progress)
 }
 
 #[cfg(test)]

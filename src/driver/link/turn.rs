@@ -133,6 +133,7 @@ impl Link {
         {
             return self.channel.seal(transmit, &mut self.session).map(Some);
         }
+        self.channel.go_on()?;
         Ok(self.channel.take_own())
     }
 

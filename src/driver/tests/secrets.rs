@@ -32,7 +32,7 @@ impl Secrets {
         options.identities = vec![authority.issue(&["localhost"], Dates::Now).text()];
         Self {
             client: Contexts::default().get(&context).expect("valid"),
-            server: server(&options).expect("valid"),
+            server: server(&options, &Arc::default()).expect("valid"),
         }
     }
 

@@ -46,6 +46,11 @@ impl<'a> Fields<'a> {
         self.issuer == self.subject
     }
 
+    /// Whether the certificate is of whom another one names as its issuer.
+    pub fn has_issued(&self, other: &Fields<'_>) -> bool {
+        self.subject == other.issuer
+    }
+
     /// Whether the certificate is not valid yet at a time, in seconds since 1970.
     pub fn is_early(&self, now: u64) -> bool {
         now < self.not_before

@@ -48,6 +48,14 @@ pub fn too_long() -> TlsError {
     )
 }
 
+/// The server is nobody of the name that the client asks for.
+pub fn nobody() -> TlsError {
+    error(
+        "ERR_SSL_TLSV1_UNRECOGNIZED_NAME",
+        "the server has no certificate for the name that the client asks for",
+    )
+}
+
 /// An error of rustls'. `verification` is what was found wrong with the peer's certificate.
 pub fn of(rustls: &Error, verification: Option<&'static str>) -> TlsError {
     let code = match rustls {
@@ -90,15 +98,45 @@ pub fn certificate(invalid: &CertificateError) -> &'static str {
     }
 }
 
-/// The code of a chain that leads to no authority that is trusted, as OpenSSL tells the cases apart.
-pub fn unknown_issuer(leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>]) -> &'static str {
-    let is_self_issued =
-        |der: &CertificateDer<'_>| Fields::of(der).is_some_and(|fields| fields.is_self_issued());
-    match others.last() {
-        _ if is_self_issued(leaf) => "DEPTH_ZERO_SELF_SIGNED_CERT",
-        None => "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
-        Some(last) if is_self_issued(last) => "SELF_SIGNED_CERT_IN_CHAIN",
-        Some(_) => "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+/// The code of a chain that leads to no authority that is trusted, as OpenSSL tells the cases apart. `given` are certificates of
+/// authorities between, of which the program has some itself.
+pub fn unknown_issuer(
+    leaf: &CertificateDer<'_>,
+    sent: &[CertificateDer<'_>],
+    given: &[CertificateDer<'_>],
+) -> &'static str {
+    let Some(mut last) = Fields::of(leaf) else {
+        return "UNABLE_TO_VERIFY_LEAF_SIGNATURE";
+    };
+    let (mut length, mut is_given) = (1, false);
+    // Certificates may name each other in a circle.
+    while !last.is_self_issued() && length <= sent.len() + given.len() {
+        let issuer_in = |all: &[CertificateDer<'_>]| {
+            let place = all
+                .iter()
+                .position(|der| Fields::of(der).is_some_and(|fields| fields.has_issued(&last)))?;
+            Some(place)
+        };
+        // As OpenSSL does, the program's own are looked at first.
+        let found = match (issuer_in(given), issuer_in(sent)) {
+            (Some(place), _) => Some((&given[place], true)),
+            (None, Some(place)) => Some((&sent[place], false)),
+            (None, None) => None,
+        };
+        let Some((der, is_ours)) = found else {
+            break;
+        };
+        let Some(fields) = Fields::of(der) else {
+            break;
+        };
+        (last, length, is_given) = (fields, length + 1, is_ours);
+    }
+    match (length, last.is_self_issued()) {
+        (1, true) => "DEPTH_ZERO_SELF_SIGNED_CERT",
+        (1, false) => "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+        (_, true) => "SELF_SIGNED_CERT_IN_CHAIN",
+        (_, false) if is_given => "UNABLE_TO_GET_ISSUER_CERT",
+        (_, false) => "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
     }
 }
 
@@ -115,6 +153,7 @@ fn verification_message(code: &str) -> &'static str {
         }
         "INVALID_PURPOSE" => "unsuitable certificate purpose",
         "SELF_SIGNED_CERT_IN_CHAIN" => "self-signed certificate in certificate chain",
+        "UNABLE_TO_GET_ISSUER_CERT" => "unable to get issuer certificate",
         "UNABLE_TO_GET_ISSUER_CERT_LOCALLY" => "unable to get local issuer certificate",
         "UNABLE_TO_VERIFY_LEAF_SIGNATURE" => "unable to verify the first certificate",
         _ => "the certificate cannot be trusted",

@@ -5,7 +5,7 @@
 use super::codes;
 use super::notes::{self, Lines};
 use super::options::{ClientContext, IdentityText, TlsOptions, Version};
-use super::verifier::{OfClients, OfServers, Trust};
+use super::verifier::{Authorities, OfClients, OfServers, Trust};
 use crate::driver::link::channel::TlsError;
 use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -34,17 +34,33 @@ pub enum Start {
     Client(Arc<ClientConfig>, ServerName<'static>),
     /// A server's.
     Server(Arc<ServerConfig>),
+    /// A server's that may choose another configuration by the name that the client asks for.
+    Asking(Arc<ServerConfig>),
+}
+
+/// What a server goes on with that has asked JavaScript about a name.
+#[derive(Clone, Debug)]
+pub enum Choice {
+    /// Its own configuration.
+    Own,
+    /// Another one.
+    Other(Arc<ServerConfig>),
+    /// The handshake fails.
+    Nobody,
 }
 
 /// The configuration of a server.
-pub fn server(options: &TlsOptions) -> Result<Arc<ServerConfig>, TlsError> {
+pub fn server(
+    options: &TlsOptions,
+    roots: &Arc<Authorities>,
+) -> Result<Arc<ServerConfig>, TlsError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&versions(options)?)
         .map_err(invalid)?;
     let builder = match options.request_cert {
         true => {
-            let trust = trust(options, false, provider.clone())?;
+            let trust = trust(options, roots, false, provider.clone())?;
             builder.with_client_cert_verifier(Arc::new(OfClients::new(trust)))
         }
         false => builder.with_no_client_auth(),
@@ -68,13 +84,16 @@ pub fn server(options: &TlsOptions) -> Result<Arc<ServerConfig>, TlsError> {
 }
 
 /// The configuration of a client's context.
-fn client(context: &ClientContext) -> Result<Arc<ClientConfig>, TlsError> {
+fn client(
+    context: &ClientContext,
+    roots: &Arc<Authorities>,
+) -> Result<Arc<ClientConfig>, TlsError> {
     let ClientContext {
         ignore_name,
         options,
     } = context;
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let trust = trust(options, *ignore_name, provider.clone())?;
+    let trust = trust(options, roots, *ignore_name, provider.clone())?;
     let identities = Identities::new(&options.identities, &provider)?;
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&versions(options)?)
@@ -99,19 +118,38 @@ fn resumes(options: &TlsOptions) -> bool {
     options.resumption && options.reject_unauthorized
 }
 
-/// The configurations of a client, by its contexts.
+/// The configurations of a client, by its contexts, and the authorities that options need not name.
 #[derive(Debug, Default)]
-pub struct Contexts(VecDeque<(ClientContext, Arc<ClientConfig>)>);
+pub struct Contexts {
+    /// The one that was used last is the first.
+    clients: VecDeque<(ClientContext, Arc<ClientConfig>)>,
+    roots: Arc<Authorities>,
+}
 
 impl Contexts {
+    /// Takes the authorities that are trusted by options that say so. What is no certificate vouches for nobody.
+    pub fn trust(&mut self, roots: &str) {
+        let all = CertificateDer::pem_slice_iter(roots.as_bytes()).flatten();
+        self.roots = Arc::new(Authorities::new(all.collect()));
+        self.clients
+            .retain(|(context, _)| !context.options.trusts_roots);
+    }
+
+    /// The authorities that are trusted by options that say so.
+    pub fn roots(&self) -> Arc<Authorities> {
+        self.roots.clone()
+    }
+
     /// The configuration of a context, made if there is none yet.
     pub fn get(&mut self, context: &ClientContext) -> Result<Arc<ClientConfig>, TlsError> {
-        if let Some((_, config)) = self.0.iter().find(|(known, _)| known == context) {
-            return Ok(config.clone());
-        }
-        let config = client(context)?;
-        self.0.truncate(CONTEXTS - 1);
-        self.0.push_front((context.clone(), config.clone()));
+        let place = self.clients.iter().position(|(known, _)| known == context);
+        let found = match place.and_then(|place| self.clients.remove(place)) {
+            Some(found) => found,
+            None => (context.clone(), client(context, &self.roots)?),
+        };
+        let config = found.1.clone();
+        self.clients.truncate(CONTEXTS - 1);
+        self.clients.push_front(found);
         Ok(config)
     }
 }
@@ -126,13 +164,20 @@ pub fn server_name(name: &str) -> Result<ServerName<'static>, TlsError> {
 
 fn trust(
     options: &TlsOptions,
+    roots: &Arc<Authorities>,
     ignores_name: bool,
     provider: Arc<CryptoProvider>,
 ) -> Result<Trust, TlsError> {
-    let mut authorities = Vec::new();
-    for text in &options.ca {
-        authorities.extend(certificates(text)?);
-    }
+    let authorities = match options.trusts_roots {
+        true => roots.clone(),
+        false => {
+            let mut all = Vec::new();
+            for text in &options.ca {
+                all.extend(certificates(text)?);
+            }
+            Arc::new(Authorities::new(all))
+        }
+    };
     Ok(Trust {
         authorities,
         refuses: options.reject_unauthorized,
@@ -264,11 +309,76 @@ mod tests {
         for index in 0..2 * CONTEXTS {
             assert!(contexts.get(&context(&index.to_string())).is_ok());
         }
-        assert_eq!(contexts.0.len(), CONTEXTS);
+        assert_eq!(contexts.clients.len(), CONTEXTS);
+        let last = (2 * CONTEXTS - 1).to_string();
+        let kept = contexts.get(&context(&last)).expect("valid");
+        for index in 0..4 * CONTEXTS {
+            // What is in use is not what has to go.
+            let again = contexts.get(&context(&last)).expect("valid");
+            assert!(Arc::ptr_eq(&kept, &again));
+            assert!(contexts.get(&context(&format!("other {index}"))).is_ok());
+        }
+        assert_eq!(contexts.clients.len(), CONTEXTS);
+    }
+
+    #[test]
+    fn authorities_that_are_handed_over_once_serve_all_who_name_none() {
+        let mut contexts = Contexts::default();
+        let mut context = ClientContext::default();
+        context.options.trusts_roots = true;
+        let nobody = contexts.get(&context).expect("valid");
+        let authority = Authority::new("authority");
+        contexts.trust(&format!("{}\nno certificate\n", authority.text()));
+        assert_eq!(contexts.roots().len(), 1);
+        let somebody = contexts.get(&context).expect("valid");
+        assert!(
+            !Arc::ptr_eq(&nobody, &somebody),
+            "trust is never of yesterday"
+        );
+        let again = contexts.get(&context).expect("valid");
+        assert!(Arc::ptr_eq(&again, &somebody));
+    }
+
+    #[test]
+    fn no_key_is_shown() {
+        let identity = Authority::new("authority")
+            .issue(&["localhost"], Dates::Now)
+            .text();
+        let mut options = TlsOptions::default();
+        options.identities.push(identity.clone());
+        let context = ClientContext {
+            options: options.clone(),
+            ..ClientContext::default()
+        };
+        let mut contexts = Contexts::default();
+        let client = contexts.get(&context).expect("valid");
+        let server = server(&options, &contexts.roots()).expect("valid");
+        let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).expect("a key");
+        // A part of the seed: the public key stands behind it.
+        let key = &key.secret_der()[16..32];
+        let listed = format!("{key:?}");
+        let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+        let line = identity.key.lines().nth(1).expect("base64");
+        let listen = crate::driver::ListenOptions {
+            tls: Some(options.clone()),
+            ..Default::default()
+        };
+        for shown in [
+            format!("{listen:?}"),
+            format!("{context:#?}"),
+            format!("{contexts:?}"),
+            format!("{client:?} {server:?}"),
+            format!("{:?}", Start::Server(server.clone())),
+        ] {
+            for secret in [line, listed.trim_matches(['[', ']']), &hex] {
+                assert!(!shown.contains(secret), "{shown}");
+            }
+        }
     }
 
     #[test]
     fn what_cannot_be_used_has_a_code() {
+        let roots = Arc::default();
         let authority = Authority::new("authority");
         let good = authority.issue(&["localhost"], Dates::Now).text();
         let other = authority.issue(&["localhost"], Dates::Now).text();
@@ -278,7 +388,7 @@ mod tests {
             options.identities.push(IdentityText { cert, key });
             options
         };
-        assert!(server(&with(&good.cert, &good.key)).is_ok());
+        assert!(server(&with(&good.cert, &good.key), &roots).is_ok());
         for (options, expected) in [
             (with("", &good.key), "ERR_OSSL_PEM_NO_START_LINE"),
             (with(&good.cert, "key"), "ERR_OSSL_PEM_NO_START_LINE"),
@@ -288,13 +398,13 @@ mod tests {
             ),
             (TlsOptions::default(), "ERR_TLS_INVALID_CONTEXT"),
         ] {
-            assert_eq!(code(server(&options)), Some(expected));
+            assert_eq!(code(server(&options, &roots)), Some(expected));
         }
         let mut options = with(&good.cert, &good.key);
         options.min_version = Version::Tls13;
         options.max_version = Version::Tls12;
         let expected = Some("ERR_TLS_INVALID_PROTOCOL_VERSION");
-        assert_eq!(code(server(&options)), expected);
+        assert_eq!(code(server(&options, &roots)), expected);
         let expected = Some("ERR_TLS_INVALID_SERVERNAME");
         assert_eq!(code(server_name("not a name")), expected);
         assert!(server_name("::1").is_ok() && server_name("example.org").is_ok());

@@ -17,13 +17,22 @@ pub enum Version {
 }
 
 /// A private key, and the certificates that speak for it.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Hash)]
+#[derive(Clone, Deserialize, PartialEq, Eq, Hash)]
 #[serde(deny_unknown_fields)]
 pub struct IdentityText {
     /// The certificate and those that lead to an authority, as PEM text.
     pub cert: String,
     /// The private key, as PEM text that is not encrypted: PKCS#8, PKCS#1 or SEC1.
     pub key: String,
+}
+
+/// A key must not get into a log.
+impl std::fmt::Debug for IdentityText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IdentityText")
+            .field("cert", &self.cert)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What both ends can choose.
@@ -34,6 +43,8 @@ pub struct TlsOptions {
     pub identities: Vec<IdentityText>,
     /// The authorities that may vouch for the peer, as PEM texts.
     pub ca: Vec<String>,
+    /// Trusts the authorities that JavaScript has handed over for all, instead of those.
+    pub trusts_roots: bool,
     /// For a server: asks the client for a certificate. A client always asks.
     pub request_cert: bool,
     /// Refuses a peer whose certificate cannot be trusted, and a client without one.
@@ -55,6 +66,7 @@ impl Default for TlsOptions {
         Self {
             identities: Vec::new(),
             ca: Vec::new(),
+            trusts_roots: false,
             request_cert: false,
             reject_unauthorized: true,
             alpn: vec![String::from_utf8_lossy(super::ALPN).into_owned()],

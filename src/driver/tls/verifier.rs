@@ -1,9 +1,10 @@
 //! Verifies the peer's certificate as webpki does, names what is wrong as OpenSSL does, and accepts it all the same if the
 //! program wants that.
 //!
-//! Two differences from webpki are on purpose, because programs of `tls` rely on them. A certificate that is itself in
-//! the list of authorities is trusted, although it may be that of an authority. And a program may accept any certificate,
-//! and look at what was found wrong.
+//! Three differences from webpki are on purpose, because programs of `tls` rely on them. A certificate that nobody else has
+//! signed and that is itself in the list of authorities is trusted, although it may be that of an authority. One of the list
+//! that somebody else has signed is not trusted, and only helps to find who that is. And a program may accept any
+//! certificate, and look at what was found wrong.
 //!
 //! May not keep anything of a connection: what is found is a note (`notes`).
 
@@ -18,13 +19,64 @@ use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
     SignatureScheme,
 };
+use std::borrow::Cow;
 use std::sync::Arc;
+
+/// The authorities that may vouch for a peer, read once for all who trust them.
+#[derive(Debug)]
+pub struct Authorities {
+    /// Those that nobody vouches for but themselves. As for OpenSSL, only these are trusted.
+    certificates: Vec<CertificateDer<'static>>,
+    /// Those that may stand between one of them and the peer, if the peer does not show them.
+    between: Vec<CertificateDer<'static>>,
+    roots: Arc<RootCertStore>,
+}
+
+impl Authorities {
+    pub fn new(all: Vec<CertificateDer<'static>>) -> Self {
+        let (certificates, between): (Vec<_>, Vec<_>) = all
+            .into_iter()
+            .partition(|der| Fields::of(der).is_some_and(|fields| fields.is_self_issued()));
+        let mut roots = RootCertStore::empty();
+        // One that webpki cannot read vouches for nobody.
+        roots.add_parsable_certificates(certificates.iter().cloned());
+        Self {
+            certificates,
+            between,
+            roots: Arc::new(roots),
+        }
+    }
+
+    /// The certificates between the peer and an authority: those that the peer shows, and our own.
+    fn between<'a>(&'a self, sent: &'a [CertificateDer<'a>]) -> Cow<'a, [CertificateDer<'a>]> {
+        if self.between.is_empty() {
+            return Cow::Borrowed(sent);
+        }
+        let own = self
+            .between
+            .iter()
+            .map(|der| CertificateDer::from(der.as_ref()));
+        Cow::Owned(sent.iter().cloned().chain(own).collect())
+    }
+
+    /// How many there are.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.certificates.len()
+    }
+}
+
+impl Default for Authorities {
+    fn default() -> Self {
+        Self::new(Vec::new())
+    }
+}
 
 /// Whom to trust.
 #[derive(Debug)]
 pub struct Trust {
     /// The authorities.
-    pub authorities: Vec<CertificateDer<'static>>,
+    pub authorities: Arc<Authorities>,
     /// Whether a peer that cannot be trusted is refused.
     pub refuses: bool,
     /// Whether the name in a server's certificate is left to JavaScript.
@@ -35,16 +87,12 @@ pub struct Trust {
 
 impl Trust {
     fn roots(&self) -> Arc<RootCertStore> {
-        let mut roots = RootCertStore::empty();
-        // One that webpki cannot read vouches for nobody.
-        roots.add_parsable_certificates(self.authorities.iter().cloned());
-        Arc::new(roots)
+        self.authorities.roots.clone()
     }
 
-    /// Whether a certificate is trusted because it is one of the authorities'. It need not lead anywhere, but its time
-    /// counts.
+    /// Whether a certificate is trusted because it is one of the authorities'. It leads nowhere, but its time counts.
     fn trusts_itself(&self, leaf: &CertificateDer<'_>, now: UnixTime) -> Result<bool, Error> {
-        if !self.authorities.iter().any(|authority| authority == leaf) {
+        if !self.authorities.certificates.contains(leaf) {
             return Ok(false);
         }
         let now = now.as_secs();
@@ -66,10 +114,15 @@ impl Trust {
             return Err(error);
         };
         let code = match invalid {
-            CertificateError::UnknownIssuer => codes::unknown_issuer(leaf, others),
-            // That it is an authority's certificate is no matter; that nobody vouches for it is.
-            CertificateError::Other(_) => codes::unknown_issuer(leaf, others),
+            // That it is an authority's certificate is no matter; that nobody vouches for it is, and the peer is told that.
+            CertificateError::UnknownIssuer | CertificateError::Other(_) => {
+                codes::unknown_issuer(leaf, others, &self.authorities.between)
+            }
             invalid => codes::certificate(invalid),
+        };
+        let error = match invalid {
+            CertificateError::Other(_) => CertificateError::UnknownIssuer.into(),
+            _ => error,
         };
         notes::set_verification(code);
         match self.refuses {
@@ -138,7 +191,8 @@ impl OfServers {
         let Some(webpki) = &self.webpki else {
             return Err(CertificateError::UnknownIssuer.into());
         };
-        match webpki.verify_server_cert(leaf, others, name, &[], now) {
+        let between = self.trust.authorities.between(others);
+        match webpki.verify_server_cert(leaf, &between, name, &[], now) {
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) if self.trust.ignores_name => Ok(()),
@@ -219,7 +273,10 @@ impl OfClients {
             return Ok(());
         }
         match &self.webpki {
-            Some(webpki) => webpki.verify_client_cert(leaf, others, now).map(drop),
+            Some(webpki) => {
+                let between = self.trust.authorities.between(others);
+                webpki.verify_client_cert(leaf, &between, now).map(drop)
+            }
             None => Err(CertificateError::UnknownIssuer.into()),
         }
     }

@@ -9,6 +9,8 @@ use crate::proto::tests::choices::Choices;
 use std::sync::Arc;
 
 mod certificates;
+mod fuzzed;
+mod names;
 
 /// What both ends are told.
 #[derive(Clone)]
@@ -53,7 +55,7 @@ impl Setup {
         let name = server_name(self.name).expect("valid");
         let starts = [
             Start::Client(config, name),
-            Start::Server(server(&self.server).expect("valid")),
+            Start::Server(server(&self.server, &Arc::default()).expect("valid")),
         ];
         Pair::new(starts)
     }

@@ -251,7 +251,7 @@ fn a_session_is_resumed_unless_the_options_forbid_it() {
         setup.context.options.resumption = resumption;
         let mut contexts = Contexts::default();
         let config = contexts.get(&setup.context).expect("valid");
-        let server = server(&setup.server).expect("valid");
+        let server = server(&setup.server, &Arc::default()).expect("valid");
         let resumed: Vec<Value> = (0..2)
             .map(|_| {
                 let name = server_name("localhost").expect("valid");
