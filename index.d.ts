@@ -247,6 +247,8 @@ export interface MuxServerOptions extends ConnectionOptions {
    * requests with `Upgrade: tcp-stream-muxer` of an http.Server or https.Server, whose path `path` may name.
    */
   server?: Server | undefined
+  /** Takes sockets of net's that are handed in over from Node, where that is possible. Default: true. */
+  takeOver?: boolean | undefined
   /** Connections the system queues before they are accepted. Default: 511. */
   backlog?: number | undefined
   /** Accepts no IPv4 on the address `::`. Default: false. */
@@ -291,6 +293,8 @@ export interface MuxServerOptions extends ConnectionOptions {
 export interface MuxClientOptions extends ConnectionOptions {
   /** Goes over this stream of bytes in place of a socket of its own. */
   socket?: Duplex | undefined
+  /** Takes a `socket` of net's over from Node, where that is possible. Default: true. */
+  takeOver?: boolean | undefined
   /** 0 to 65535, also as a string. Required unless `path` is given. */
   port?: number | string | undefined
   /** Address or name to connect to. Default: 'localhost'. */

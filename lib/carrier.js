@@ -82,7 +82,7 @@ class Carrier {
    * @param refusal what the peer is told if the server does not let it in
    * @param tls how a client encrypts the connection
    */
-  start ({ server, asksForNames, refusal, tls }) {
+  start ({ server, asksForNames = false, refusal, tls }) {
     const duplex = this._duplex
     const connection = this._connection
     this._id = carriers.register(this)

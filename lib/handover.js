@@ -51,7 +51,7 @@ class Handover {
       const taken = take(socket)
       socket.removeListener('error', this._onError)
       if (taken === undefined) return new Carrier(socket, connection).start(settings)
-      const { server, asksForNames, refusal, tls } = settings
+      const { server, asksForNames = false, refusal, tls } = settings
       const text = JSON.stringify({
         server, asksForNames, ends: null, refusal, connection: nativeSettings(connection._settings), tls
       })

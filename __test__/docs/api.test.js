@@ -148,7 +148,7 @@ function defaultOf (cell) {
 }
 
 const OPTION_TABLES = [
-  ['server option', (set) => options.serverOptions(set), (checked) => checked, {}, ['connection']],
+  ['server option', (set) => options.serverOptions(set), ({ listens, ...checked }) => ({ noServer: !listens && checked.server === undefined, ...checked }), {}, ['connection']],
   ['client option', (set) => options.clientOptions(set), (checked) => checked, { port: 1 }, ['connection']],
   ['connection option', (set) => options.serverOptions(set), (checked) => checked.connection, {}, []],
   ['stream option', (set) => options.streamOptions(set), (checked) => checked, {}, []]

@@ -23,14 +23,11 @@ function rows (head) {
   return lines.slice(start + 2, end).map((line) => line.slice(1, -1).split('|').map((cell) => cell.trim()))
 }
 
-// Only a server takes it, and says so in a section of its own.
-const isOwn = (name) => name === 'SNICallback'
-
 const bare = (cell) => cell.replace(/^`|`$/g, '')
 
 const take = {
   client: (tls) => clientOptions({ port: 1, tls: { ...identity('client'), ...tls } }).tls.native,
-  server: (tls) => serverOptions({ port: 0, tls: { ...identity('server'), ...tls } }).tls
+  server: (tls) => serverOptions({ port: 0, tls: { ...identity('server'), ...tls } }).tls.native
 }
 
 const options = rows('| tls option |').map(([name, end, type, value]) => ({ name: bare(name), end, type, value }))
@@ -45,7 +42,7 @@ for (const end of ['client', 'server']) {
       return error.code === 'ERR_MUX_INVALID_ARG'
     })
     const [, names] = /must be one of (.+)\. Received/.exec(message)
-    assert.deepEqual(documented.map(({ name }) => name).sort(), names.split(', ').filter((name) => !isOwn(name)).sort())
+    assert.deepEqual(documented.map(({ name }) => name).sort(), names.split(', ').sort())
     for (const { name } of documented) assert.match(declarations, new RegExp(`^  ${name}\\??: `, 'm'), name)
   })
 
@@ -71,12 +68,13 @@ test('the table of what has no counterpart is that of the code', () => {
   const named = rows('| option of `tls` |').flatMap(([cell]) => cell.split(', ').map(bare))
   const source = fs.readFileSync(path.join(root, 'lib', 'tls-options.js'), 'utf8')
   const [, list] = /const UNSUPPORTED = new Set\(\[([^\]]+)\]\)/.exec(source)
-  assert.deepEqual(named.sort(), list.match(/(?<=')\w+(?=')/g).filter((name) => !isOwn(name)).sort())
+  assert.deepEqual(named.sort(), list.match(/(?<=')\w+(?=')/g).sort())
   for (const name of named) assert.throws(() => take.client({ [name]: 1 }), { code: 'ERR_MUX_TLS_OPTION' }, name)
 })
 
 test('the codes of failures of TLS are those of native code', () => {
   const documented = tlsCodes(text)
   assert.equal(new Set(documented).size, documented.length)
-  assert.deepEqual(documented.sort(), [...nativeCodes()].sort())
+  // One is found before native code is asked.
+  assert.deepEqual(documented.sort(), [...nativeCodes(), 'ERR_SSL_EE_KEY_TOO_SMALL'].sort())
 })

@@ -64,7 +64,7 @@ test('with the legacy wire alone, the identifier of QMux is not offered', () => 
   for (const [take, tls] of [[clientOptions, {}], [serverOptions, { cert, key }]]) {
     const alpn = (more) => {
       const { tls: taken } = take({ port: 1, protocol: 'legacy', tls: { ...tls, ...more } })
-      return (taken.native?.context.options ?? taken).alpn
+      return (taken.native.context?.options ?? taken.native).alpn
     }
     assert.deepEqual(alpn(), [])
     assert.deepEqual(alpn({ ALPNProtocols: ['other'] }), ['other'])
