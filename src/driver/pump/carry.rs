@@ -13,7 +13,7 @@ use crate::driver::clock;
 use crate::driver::connection::{Connection, Guarded};
 use crate::driver::inbox::buffers::{HANDED_OVER, ReadBuffer};
 use crate::driver::inbox::collector::Collector;
-use crate::driver::link::ReadPlan;
+use crate::driver::link::{ReadPlan, Step};
 use std::sync::Arc;
 
 impl Connection {
@@ -119,7 +119,8 @@ impl Connection {
         taken
     }
 
-    /// Sends what waits. Returns whether anything was sent.
+    /// Sends what waits. Returns whether anything was sent. The link is asked in any case: bytes that had no room in the
+    /// outbox are encoded by being asked for.
     fn send_more(
         &self,
         guarded: &mut Guarded,
@@ -127,16 +128,31 @@ impl Connection {
         collector: &mut Collector,
     ) -> bool {
         let before = self.counters.written.get();
-        self.absorb(&mut guarded.link, collector);
-        let held = match guarded.link.life().writes() {
-            true => guarded.link.take_held(),
-            false => None,
+        let link = &mut guarded.link;
+        self.absorb(link, collector);
+        let mut next = match link.life().writes() {
+            true => link.take_held(),
+            false => return false,
         };
-        let is_clear = held.is_none_or(|held| {
-            self.send_now(&mut guarded.link, &**carried, held, collector) == Sent::All
-        });
-        if is_clear {
-            self.send_directly(guarded, &**carried, None, collector);
+        let now = clock::now();
+        if let Err(failure) = link.act_on_deadline(now, || carried.unsent()) {
+            link.fail(failure);
+            return false;
+        }
+        loop {
+            if let Some(transmit) = next
+                && self.send_now(link, &**carried, transmit, collector) != Sent::All
+            {
+                break;
+            }
+            if !link.is_clear_to_send() {
+                break;
+            }
+            // As if something were deferred: a FIN is the task's to send.
+            next = match link.next(true, now, collector) {
+                Step::Send(transmit) => Some(transmit),
+                _ => break,
+            };
         }
         self.counters.written.get() > before
     }
