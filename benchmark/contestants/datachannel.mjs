@@ -1,5 +1,5 @@
-// node-datachannel: the data channels of WebRTC (SCTP in DTLS over UDP) by libdatachannel. What the two ends say to each
-// other before there is a connection goes over a socket.
+// node-datachannel: the data channels of WebRTC (SCTP in DTLS over UDP) by libdatachannel. What the two ends say to
+// each other before there is a connection goes over a socket.
 
 import { EventEmitter } from 'node:events'
 import { createInterface } from 'node:readline'
@@ -18,7 +18,8 @@ export const features = {
   acks: true,
   backpressure: true,
   // One of 512 makes the connection.
-  maxStreams: 511
+  maxStreams: 511,
+  lossy: 'the last messages before the end of a channel may be lost'
 }
 
 // The bytes that the library may hold before write() says that it is enough.
@@ -29,7 +30,10 @@ class Stream extends EventEmitter {
     super()
     this.channel = channel
     this.connection = connection
-    channel.onMessage((data) => this.emit('data', data))
+    // The library keeps what comes before there is somebody to hear of it.
+    this.on('newListener', (name) => {
+      if (name === 'data' && this.listenerCount('data') === 0) channel.onMessage((data) => this.emit('data', data))
+    })
     channel.onClosed(() => this.emit('end'))
     channel.setBufferedAmountLowThreshold(MARK / 4)
     channel.onBufferedAmountLow(() => {

@@ -56,7 +56,7 @@ class Connection {
 }
 
 export async function listen ({ host }, onConnection) {
-  const server = createQuicServer({ key, cert: certificate, initialMaxStreamsBidi: 1_000_000, fallbackPolicy: 'warn-and-fallback' })
+  const server = createQuicServer({ key, cert: certificate, initialMaxStreamsBidi: 1_000_000 })
   server.on('error', () => {})
   server.on('session', (session) => onConnection(new Connection(session)))
   const { port } = await server.listen(0, host)

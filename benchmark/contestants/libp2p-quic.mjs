@@ -1,5 +1,5 @@
-// @chainsafe/libp2p-quic: QUIC by quinn, in native code, without what libp2p negotiates above it. The package wants Node
-// 22, and runs on 20 all the same.
+// @chainsafe/libp2p-quic: QUIC by quinn, in native code, without what libp2p negotiates above it. The package wants
+// Node 22, and runs on 20 all the same.
 
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import { defaultLogger } from '@libp2p/logger'

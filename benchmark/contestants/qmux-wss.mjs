@@ -1,5 +1,5 @@
-// @moq/qmux: QMux with the API of WebTransport, over ws and Node's TLS. The package says nothing of the Node it wants, and
-// calls Promise.withResolvers, which Node has from 22; on 20 the function below stands in for it.
+// @moq/qmux: QMux with the API of WebTransport, over ws and Node's TLS. The package says nothing of the Node it wants,
+// and calls Promise.withResolvers, which Node has from 22; on 20 the function below stands in for it.
 
 import { once } from 'node:events'
 import https from 'node:https'

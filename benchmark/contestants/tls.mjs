@@ -23,7 +23,8 @@ const transport = {
   },
 
   async connect (host, port, { resumes = false, ...options } = {}) {
-    const socket = tls.connect({ host, port, ca: authority, ...suite, session: resumes ? session : undefined, ...options })
+    const own = { ca: authority, ...suite, session: resumes ? session : undefined }
+    const socket = tls.connect({ host, port, ...own, ...options })
     if (resumes) socket.on('session', (one) => { session = one })
     await once(socket, 'secureConnect')
     return socket

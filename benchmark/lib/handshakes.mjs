@@ -50,8 +50,8 @@ export function handshakes ({ resumes }) {
     cpu: { title: 's per thousand connections' },
     accepts: (features) => features.resumes === true,
     optionsFor: () => ({ resumes }),
-    describe: ({ parallel, seconds, warmUp }) => `${parallel} at a time for ${seconds} s after ${warmUp} s of warm-up: ` +
-      'each connects, opens a stream, hears from the other end over it, and ends. ' +
+    describe: ({ parallel, seconds, warmUp }) => `${parallel} at a time for ${seconds} s after ${warmUp} s of ` +
+      'warm-up: each connects, opens a stream, hears from the other end over it, and ends. ' +
       (resumes ? 'All but the first few resume a session.' : 'None resumes a session.'),
     summarize ({ server, client }) {
       const { made, resumed } = client

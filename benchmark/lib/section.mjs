@@ -55,8 +55,8 @@ export function writeSection (record, title, { read, write }) {
   const lines = [
     `## ${title}`,
     '',
-    `Measured on ${record.date.slice(0, 10)} by \`${record.command}\`, in the way of the other tables. The contestants that`,
-    'can choose speak TLS 1.3 with AES-256-GCM, and show a certificate of ECDSA on P-256.',
+    `Measured on ${record.date.slice(0, 10)} by \`${record.command}\`, in the way of the other tables. The`,
+    'contestants that can choose speak TLS 1.3 with AES-256-GCM, and show a certificate of ECDSA on P-256.',
     '',
     ...machineTable(record),
     '',

@@ -28,7 +28,7 @@ export const SETS = {
   // What encrypts, with two that do not beside it. The report is a section of the same document.
   tls: {
     contestants: [
-      'ours-tls', 'tls', 'ours-haproxy', 'ours', 'net', 'qmux-wss', 'http3-quic', 'libp2p-quic', 'matrixai-quic', 'datachannel'
+      'ours-tls', 'tls', 'ours-haproxy', 'ours', 'net', 'qmux-wss', 'http3-quic', 'libp2p-quic', 'datachannel'
     ],
     workloads: [
       'small', 'bulk', 'bulk-16', 'pingpong', 'open', 'handshakes', 'handshakes-resumed', 'idle-connections'

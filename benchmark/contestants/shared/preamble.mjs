@@ -1,5 +1,5 @@
-// What opens a stream of a protocol in which nobody hears of a stream before bytes come over it: the meta as text, behind
-// its length.
+// What opens a stream of a protocol in which nobody hears of a stream before bytes come over it: the meta as text,
+// behind its length.
 
 import { EventEmitter } from 'node:events'
 import { metaText } from './carrier.mjs'
