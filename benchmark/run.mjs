@@ -2,7 +2,7 @@
 // Runs workloads over contestants, in two processes each, interleaved run by run, and prints medians as Markdown. This
 // file is the core only: contestants/ and workloads/ have one file each (README.md has both interfaces).
 
-import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
@@ -10,6 +10,7 @@ import { plan as planOf, usage } from './lib/arguments.mjs'
 import { machine, ownVersion, versionOf } from './lib/machine.mjs'
 import { startProgress } from './lib/progress.mjs'
 import { section } from './lib/report.mjs'
+import { writeSection } from './lib/section.mjs'
 import { countOf, entrants, runJob, schedule } from './lib/schedule.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -35,10 +36,15 @@ function write (file, text) {
   writeFileSync(file, text)
 }
 
-async function report (record, folder) {
+async function report (record, folder, title) {
   // The import is here because what the command line names can run without the packages that draw the plots.
   const { writeReport } = await import('./lib/document.mjs')
-  for (const file of writeReport(record, (name, text) => write(path.join(folder, name), text))) {
+  const put = (name, text) => write(path.join(folder, name), text)
+  const read = (name) => existsSync(path.join(folder, name)) ? readFileSync(path.join(folder, name), 'utf8') : ''
+  const files = title === undefined
+    ? writeReport(record, put, read)
+    : writeSection(record, title, { read, write: put })
+  for (const file of files) {
     process.stderr.write(`wrote ${path.relative('', path.join(folder, file))}\n`)
   }
 }
@@ -109,7 +115,7 @@ async function main () {
     : JSON.parse(readFileSync(plan.from, 'utf8'))
   const folder = plan.report ?? (plan.writesDocs ? path.join(root, 'docs') : undefined)
   if (record === undefined) process.exitCode = 130
-  else if (folder !== undefined) await report(record, path.resolve(folder))
+  else if (folder !== undefined) await report(record, path.resolve(folder), plan.section)
 }
 
 main().catch((error) => {

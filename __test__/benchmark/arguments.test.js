@@ -30,15 +30,19 @@ test('without options it is the short set, and the report goes to docs', async (
   assert.equal(writesDocs, true)
 })
 
-test('the full set has every contestant, and every workload but those that are asked for by name', async () => {
-  const { set, workloads, contestants, runs, steadyRuns } = await plan('--full')
-  assert.equal(set, 'full')
+test('the sets have every contestant, and every workload but those that are asked for by name', async () => {
+  const full = await plan('--full')
+  const tls = await plan('--tls')
+  assert.deepEqual([full.set, full.section, tls.set, tls.section], ['full', undefined, 'tls', 'TLS'])
+  const contestants = [...new Set([...full.contestants, ...tls.contestants])]
+  const workloads = [...new Set([...full.workloads, ...tls.workloads])]
   assert.deepEqual([...contestants].sort(), [...ALL.contestants].sort())
   // What has goals of its own is asked for by `npm run bench:qmux`.
   const named = ['churn', 'first-flight', 'leak', 'link-bulk', 'live-streams', 'paused-bulk', 'paused-pingpong',
     'paused-small', 'strict', 'wire-21']
   assert.deepEqual([...workloads, ...named].sort(), [...ALL.workloads].sort())
-  assert.equal(steadyRuns, runs)
+  assert.equal(full.steadyRuns, full.runs)
+  assert.equal(tls.overrides['idle-connections'].count, 2000)
 })
 
 test('the sets, the plots and the ratios name nothing that is not there', async () => {
@@ -83,6 +87,7 @@ test('what is not understood is refused with a sentence that says so', async () 
     [['--workload', 'smal'], /--workload: there is no smal; there are .*small/],
     [['--contestants', ','], /--contestants names nothing/],
     [['--short', '--full'], /cannot both/],
+    [['--full', '--tls'], /--full and --tls cannot both/],
     [['--fast'], /--fast/]
   ]
   for (const [argv, message] of wrong) await assert.rejects(plan(...argv), { name: 'TypeError', message })

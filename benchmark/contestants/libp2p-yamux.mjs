@@ -1,12 +1,12 @@
 // @chainsafe/libp2p-yamux over @libp2p/tcp, without the encryption and the negotiation that libp2p puts between and
 // above the two: its upgrader makes the muxer. Streams have no meta, because libp2p negotiates protocols on them
-// instead. A stream of libp2p is an EventTarget with send(), so it is wrapped here.
+// instead.
 
-import { EventEmitter } from 'node:events'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import { defaultLogger } from '@libp2p/logger'
 import { tcp } from '@libp2p/tcp'
 import { multiaddr } from '@multiformats/multiaddr'
+import { Stream } from './shared/libp2p-stream.mjs'
 
 export const title = 'libp2p-yamux'
 
@@ -19,27 +19,6 @@ export const features = {
   acks: false,
   backpressure: true,
   maxStreams: 1000
-}
-
-class Stream extends EventEmitter {
-  constructor (stream) {
-    super()
-    this.stream = stream
-    stream.addEventListener('message', ({ data }) => {
-      if (data instanceof Uint8Array) this.emit('data', data)
-      // The data is a list of the pieces as they were read. Joining them would be work that the library leaves to its
-      // user.
-      else for (const piece of data) this.emit('data', piece)
-    })
-    stream.addEventListener('drain', () => this.emit('drain'))
-    stream.addEventListener('end', () => this.emit('end'))
-  }
-
-  write (bytes) { return this.stream.send(bytes) }
-  // close() rejects if the stream is reset first, which shows by the data that did not arrive.
-  end () { this.stream.close().catch(() => {}) }
-  pause () { this.stream.pause() }
-  resume () { this.stream.resume() }
 }
 
 class Connection {

@@ -6,6 +6,7 @@ import { SETS } from './sets.mjs'
 const OPTIONS = {
   short: { type: 'boolean', default: false },
   full: { type: 'boolean', default: false },
+  tls: { type: 'boolean', default: false },
   workload: { type: 'string', short: 'w' },
   contestants: { type: 'string', short: 'c' },
   runs: { type: 'string', short: 'r' },
@@ -31,6 +32,7 @@ export function usage ({ workloads, contestants }) {
 Sets, which write docs/BENCHMARKS.md and docs/benchmarks/*.svg:
       --short             the usual contestants and workloads, ${SETS.short.runs} short runs each; the default
       --full              all contestants and workloads, ${SETS.full.runs} runs each
+      --tls               what encrypts, ${SETS.tls.runs} short runs each; writes a section of the document only
 
 Or what you name, which prints tables only:
   -w, --workload a,b      of: ${workloads.join(', ')}
@@ -86,9 +88,10 @@ export function overrides (sets) {
  */
 export function plan (argv, all) {
   const { values } = parseArgs({ args: argv, options: OPTIONS })
-  if (values.short && values.full) throw new TypeError('--short and --full cannot both be meant')
+  const sets = Object.keys(SETS).filter((name) => values[name])
+  if (sets.length > 1) throw new TypeError(`--${sets.join(' and --')} cannot both be meant`)
   const isNamed = values.workload !== undefined || values.contestants !== undefined
-  const set = values.full ? 'full' : values.short || !isNamed ? 'short' : undefined
+  const set = sets[0] ?? (isNamed ? undefined : 'short')
   const { workloads, contestants } = SETS.short
   const chosen = set === undefined ? { workloads, contestants, runs: DEFAULT_RUNS } : SETS[set]
   const names = {
@@ -105,7 +108,8 @@ export function plan (argv, all) {
     runs,
     steadyRuns: values.runs === undefined ? chosen.steadyRuns ?? runs : runs,
     times,
-    overrides: overrides(values.set),
+    overrides: { ...chosen.overrides, ...overrides(values.set) },
+    section: chosen.section,
     wires: values.wire === undefined ? undefined : list(values.wire),
     timeout: whole('timeout', values.timeout) * 1000,
     host: values.host,

@@ -2,35 +2,16 @@
 
 import { plot, panelOf } from './plots.mjs'
 import { body } from './report.mjs'
+import { DOCUMENT, contestantTable, machineTable, sectionsOf } from './section.mjs'
 import { GROUPS, OVERVIEW } from './sets.mjs'
 
 // The largest width at which a README is shown; a panel has half of it.
 const WIDTH = 700
-const DOCUMENT = 'BENCHMARKS.md'
 const FOLDER = 'benchmarks'
 
-const gib = (bytes) => `${(bytes / 2 ** 30).toFixed(1)} GiB`
-
-function machineTable ({ machine, version }) {
-  const rows = [
-    ['CPU', `${machine.cores} × ${machine.cpu}${machine.cpus === 'all' ? '' : `; both processes on ${machine.cpus}`}`],
-    ['memory', gib(machine.memory)],
-    ['system', machine.system],
-    ['load before', machine.load.toFixed(2)],
-    ['Node', machine.node],
-    ['Rust', machine.rustc],
-    ['tcp-stream-muxer', version]
-  ]
-  return ['| | |', '| --- | --- |', ...rows.map(([name, value]) => `| ${name} | ${value} |`)]
-}
-
-function contestantTable (contestants) {
-  const rows = contestants.map(({ title, label, packageName, version }) => {
-    return [title, label, packageName ? `${packageName} ${version ?? ''}`.trim() : '']
-  })
-  const head = [['contestant', 'in the plots', 'from npm'], ['---', '---', '---']]
-  return [...head, ...rows].map((cells) => `| ${cells.join(' | ')} |`)
-}
+const labelled = ({ contestants }) => contestants.map((entry) => ({
+  ...entry, label: entry.id.replace(/^ours\b/, 'tcp-stream-muxer')
+}))
 
 function introduction (record, contestants) {
   return [
@@ -71,11 +52,12 @@ function overview (byName, contestants) {
   })
 }
 
-/** Calls write(name, text) for each file. @returns the names */
-export function writeReport (record, write) {
-  const contestants = record.contestants.map((entry) => ({
-    ...entry, label: entry.id.replace(/^ours\b/, 'tcp-stream-muxer')
-  }))
+/**
+ * Calls write(name, text) for each file. read(name) returns the earlier text of one, whose sections of their own stay.
+ * @returns the names
+ */
+export function writeReport (record, write, read = () => '') {
+  const contestants = labelled(record)
   const byName = new Map(record.workloads.map((workload) => [workload.name, workload]))
   const files = []
   const put = (name, text) => {
@@ -97,7 +79,8 @@ export function writeReport (record, write) {
   }
   const panels = overview(byName, contestants)
   if (panels.length > 0) put(`${FOLDER}/overview.svg`, plot(panels, { columns: 2, width: WIDTH }))
-  put(DOCUMENT, `${lines.join('\n').trimEnd()}\n`)
+  const sections = sectionsOf(read(DOCUMENT))
+  put(DOCUMENT, `${lines.join('\n').trimEnd()}\n${sections === '' ? '' : `\n${sections}`}`)
   return files
 }
 

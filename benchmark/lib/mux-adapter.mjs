@@ -17,6 +17,7 @@ class Connection {
   end () { this.connection.end() }
   destroy () { this.connection.destroy() }
   bytesWritten () { return this.connection.bytesWritten }
+  isResumed () { return this.connection.isSessionReused() }
 }
 
 /** `own` has the options that make the contestant what it is; the workload's options override them. */

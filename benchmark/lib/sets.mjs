@@ -24,6 +24,20 @@ export const SETS = {
     workloads: WORKLOADS,
     runs: 5,
     times: { warmUp: 1, seconds: 2 }
+  },
+  // What encrypts, with two that do not beside it. The report is a section of the same document.
+  tls: {
+    contestants: [
+      'ours-tls', 'tls', 'ours-haproxy', 'ours', 'net', 'qmux-wss', 'http3-quic', 'libp2p-quic', 'datachannel'
+    ],
+    workloads: [
+      'small', 'bulk', 'bulk-16', 'pingpong', 'open', 'handshakes', 'handshakes-resumed', 'idle-connections'
+    ],
+    runs: 7,
+    steadyRuns: 3,
+    overrides: { 'idle-connections': { count: 2000 } },
+    times: { warmUp: 0.5, seconds: 1 },
+    section: 'TLS'
   }
 }
 
@@ -46,4 +60,4 @@ export const OVERVIEW = [
 ]
 
 /** The contestants that every table has ratios to. */
-export const BASES = ['original', 'net']
+export const BASES = ['original', 'net', 'tls']

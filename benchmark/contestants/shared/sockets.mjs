@@ -42,6 +42,7 @@ class Sockets {
     })
   }
 
+  isResumed () { return this.first.isSessionReused() }
   // Nobody can connect to this end.
   onStream () {}
   onClose (listener) { this.first.on('close', listener) }
@@ -65,11 +66,14 @@ class Accepted {
   bytesWritten () { return this.socket.bytesWritten }
 }
 
-/** `prepare` is called for every socket, at both ends, and makes the difference between the contestants. */
-export function sockets (prepare = () => {}) {
+/**
+ * `prepare` is called for every socket, at both ends, and makes the difference between the contestants. `transport` has
+ * listen() and connect() as those of carrier.mjs.
+ */
+export function sockets (prepare = () => {}, transport = { listen: listenTcp, connect: connectTcp }) {
   return {
     listen ({ host, options }, onConnection) {
-      return listenTcp(host, options, (socket) => {
+      return transport.listen(host, options, (socket) => {
         prepare(socket)
         onConnection(new Accepted(socket))
       })
@@ -77,7 +81,7 @@ export function sockets (prepare = () => {}) {
 
     connect ({ host, port, options }) {
       return new Sockets(async () => {
-        const socket = await connectTcp(host, port, options)
+        const socket = await transport.connect(host, port, options)
         prepare(socket)
         return socket
       }).start()

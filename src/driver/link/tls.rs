@@ -346,8 +346,12 @@ impl Tls {
         self.put_own(&mut chunks);
         for piece in pieces.filter(|piece| !piece.is_empty()) {
             let records = piece.len().div_ceil(RECORD);
-            let mut chunk = self.spare.pop().unwrap_or_default();
-            chunk.resize(piece.len() + records * OVERHEAD + NEW_KEYS, 0);
+            let length = piece.len() + records * OVERHEAD + NEW_KEYS;
+            let is_long = length >= WORTH_KEEPING;
+            let spare = is_long.then(|| self.spare.pop()).flatten();
+            let mut chunk = spare.unwrap_or_default();
+            // A spare buffer is as long as it was filled: only what is new is filled with zeros.
+            chunk.resize(chunk.len().max(length), 0);
             let mut filled = 0;
             for plain in piece.chunks(RECORD) {
                 let length = self.encrypt(plain, &mut chunk[filled..])?;
