@@ -302,12 +302,12 @@ function cut (offset, length) {
 }
 
 /** Bytes of the current batch, as text. Invalid UTF-8 becomes U+FFFD. */
-/** A line of a key log, as tls emits it. */
-function lineAt (offset, length) { return Buffer.from(`${textAt(offset, length)}\n`) }
-
 function textAt (offset, length) {
   return source.utf8Slice(offset, offset + length)
 }
+
+/** A line of a key log, as tls emits it. */
+function lineAt (offset, length) { return Buffer.from(`${textAt(offset, length)}\n`) }
 
 function wake () {
   emptied = false
@@ -413,10 +413,6 @@ function deliver (i) {
     if (server !== undefined) server._record(kind, records[i + 2], records[i + 3])
     return
   }
-  if (kind === kinds.CARRIED) {
-    lastWord = 0
-    return carriers.ask(handle)
-  }
   const connection = connections[number]
   if (kind === kinds.DATA) {
     if (connection === undefined) return
@@ -431,6 +427,7 @@ function deliver (i) {
   }
   // Any other record may end the stream, or reassign its handle.
   lastWord = 0
+  if (kind === kinds.CARRIED) return carriers.ask(handle)
   if (connection !== undefined) {
     connection._record(kind, handle, records[i + 2], records[i + 3], records[i + 4])
   } else if (kind === kinds.CONNECTION || kind === kinds.ADMISSION) {
