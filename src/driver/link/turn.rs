@@ -227,10 +227,10 @@ impl Link {
     }
 
     /// Whether there is something to do that only the task does. With `app_sends`, JavaScript's thread comes for what is to
-    /// be sent.
+    /// be sent. That thread does not send before the handshake is done.
     pub fn needs_task(&self, app_sends: bool) -> bool {
         let to_send = self.wants_write() || self.is_in_flight() || self.backlog.len() > 0;
-        (to_send && !app_sends)
+        (to_send && (!app_sends || self.is_handshaking()))
             || self.life.is_finishing()
             || self.life.is_failing()
             || self.is_due_earlier()
