@@ -36,15 +36,15 @@ class Secure {
   /** Whether the peer showed a certificate. */
   get hasPeer () { return this._encoded.length > 0 }
 
-  /** The peer's certificates, its own first. @returns {X509Certificate[]} */
+  /** The peer's certificates, its own first, as far as they can be read. @returns {X509Certificate[]} */
   get chain () {
-    this._chain ??= this._encoded.map((text) => new X509Certificate(Buffer.from(text, 'base64')))
+    this._chain ??= readable(this._encoded)
     return this._chain
   }
 
   /** As tls.TLSSocket.getPeerCertificate(): {} if the peer has none. */
   peerCertificate (detailed) {
-    if (!this.hasPeer) return {}
+    if (this.chain.length === 0) return {}
     if (!detailed) return this.chain[0].toLegacyObject()
     const all = this.chain.map((certificate) => certificate.toLegacyObject())
     for (const [i, certificate] of all.entries()) {
@@ -54,6 +54,16 @@ class Secure {
     }
     return all[0]
   }
+}
+
+// Only what leads to an authority was looked at in the handshake. Any peer may send something else behind that, or a
+// certificate that OpenSSL does not read. Nothing is known of it, and nobody is to be surprised by an exception.
+function readable (encoded) {
+  const chain = []
+  try {
+    for (const text of encoded) chain.push(new X509Certificate(Buffer.from(text, 'base64')))
+  } catch {}
+  return chain
 }
 
 /**

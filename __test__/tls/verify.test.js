@@ -160,3 +160,19 @@ test('a client of Node\'s is asked about like any other', async (t) => {
   const [con] = await accepted
   assert.deepEqual([infos[0].alpnProtocol, con.protocol], [false, 'legacy'])
 })
+
+test('certificates that nobody can read, behind one that counts, end no process', async (t) => {
+  const { cert, key } = identity('client')
+  const unreadable = `-----BEGIN CERTIFICATE-----\n${Buffer.from('no certificate').toString('base64')}\n-----END CERTIFICATE-----\n`
+  for (const rejectUnauthorized of [true, false]) {
+    const infos = []
+    const server = await start(t, { verifyConnection: (info) => infos.push(info) > 0 },
+      { ca, requestCert: true, rejectUnauthorized })
+    const accepted = nextEvent(server, 'connection')
+    knock(t, server, { cert: `${cert}${unreadable}`, key })
+    const [con] = await accepted
+    assert.deepEqual([infos[0].certificate.subject, infos[0].authorized], ['CN=client', true])
+    assert.equal(con.getPeerCertificate(true).subject.CN, 'client')
+    assert.equal(con.getPeerX509Certificate().subject, 'CN=client')
+  }
+})
