@@ -13,6 +13,9 @@ const { isHttp } = require('./options')
 /** The protocol's name in the header `Upgrade`. */
 const PROTOCOL = 'tcp-stream-muxer'
 
+// Those of each server, in the order in which they came.
+const attachments = new WeakMap()
+
 class Attachment {
   /** @param path for a server that speaks HTTP: the only path whose upgrades are taken */
   constructor (muxer, server, path) {
@@ -28,6 +31,8 @@ class Attachment {
         : { [server instanceof tls.Server ? 'secureConnection' : 'connection']: (socket) => muxer._acceptFrom(socket) })
     }
     for (const [event, listener] of Object.entries(this._listeners)) server.on(event, listener)
+    this._all = attachments.get(server) ?? new Set()
+    attachments.set(server, this._all.add(this))
     if (server.listening) process.nextTick(() => this._onListening())
   }
 
@@ -36,6 +41,7 @@ class Attachment {
 
   /** Leaves the other server as it was. */
   close () {
+    this._all.delete(this)
     for (const [event, listener] of Object.entries(this._listeners)) this._server.removeListener(event, listener)
   }
 
@@ -57,13 +63,16 @@ class Attachment {
     }
   }
 
+  _isAt (url) { return this._path === undefined || url.split('?')[0] === this._path }
+
   _onUpgrade (request, socket, head) {
     const isOurs = request.headers.upgrade?.toLowerCase() === PROTOCOL
-    const [path] = request.url.split('?')
-    const isHere = this._path === undefined || path === this._path
-    if (!isOurs || !isHere) {
-      // Without another listener, nobody would ever answer.
-      if (this._server.listenerCount('upgrade') === 1) refuse(socket, isOurs ? 404 : 426)
+    const all = [...this._all]
+    const taker = isOurs ? all.find((each) => each._isAt(request.url)) : undefined
+    if (taker !== this) {
+      // Without a listener of somebody else's, nobody would ever answer.
+      const isAnswered = taker !== undefined || this._server.listenerCount('upgrade') > all.length
+      if (!isAnswered && this === all[0]) refuse(socket, isOurs ? 404 : 426)
       return
     }
     if (request.method !== 'GET') return refuse(socket, 405)

@@ -141,6 +141,36 @@ test('an upgrade of HTTP, beside requests and other upgrades', async (t) => {
   assert.equal((await ask('mine', '/mux')).response.statusMessage, 'Mine', 'other listeners have the others')
 })
 
+test('two servers share one of HTTP, and a path of neither is refused', async (t) => {
+  const web = http.createServer()
+  cleanup(t, () => web.close())
+  await new Promise((resolve) => web.listen(0, '127.0.0.1', resolve))
+  const paths = ['/a', '/b']
+  const servers = paths.map((path) => new MuxServer({ server: web, path }))
+  const ask = (url, upgrade = 'tcp-stream-muxer') => new Promise((resolve, reject) => {
+    const request = http.request({
+      port: web.address().port, host: '127.0.0.1', path: url, headers: { Connection: 'Upgrade', Upgrade: upgrade }
+    })
+    request.on('upgrade', (response, socket) => resolve({ status: response.statusCode, socket }))
+    request.on('response', (response) => resolve({ status: response.statusCode })).on('error', reject).end()
+  })
+  for (const [i, path] of paths.entries()) {
+    const accepted = nextEvent(servers[i], 'connection')
+    const { socket } = await ask(path)
+    const client = new MuxClient({ socket })
+    const [con] = await accepted
+    const { creator, acceptor } = await openPair(client, con)
+    creator.end(Buffer.from(path))
+    assert.equal(`${await collectBytes(acceptor)}`, path)
+    client.destroy()
+  }
+  assert.equal((await ask('/c')).status, 404)
+  assert.equal((await ask('/a', 'other')).status, 426)
+  servers[0].close()
+  assert.equal((await ask('/a')).status, 404)
+  servers[1].close()
+})
+
 test('bytes that come with the request of an upgrade are not lost', async (t) => {
   const web = http.createServer()
   const port = await listen(t, web)
