@@ -130,6 +130,22 @@ test('a PROXY header is read of what was read before, and of the socket', { skip
   }
 })
 
+test('a socket that another listener has done something with is not taken, and ends no process', { skip }, async (t) => {
+  const use = [(socket) => socket.destroy(), (socket) => socket.setEncoding('utf8'), (socket) => socket.end('no')]
+  for (const spoil of use) {
+    const listener = net.createServer(spoil)
+    await new Promise((resolve) => listener.listen(0, host, resolve))
+    const server = new MuxServer({ server: listener, proxyProtocol: { trusted: [host] } })
+    const errors = []
+    server.on('error', (error) => errors.push(error.code))
+    const socket = net.connect(listener.address().port, host).on('error', () => {}).resume()
+    await nextEvent(socket, 'close')
+    deepEqual(errors, spoil === use[0] ? [] : ['ERR_MUX_INVALID_ARG'])
+    server.close()
+    await new Promise((resolve) => listener.close(resolve))
+  }
+})
+
 test('the server asks about a socket that it is given, and counts it', { skip }, async (t) => {
   const { connect } = await startNet(t)
   const asked = []

@@ -324,7 +324,14 @@ MuxServer.prototype._adopt = function (taken) {
 MuxServer.prototype._acceptFrom = function (socket) {
   const { proxyProtocol, takeOver } = this._options
   if (proxyProtocol === undefined || !takeOver) return void this._accept(socket)
-  const taken = take(socket)
+  if (socket.destroyed) return // by another listener
+  let taken
+  try {
+    taken = take(socket)
+  } catch (error) {
+    socket.destroy()
+    return acceptFailed(this, error)
+  }
   if (taken === undefined) return void this._accept(socket)
   socket.on('error', () => {}) // a socket that breaks before its object is released concerns nobody
   const error = this._adopt(taken)
