@@ -380,6 +380,8 @@ MuxServer.prototype._accept = function (duplex, request) {
   const connection = new Connection(this, this._options.connection, this._context)
   const { ends } = transportFor(duplex, connection, this._options.takeOver)
   if (this._closing || isBlocked(this.blockList, ends.remote)) return connection.destroy()
+  // The server cannot listen, or does not know yet whether it can.
+  if (this._number < 0) return connection.destroy(notRunning())
   const refusal = this._connections.refusal(this, ends.remote)
   if (refusal !== undefined) {
     process.nextTick(drop, this, ends, refusal)

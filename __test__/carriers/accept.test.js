@@ -208,3 +208,20 @@ test('a listener that throws does not break what carries it', async (t) => {
   assert.equal(`${await collectBytes(acceptor)}`, 'still')
 })
 
+
+test('a server that cannot listen, or does not listen yet, takes nothing', async (t) => {
+  const taken = net.createServer().listen(0, '127.0.0.1')
+  await nextEvent(taken, 'listening')
+  cleanup(t, () => taken.close())
+  const failed = new MuxServer({ port: taken.address().port, host: '127.0.0.1' })
+  await nextEvent(failed, 'error')
+  const resolving = new MuxServer({ port: 0, host: 'localhost' })
+  for (const server of [failed, resolving]) {
+    const [, far] = duplexPair()
+    const con = server.accept(far)
+    assert.equal(con.destroyed, true)
+    assert.equal((await nextEvent(con, 'error'))[0].code, 'ERR_SERVER_NOT_RUNNING')
+    assert.equal(far.destroyed, true)
+  }
+  resolving.close()
+})
