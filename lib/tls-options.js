@@ -41,7 +41,10 @@ function invalid (name, expected, actual) {
 /** Throws for options of TLS that stand beside `tls` instead of in it. */
 function checkPlaces (options) {
   for (const name of MISPLACED) {
-    if (options[name] !== undefined) throw invalid(`options.${name}`, `given as options.tls.${name}`, options[name])
+    if (options[name] === undefined) continue
+    // A short text would be shown as it is.
+    const shown = name === 'passphrase' ? Object(options[name]) : options[name]
+    throw invalid(`options.${name}`, `given as options.tls.${name}`, shown)
   }
 }
 

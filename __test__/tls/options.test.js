@@ -91,3 +91,12 @@ test('certificates that native code cannot use are an error with a code', async 
   const client = new MuxClient({ port: 1, host: '127.0.0.1', tls: { ca: 'none' } })
   assert.equal((await nextEvent(client, 'error'))[0].code, 'ERR_OSSL_PEM_NO_START_LINE')
 })
+
+test('no passphrase is shown by an error', () => {
+  for (const make of [serverOptions, clientOptions]) {
+    assert.throws(() => make({ port: 1, passphrase: 'hunter2' }), (error) => {
+      assert.equal(error.code, 'ERR_MUX_INVALID_ARG')
+      return !error.message.includes('hunter2')
+    })
+  }
+})
