@@ -130,6 +130,20 @@ test('a PROXY header is read of what was read before, and of the socket', { skip
   }
 })
 
+test('a peer that has reset its connection before the socket is taken is no error', { skip }, async (t) => {
+  const { connect } = await startNet(t, { pauseOnConnect: true })
+  const server = await startServer(t)
+  server.on('error', (error) => { throw error })
+  const [socket, other] = await connect()
+  socket.resetAndDestroy()
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  server._receive(take(other.on('error', () => {})))
+  equal(other.destroyed, true)
+  const [, next] = await connect()
+  server._receive(take(next))
+  await nextEvent(server, 'connection')
+})
+
 test('a socket that another listener has done something with is not taken, and ends no process', { skip }, async (t) => {
   const use = [(socket) => socket.destroy(), (socket) => socket.setEncoding('utf8'), (socket) => socket.end('no')]
   for (const spoil of use) {

@@ -19,7 +19,7 @@ function listensInCluster ({ reusePort, exclusive }) {
 }
 
 class ClusterListener {
-  /** @param server calls back: _opened(), _failed(error), _adopt(taken), and close() if the worker disconnects */
+  /** @param server calls back: _opened(), _failed(error), _receive(taken), and close() if the worker disconnects */
   constructor (server, { path, port, host, fd, backlog, ipv6Only, readableAll, writableAll }) {
     this._isClosed = false
     const listener = new net.Server({ pauseOnConnect: true, allowHalfOpen: true })
@@ -34,8 +34,7 @@ class ClusterListener {
     listener.on('connection', (socket) => {
       // A socket that breaks before its object is released concerns nobody: native code finds out by itself.
       socket.on('error', () => {})
-      const error = server._adopt(take(socket))
-      if (error !== undefined) server._failed(error)
+      server._receive(take(socket))
     })
     // To net, `port: undefined` means any port.
     if (fd !== undefined) listener.listen({ fd }, backlog)

@@ -35,6 +35,9 @@ const { PROXY_ERROR, SERVER_CLOSED, SERVER_ERROR } = kinds
 // as net does.
 const NO_IPV6 = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EINVAL'])
 
+// The codes for a socket whose peer has reset it. EINVAL is that of macOS.
+const GONE = new Set(['ENOTCONN', 'EINVAL'])
+
 /**
  * @constructor The server listens at once. MuxServer is a plain function, so that util.inherits and
  * `MuxServer.call(this, port)` work.
@@ -334,8 +337,14 @@ MuxServer.prototype._acceptFrom = function (socket) {
   }
   if (taken === undefined) return void this._accept(socket)
   socket.on('error', () => {}) // a socket that breaks before its object is released concerns nobody
+  this._receive(taken)
+}
+
+/** As _adopt(), and reports why that was not possible. */
+MuxServer.prototype._receive = function (taken) {
   const error = this._adopt(taken)
-  if (error !== undefined) acceptFailed(this, error)
+  // A peer that has reset its connection by now concerns nobody, as in net. Strangers can do that as often as they like.
+  if (error !== undefined && !this._closing && !GONE.has(error.code)) acceptFailed(this, error)
 }
 
 // ---- called by the listener of a cluster ----
@@ -347,7 +356,7 @@ MuxServer.prototype._opened = function () {
   if (error !== undefined) fail(this, error)
 }
 
-/** The primary process does not listen, or a socket was lost. */
+/** The primary process does not listen. */
 MuxServer.prototype._failed = function (error) {
   if (this._closing) return
   if (this.listening) return acceptFailed(this, error)
