@@ -13,6 +13,7 @@ use crate::driver::clock;
 use crate::driver::connection::{Connection, Guarded};
 use crate::driver::inbox::buffers::{HANDED_OVER, ReadBuffer};
 use crate::driver::inbox::collector::Collector;
+use crate::driver::io::Io;
 use crate::driver::link::life::Failure;
 use crate::driver::link::{ReadPlan, Step};
 use std::sync::Arc;
