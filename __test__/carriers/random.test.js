@@ -10,7 +10,7 @@ const { carry } = require('../support/carried.js')
 const { openPair } = require('../support/mux.js')
 const { within } = require('../support/events.js')
 
-const SEEDS = Number(process.env.MUX_TEST_SEEDS ?? 20)
+const SEEDS = Number(process.env.MUX_TEST_SEEDS ?? 3)
 
 // The numbers of a seed (mulberry32): a failure names the seed, and is seen again with it.
 function dice (seed) {

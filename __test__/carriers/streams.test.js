@@ -16,6 +16,7 @@ const { carry, duplexPair } = require('../support/carried.js')
 const { cleanup } = require('../support/cleanup.js')
 const { openPair, MuxServer, MuxClient } = require('../support/mux.js')
 const { collectBytes, nextEvent, within } = require('../support/events.js')
+const { frame } = require('../support/wire.js')
 
 const PSK = { ciphers: 'PSK', minVersion: 'TLSv1.2', maxVersion: 'TLSv1.2' }
 const SECRET = Buffer.from('0123456789abcdef')
@@ -176,12 +177,10 @@ test('bytes that come with the request of an upgrade are not lost', async (t) =>
   const port = await listen(t, web)
   const server = echoServer(t, { server: web, protocol: 'legacy' })
   const socket = net.connect(port, '127.0.0.1')
-  // An open of stream 1 by 0.1.0 with the meta null, right behind the request.
   socket.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp-stream-muxer\r\n\r\n')
-  socket.write(Buffer.from('0000000a01046e756c6c'.replace('0104', '0100'), 'hex'))
-  await within(new Promise((resolve) => {
-    server.on('connection', (con) => con.on('stream', resolve).on('error', resolve))
-  }), 'the bytes')
+  socket.write(frame(0, 2, 'null')) // an open of 0.1.0
+  // The stream comes before a promise of the connection would be settled.
+  await within(new Promise((resolve) => server.once('connection', (con) => con.once('stream', resolve))), 'the stream')
   socket.destroy()
 })
 

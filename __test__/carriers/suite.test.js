@@ -9,7 +9,7 @@ const { once } = require('node:events')
 const path = require('node:path')
 
 const FILES = ['connection', 'connection-qmux', 'stream-qmux', 'close-reason', 'marks', 'pings', 'bad-input/frames',
-  'bad-input/qmux-frames', 'bad-input/qmux-floods', 'wire/offer']
+  'bad-input/qmux-frames', 'whole-messages', 'compat/files', 'wire/offer']
 
 for (const name of FILES) {
   test(`${name} over carriers`, { timeout: 180_000 }, async () => {
