@@ -142,7 +142,7 @@ export interface ConnectionInfo {
   localAddress: string | undefined
   localPort: number | undefined
   localFamily: 'IPv4' | 'IPv6' | undefined
-  /** Whether the server has `tls`. If so, the handshake is done, and the properties below are there. */
+  /** Whether the connection is encrypted. If the server has `tls`, the handshake is done, and the properties below are there. */
   encrypted: boolean
   /** The request that asked an http.Server for an upgrade. */
   request?: IncomingMessage | undefined
@@ -642,8 +642,8 @@ export class MuxServer extends EventEmitter {
   on (event: 'connectionError', listener: (error: Error, connection: Connection) => void): this
   /** 'drop': a connection was not let in. The error says why. */
   on (event: 'drop', listener: (data: DropArgument, error: Error & { code: string }) => void): this
-  /** 'tlsClientError': a handshake failed, or a client does not speak TLS. There is no Connection for it. */
-  on (event: 'tlsClientError', listener: (error: Error & { code: string }, info: DropArgument) => void): this
+  /** 'tlsClientError': a handshake failed, or a client does not speak TLS. There is no 'connection' for it. */
+  on (event: 'tlsClientError', listener: (error: Error & { code?: string }, info: DropArgument) => void): this
   /** 'keylog': a secret of a connection, as a line of NSS's key log with its end. */
   on (event: 'keylog', listener: (line: Buffer) => void): this
   on (event: string | symbol, listener: (...args: any[]) => void): this
@@ -652,7 +652,7 @@ export class MuxServer extends EventEmitter {
   once (event: 'error', listener: (error: Error) => void): this
   once (event: 'connectionError', listener: (error: Error, connection: Connection) => void): this
   once (event: 'drop', listener: (data: DropArgument, error: Error & { code: string }) => void): this
-  once (event: 'tlsClientError', listener: (error: Error & { code: string }, info: DropArgument) => void): this
+  once (event: 'tlsClientError', listener: (error: Error & { code?: string }, info: DropArgument) => void): this
   once (event: 'keylog', listener: (line: Buffer) => void): this
   once (event: string | symbol, listener: (...args: any[]) => void): this
 }
