@@ -38,8 +38,8 @@ class Contexts {
   add (hostname, options) {
     const matches = pattern(hostname)
     // The options are read now, so that the program hears of a mistake, and changes nothing later.
-    const kept = { ...options }
-    this._added.unshift({ matches, options: kept, context: this._make(options, this._inherited) })
+    const { native, own } = contextTls(options, this._inherited, this._wire)
+    this._added.unshift({ matches, options: own, context: nativeContext(native) })
   }
 
   /**
@@ -77,8 +77,10 @@ class Contexts {
   }
 
   _make (options, inherited) {
-    return engine.native.serverContext(JSON.stringify(trusted(contextTls(options, inherited, this._wire).native)))
+    return nativeContext(contextTls(options, inherited, this._wire).native)
   }
 }
+
+function nativeContext (settings) { return engine.native.serverContext(JSON.stringify(trusted(settings))) }
 
 module.exports = { Contexts }

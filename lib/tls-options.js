@@ -118,15 +118,19 @@ function protocols (value, isLegacy) {
   return value
 }
 
+// The options of these names, inherited ones included, as Node reads them: a server that is to ask for certificates must not
+// miss that.
 function checked (options, names) {
   if (options === true) return {}
   if (typeof options !== 'object' || options === null) throw invalid('options.tls', 'true or an object', options)
+  for (const name of UNSUPPORTED) if (options[name] !== undefined) throw callerError('ERR_MUX_TLS_OPTION', name)
   for (const name of Object.keys(options)) {
     if (options[name] === undefined || names.has(name)) continue
-    if (UNSUPPORTED.has(name)) throw callerError('ERR_MUX_TLS_OPTION', name)
     throw invalid(`options.tls.${name}`, `one of ${[...names].join(', ')}`, options[name])
   }
-  return options
+  const taken = {}
+  for (const name of names) if (options[name] !== undefined) taken[name] = options[name]
+  return taken
 }
 
 function common (options, isServer, wire) {
@@ -169,7 +173,7 @@ function serverTls (options, wire) {
 
 /**
  * What a server may be from now on, or for a name. @param inherited the options that these take over if they do not say
- * otherwise @returns {{ native: object, given: object }} as above
+ * otherwise @returns {{ native: object, own: object, given: object }} as above, and what `options` say themselves
  */
 function contextTls (options, inherited, wire) {
   // What tls.createSecureContext() returns is of OpenSSL.
@@ -178,8 +182,8 @@ function contextTls (options, inherited, wire) {
   const own = checked(options, CONTEXT)
   const given = { ...inherited }
   if (own.key !== undefined || own.cert !== undefined) delete given.passphrase
-  for (const name of Object.keys(own)) if (own[name] !== undefined) given[name] = own[name]
-  return { native: settingsOf(given, wire), given, wire }
+  Object.assign(given, own)
+  return { native: settingsOf(given, wire), own, given, wire }
 }
 
 /**

@@ -100,3 +100,16 @@ test('no passphrase is shown by an error', () => {
     })
   }
 })
+
+test('inherited options count, as in tls', () => {
+  class Settings {
+    get requestCert () { return true }
+    get ca () { return pem('authority') }
+  }
+  for (const base of [new Settings(), Object.create({ requestCert: true, ca: pem('authority') })]) {
+    const { requestCert, ca } = server(Object.assign(base, identity('server')))
+    assert.deepEqual([requestCert, ca], [true, [String(pem('authority'))]])
+  }
+  assert.equal(client(Object.create({ rejectUnauthorized: false })).context.options.rejectUnauthorized, false)
+  assert.throws(() => server(Object.assign(Object.create({ ciphers: 'x' }), identity('server'))), { code: 'ERR_MUX_TLS_OPTION' })
+})
