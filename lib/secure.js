@@ -6,6 +6,7 @@
 
 const net = require('node:net')
 const { X509Certificate } = require('node:crypto')
+const context = require('./context')
 
 class Secure {
   /** @param told the text of native code, parsed */
@@ -72,10 +73,12 @@ function readable (encoded) {
  * @returns {boolean} whether the connection goes on: the peer is who the program expects, as far as it judges that itself
  */
 function establish (connection, told) {
-  connection._secure = new Secure(told)
+  const { _context: asyncContext, _expected: expected } = connection
+  const secure = new Secure(told)
+  connection._secure = secure
   let error
   try {
-    error = connection._expected === null ? undefined : connection._secure.judge(connection._expected)
+    error = expected === null ? undefined : context.run(asyncContext, secure.judge, secure, expected)
     if (error === undefined) return true
   } catch (thrown) {
     // The program could not tell who the peer is.

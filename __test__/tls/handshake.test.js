@@ -4,6 +4,7 @@
 
 const test = require('node:test')
 const assert = require('node:assert/strict')
+const { AsyncLocalStorage } = require('node:async_hooks')
 const { execFile } = require('node:child_process')
 const net = require('node:net')
 const tls = require('node:tls')
@@ -177,6 +178,17 @@ test('a server that wants a certificate refuses a client without one, and one th
     const [own] = await failed
     assert.match(own.code, /^ERR_SSL_.*ALERT/)
   }
+})
+
+test('what the program is asked runs in the context of whoever made the client or the server', async (t) => {
+  const storage = new AsyncLocalStorage()
+  const seen = {}
+  const note = (name, result) => { seen[name] = storage.getStore(); return result }
+  const server = await storage.run('server', () => secureServer(t, {
+    ...identity('server'), SNICallback: (name, done) => note('SNICallback', done(null, null))
+  }))
+  await storage.run('client', () => connect(t, server, { ca, checkServerIdentity: () => note('check') }))
+  assert.deepEqual(seen, { SNICallback: 'server', check: 'client' })
 })
 
 test('the program compares the name itself', async (t) => {
