@@ -58,7 +58,10 @@ class Attachment {
   // The error is reported once: by whoever has a listener, and else here.
   _onError (error) {
     const server = this._muxer
-    if (server.listenerCount('error') > 0 || this._server.listenerCount('error') === 1) {
+    const all = [...this._all]
+    const isHeard = this._server.listenerCount('error') > all.length ||
+      all.some((each) => each._muxer.listenerCount('error') > 0)
+    if (server.listenerCount('error') > 0 || (!isHeard && this === all[0])) {
       context.emit(server._context, server, 'error', error)
     }
   }

@@ -172,6 +172,20 @@ test('two servers share one of HTTP, and a path of neither is refused', async (t
   servers[1].close()
 })
 
+test('an error of a server that others share is reported once, wherever somebody listens', () => {
+  for (const heard of [[], [1], [0, 1]]) {
+    const web = http.createServer()
+    const servers = ['/a', '/b'].map((path) => new MuxServer({ server: web, path }))
+    const seen = []
+    for (const i of heard) servers[i].on('error', () => seen.push(i))
+    const report = () => web.emit('error', new Error('mine'))
+    if (heard.length === 0) assert.throws(report, /mine/)
+    else report()
+    assert.deepEqual(seen, heard)
+    for (const server of servers) server.close()
+  }
+})
+
 test('bytes that come with the request of an upgrade are not lost', async (t) => {
   const web = http.createServer()
   const port = await listen(t, web)
