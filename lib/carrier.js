@@ -86,7 +86,7 @@ class Carrier {
     const duplex = this._duplex
     const connection = this._connection
     this._id = carriers.register(this)
-    const native = engine.native.carry(this._id, JSON.stringify({
+    const settings = JSON.stringify({
       server,
       asksForNames,
       // A peer that comes back has used up what others at its address have.
@@ -95,7 +95,14 @@ class Carrier {
       refusal,
       connection: nativeSettings(connection._settings),
       tls
-    }))
+    })
+    let native
+    try {
+      native = engine.native.carry(this._id, settings)
+    } catch (error) {
+      carriers.forget(this._id)
+      throw error // certificates and keys that cannot be used
+    }
     if (typeof native === 'number') {
       carriers.forget(this._id)
       connection.destroy(systemError(native, 'open'))
