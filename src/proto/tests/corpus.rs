@@ -18,22 +18,27 @@ fn folder(target: &str) -> PathBuf {
     fuzz.join("corpus").join(target)
 }
 
-fn run(name: &str) {
-    let &(_, body) = TARGETS
-        .iter()
-        .find(|(target, _)| *target == name)
-        .expect("a target");
-    let mut files: Vec<PathBuf> = fs::read_dir(folder(name))
+/// Runs over the inputs that are kept for a target.
+pub fn each_kept(target: &str, body: impl Fn(&[u8])) {
+    let mut files: Vec<PathBuf> = fs::read_dir(folder(target))
         .expect("each target has a corpus")
         .map(|entry| entry.expect("a readable folder").path())
         .collect();
     files.sort();
-    assert!(files.len() >= 5, "the corpus of {name} is missing");
+    assert!(files.len() >= 5, "the corpus of {target} is missing");
     for file in files {
         // Captured, and shown where the input fails.
         println!("{}", file.display());
         body(&fs::read(file).expect("a readable file"));
     }
+}
+
+fn run(name: &str) {
+    let &(_, body) = TARGETS
+        .iter()
+        .find(|(target, _)| *target == name)
+        .expect("a target");
+    each_kept(name, body);
     for seed in 0..RANDOM {
         println!("seed {seed}");
         let mut choices = Choices::Seed(seed);

@@ -10,7 +10,7 @@ mod bodies;
 mod bytes;
 pub mod choices;
 mod codes;
-mod corpus;
+pub mod corpus;
 pub mod judge;
 pub mod ledger;
 mod lobby;

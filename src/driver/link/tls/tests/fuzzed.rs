@@ -2,23 +2,14 @@
 
 use crate::driver;
 use crate::proto::tests::choices::Choices;
-use std::fs;
-use std::path::Path;
+use crate::proto::tests::corpus::each_kept;
 
 #[path = "../../../../../fuzz/bodies/tls.rs"]
 mod body;
 
 #[test]
 fn no_change_on_the_way_makes_an_end_panic_or_believe_it() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/tls");
-    let mut count = 0;
-    for file in fs::read_dir(corpus).expect("a corpus") {
-        let path = file.expect("a readable folder").path();
-        println!("{}", path.display());
-        body::tls(&fs::read(path).expect("a readable file"));
-        count += 1;
-    }
-    assert!(count >= 5, "the corpus is missing");
+    each_kept("tls", body::tls);
     let seconds = std::env::var("TSM_TLS_SECONDS")
         .ok()
         .and_then(|text| text.parse().ok());
