@@ -233,13 +233,8 @@ fn drop_quietly(connection: &Connection) {
 
 /// Tells the peer why it is not let in, if it turns out to speak a wire that can.
 async fn refuse(connection: Arc<Connection>, socket: Arc<Socket>, refusal: Refusal) {
-    let Refusal {
-        code,
-        application,
-        reason,
-    } = refusal;
     connection.attach(socket.clone(), socket.is_local(), None);
-    connection.lock().link.close(code, application, &reason);
+    connection.close(&refusal);
     let io = Registered::new(socket);
     let lingers = end(&connection, &io);
     drop(connection);

@@ -202,8 +202,8 @@ impl Connection {
         Stop::from_number(self.counters.stopped())
     }
 
-    /// Closes the connection with a code and a reason. JavaScript's thread waits for the lock here, as it does for nothing else
-    /// in a connection's life: this is rare, and the task's turns are short.
+    /// Closes the connection with a code and a reason. If JavaScript's thread calls this, it waits for the lock, as it does for
+    /// little else in a connection's life: refusals are rare, and the task's turns are short.
     pub fn close(&self, refusal: &Refusal) {
         let link = &mut self.lock().link;
         link.close(refusal.code, refusal.application, &refusal.reason);

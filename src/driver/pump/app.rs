@@ -21,7 +21,7 @@ use crate::driver::connection::{Connection, Guarded};
 use crate::driver::inbox::collector::Collector;
 use crate::driver::io::{Io, is_transient};
 use crate::driver::link::life::Failure;
-use crate::driver::link::{Reader, Step};
+use crate::driver::link::{Link, Reader, Step};
 use crate::driver::lock::Guard;
 use crate::driver::{clock, command};
 use crate::proto::Handle;
@@ -85,6 +85,17 @@ impl Connection {
     ) -> u64 {
         let queued = self.send_after(&mut guarded, None, collector);
         let task_is_needed = guarded.needs_task() || could_read != guarded.link.wants_read();
+        self.let_go(guarded, task_is_needed, collector);
+        queued
+    }
+
+    /// Lets go of the link. JavaScript is told what has come up, and the task is woken if it is needed.
+    pub(super) fn let_go(
+        &self,
+        guarded: Guard<'_, Guarded>,
+        task_is_needed: bool,
+        collector: &mut Collector,
+    ) {
         let has_told = !collector.is_empty();
         self.tell(collector);
         drop(guarded);
@@ -94,11 +105,10 @@ impl Connection {
         if task_is_needed {
             self.wake();
         }
-        queued
     }
 
     /// Sends what commands, or bytes that came `now`, have brought about, if it is little. Returns the bytes queued.
-    pub(super) fn send_after(
+    fn send_after(
         &self,
         guarded: &mut Guarded,
         now: Option<Instant>,
@@ -117,7 +127,7 @@ impl Connection {
         queued
     }
 
-    pub(super) fn send_directly(
+    fn send_directly(
         &self,
         guarded: &mut Guarded,
         io: &dyn Io,
@@ -136,6 +146,17 @@ impl Connection {
             return;
         }
         // More than one transmit is there only where this thread sends all it can.
+        self.send_while_clear(link, io, now, collector);
+    }
+
+    /// Sends what the link has, as long as all of it is taken.
+    pub(super) fn send_while_clear(
+        &self,
+        link: &mut Link,
+        io: &dyn Io,
+        now: Instant,
+        collector: &mut Collector,
+    ) {
         while link.is_clear_to_send() {
             // As if something were deferred: a FIN is the task's to send.
             let Step::Send(transmit) = link.next(true, now, collector) else {
@@ -143,6 +164,31 @@ impl Connection {
             };
             if self.send_now(link, io, transmit, collector) != Sent::All {
                 return;
+            }
+        }
+    }
+
+    /// Answers what was parsed `now`, and fails with the connection if that could not be parsed. Returns whether JavaScript is
+    /// told anything of it.
+    pub(super) fn answer(
+        &self,
+        guarded: &mut Guarded,
+        parsed: Result<bool, Failure>,
+        now: Instant,
+        collector: &mut Collector,
+    ) -> bool {
+        match parsed {
+            Ok(tells) => {
+                self.send_after(guarded, Some(now), collector);
+                // What the peer has just allowed may have left from here.
+                if self.counters.queue.wants_few() {
+                    self.tell_drained(&guarded.link, collector);
+                }
+                tells
+            }
+            Err(failure) => {
+                guarded.link.fail(failure);
+                false
             }
         }
     }
@@ -198,20 +244,7 @@ impl Connection {
         let (result, used) = guarded
             .link
             .received(&mut buffer, at..at + read, now, collector);
-        let tells = match result {
-            Ok(tells) => {
-                self.send_after(guarded, Some(now), collector);
-                // What the peer has just allowed may have left from here.
-                if self.counters.queue.wants_few() {
-                    self.tell_drained(&guarded.link, collector);
-                }
-                tells
-            }
-            Err(failure) => {
-                guarded.link.fail(failure);
-                false
-            }
-        };
+        let tells = self.answer(guarded, result, now, collector);
         // With the lock held: the task, once it reads again, must not overtake this.
         let read_into = Some((buffer.into(), used));
         self.inbox.push(&self.flow, collector, read_into);

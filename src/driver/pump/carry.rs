@@ -14,7 +14,7 @@ use crate::driver::connection::{Connection, Guarded};
 use crate::driver::inbox::buffers::{HANDED_OVER, ReadBuffer};
 use crate::driver::inbox::collector::Collector;
 use crate::driver::io::Io;
-use crate::driver::link::{ReadPlan, Step};
+use crate::driver::link::ReadPlan;
 use std::sync::Arc;
 
 impl Connection {
@@ -67,15 +67,7 @@ impl Connection {
         });
         // Without its memory the application is gone.
         let (result, used) = received.unwrap_or((Ok(false), 0));
-        match result {
-            Ok(_) => {
-                self.send_after(guarded, Some(now), collector);
-                if self.counters.queue.wants_few() {
-                    self.tell_drained(&guarded.link, collector);
-                }
-            }
-            Err(error) => guarded.link.fail(error),
-        }
+        self.answer(guarded, result, now, collector);
         self.inbox.push(&self.flow, collector, Some((buffer, used)));
         true
     }
@@ -107,16 +99,8 @@ impl Connection {
             taken.bits |= bits::MORE;
         }
         self.tell_drained(&guarded.link, collector);
-        let has_told = !collector.is_empty();
-        self.tell(collector);
         let task_is_needed = guarded.needs_task();
-        drop(guarded);
-        if has_told {
-            self.inbox.notify();
-        }
-        if task_is_needed {
-            self.wake();
-        }
+        self.let_go(guarded, task_is_needed, collector);
         taken
     }
 
@@ -131,29 +115,20 @@ impl Connection {
         let before = self.counters.written.get();
         let link = &mut guarded.link;
         self.absorb(link, collector);
-        let mut next = match link.life().writes() {
-            true => link.take_held(),
-            false => return false,
-        };
+        if !link.life().writes() {
+            return false;
+        }
         let now = clock::now();
         if let Err(failure) = link.act_on_deadline(now, || carried.unsent()) {
             link.fail(failure);
             return false;
         }
-        loop {
-            if let Some(transmit) = next
-                && self.send_now(link, &**carried, transmit, collector) != Sent::All
-            {
-                break;
-            }
-            if !link.is_clear_to_send() {
-                break;
-            }
-            // As if something were deferred: a FIN is the task's to send.
-            next = match link.next(true, now, collector) {
-                Step::Send(transmit) => Some(transmit),
-                _ => break,
-            };
+        let is_clear = match link.take_held() {
+            Some(held) => self.send_now(link, &**carried, held, collector) == Sent::All,
+            None => true,
+        };
+        if is_clear {
+            self.send_while_clear(link, &**carried, now, collector);
         }
         self.counters.written.get() > before
     }
