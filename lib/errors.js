@@ -132,6 +132,9 @@ function callerError (code, ...details) {
   return error
 }
 
+/** The error of an argument that is not what it must be. */
+function invalid (name, expected, actual) { return callerError('ERR_MUX_INVALID_ARG', name, expected, actual) }
+
 // With --frozen-intrinsics the limit is read-only.
 const canLimitStacks = Object.getOwnPropertyDescriptor(Error, 'stackTraceLimit')?.writable === true
 
@@ -289,6 +292,7 @@ module.exports = {
   connectErrors,
   connectionError,
   dropError,
+  invalid,
   listenError,
   notRunning,
   streamError,

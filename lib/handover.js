@@ -8,7 +8,7 @@ const fs = require('node:fs')
 const net = require('node:net')
 const { Carrier, endsOf } = require('./carrier')
 const engine = require('./engine')
-const { callerError, systemError } = require('./errors')
+const { invalid, systemError } = require('./errors')
 const { nativeSettings } = require('./options')
 
 // Encryption in Node, and whatever is no socket of the system's, is read and written in JavaScript. On Windows no socket
@@ -116,9 +116,7 @@ function refusal (socket) {
   if (socket.readableEncoding !== null) return unusable('without setEncoding()', socket)
 }
 
-function unusable (which, socket) {
-  return callerError('ERR_MUX_INVALID_ARG', 'socket', `a socket ${which}`, socket)
-}
+function unusable (which, socket) { return invalid('socket', `a socket ${which}`, socket) }
 
 /**
  * Takes a socket from whoever has it: what it has read is read from it, its readers are removed, and it reads no more.

@@ -9,7 +9,7 @@ const http = require('node:http')
 const https = require('node:https')
 const net = require('node:net')
 const { INCREMENTAL, URGENCY } = require('./boundary')
-const { callerError } = require('./errors')
+const { invalid } = require('./errors')
 const { proxyProtocol } = require('./proxy-protocol')
 const { checkPlaces, clientTls, serverTls } = require('./tls-options')
 
@@ -91,10 +91,6 @@ const MIN_RECORD = 16382
 const BACKLOG = 511 // as net
 // As net: a shorter wait would make each slow first address cost a second connection.
 const MIN_ATTEMPT_TIMEOUT = 10
-
-function invalid (name, expected, actual) {
-  return callerError('ERR_MUX_INVALID_ARG', name, expected, actual)
-}
 
 /** The value of an argument that is an integer within these bounds. */
 function integerIn (name, value, min, max) {
@@ -420,7 +416,6 @@ module.exports = {
   closeReason,
   duplex,
   integerIn,
-  invalid,
   isHttp,
   nativeSettings,
   priority,

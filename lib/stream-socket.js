@@ -6,9 +6,10 @@
 
 const { getDefaultHighWaterMark } = require('node:stream')
 const context = require('./context')
+const { invalid } = require('./errors')
 const { IdleTimer } = require('./idle-timer')
 const { asOwn } = require('./node-buffer')
-const { callback, invalid, MAX_UINT31 } = require('./options')
+const { callback, MAX_UINT31 } = require('./options')
 
 // The timers by stream. Most streams never have one.
 const timeouts = new WeakMap()

@@ -8,7 +8,7 @@
 const { createPrivateKey } = require('node:crypto')
 const net = require('node:net')
 const tls = require('node:tls')
-const { callerError } = require('./errors')
+const { callerError, invalid } = require('./errors')
 
 const { SecureContext } = tls
 
@@ -33,10 +33,6 @@ const UNSUPPORTED = new Set(['secureContext', 'pfx', 'crl', 'ciphers', 'sigalgs'
 // What belongs into `tls`. Outside of it such an option would be ignored, and the connection would be in the clear.
 const MISPLACED = ['key', 'cert', 'ca', 'pfx', 'passphrase', 'requestCert', 'rejectUnauthorized', 'servername',
   'ALPNProtocols', 'minVersion', 'maxVersion', 'checkServerIdentity', 'SNICallback', 'secureContext', 'ciphers', 'crl']
-
-function invalid (name, expected, actual) {
-  return callerError('ERR_MUX_INVALID_ARG', name, expected, actual)
-}
 
 /** Throws for options of TLS that stand beside `tls` instead of in it. */
 function checkPlaces (options) {
