@@ -170,13 +170,8 @@ function begin (server, options) {
   dns.lookup(options.host, (error, address) => {
     if (!server._resolving) return
     server._resolving = false
-    if (error) return fail(server, error)
-    try {
-      listen(server, { address, port: options.port })
-    } catch (invalid) {
-      // Certificates and keys that cannot be used. The constructor, which throws for them, has returned.
-      fail(server, invalid)
-    }
+    const failure = error ?? listenLater(server, { address, port: options.port })
+    if (failure !== undefined) fail(server, failure)
   })
 }
 
@@ -206,6 +201,15 @@ function listenOn (server, descriptor) {
   const error = tryListen(server, { descriptor })
   if (error === undefined) fs.closeSync(descriptor)
   else process.nextTick(fail, server, error)
+}
+
+// As tryListen(), when the constructor, which throws for certificates and keys that cannot be used, has returned.
+function listenLater (server, where) {
+  try {
+    return tryListen(server, where)
+  } catch (error) {
+    return error
+  }
 }
 
 function tryListen (server, where) {
@@ -352,8 +356,11 @@ MuxServer.prototype._receive = function (taken) {
 /** The primary process listens. */
 MuxServer.prototype._opened = function () {
   this._resolving = false
-  const error = tryListen(this, {})
-  if (error !== undefined) fail(this, error)
+  const error = listenLater(this, {})
+  if (error === undefined) return
+  this._listener.close()
+  this._listener = undefined
+  fail(this, error)
 }
 
 /** The primary process does not listen. */

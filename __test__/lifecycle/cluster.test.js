@@ -8,6 +8,7 @@ const { once } = require('node:events')
 const path = require('node:path')
 const { run } = require('../support/child.js')
 const { collectBytes } = require('../support/events.js')
+const { identity } = require('../support/tls.js')
 const { freePort, openClient, startServer, temporaryFolder, watchClient, MuxClient, MuxServer } = require('../support/mux.js')
 
 const isLinux = process.platform === 'linux'
@@ -71,6 +72,14 @@ test('an address that is in use elsewhere is an error in every worker', { skip }
   const { port } = (await startServer(t)).address()
   const errors = await fromBoth(start(t, { port }), 'error')
   deepEqual(errors.map(({ code }) => code), ['EADDRINUSE', 'EADDRINUSE'])
+})
+
+test('a certificate that cannot be used is an error in every worker, and nobody listens', { skip }, async (t) => {
+  const port = await freePort()
+  const tls = { cert: `${identity('server').cert}`, key: `${identity('client').key}` }
+  const errors = await fromBoth(start(t, { port, tls }), 'error')
+  deepEqual(errors.map(({ code }) => code), Array(2).fill('ERR_OSSL_X509_KEY_VALUES_MISMATCH'))
+  await startServer(t, { port })
 })
 
 test('a server that closes leaves the others, and its connections go on', { skip }, async (t) => {
