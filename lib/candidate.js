@@ -5,8 +5,9 @@
 //
 //   ADMISSION ──▶ in the clear: the program is asked ──▶ admitted ──▶ CONNECTION: a Connection
 //          │                                        └──▶ refused
-//          └────▶ in TLS: admitted to the handshake, in which a name may have to be answered (SERVERNAME) ──▶ CONNECTION: a Connection, of which the program is asked (guest.js)
-//                                                  └──▶ CONN_ERROR: failed
+//          └────▶ in TLS: admitted to the handshake, in which a name may have to be answered (SERVERNAME)
+//                              ├──▶ CONNECTION: a Connection, of which the program is asked (guest.js)
+//                              └──▶ CONN_ERROR: failed
 //
 // This file may not: emit anything, or know what a stream is.
 
@@ -29,10 +30,9 @@ class Candidate extends Verdict {
 
   /** Lets the connection go on, if nobody has anything against it. */
   consider () {
-    const { verifyConnection, tls } = this._server._options
     // Behind a handshake there is more to decide by.
-    if (verifyConnection === undefined || tls !== undefined) this._decide(true)
-    else this.verify({ ...addressesOf(this._ends), encrypted: false })
+    if (this._server._asks(false)) this.verify({ ...addressesOf(this._ends), encrypted: false })
+    else this._decide(true)
   }
 
   /** The server closes, or destroys what it has: without an event. */

@@ -28,11 +28,9 @@ class Guest extends Verdict {
   /** The program has handed the connection's stream over. The rest happens in a later turn. */
   arrive () {
     this._isHanded = true
-    const { verifyConnection, tls } = this._server._options
-    const isAsked = verifyConnection !== undefined && tls === undefined
     process.nextTick(() => {
       if (this._connection.destroyed) return
-      if (isAsked) this.verify(this._describe())
+      if (this._server._asks(false)) this.verify(this._describe())
       else this._start()
     })
   }
@@ -49,13 +47,8 @@ class Guest extends Verdict {
   _start (refusal) {
     const { _connection: connection, _server: server } = this
     this._isStarted = true
-    if (this._isAskedBehindHandshake) connection.pause()
+    if (server._asks(true)) connection.pause()
     connection._carrier.start({ server: server._number, asksForNames: server._asksForNames(), refusal })
-  }
-
-  get _isAskedBehindHandshake () {
-    const { verifyConnection, tls } = this._server._options
-    return verifyConnection !== undefined && tls !== undefined
   }
 
   /** What the program decides by. */
@@ -92,7 +85,7 @@ class Guest extends Verdict {
 
   _connected () {
     this._isConnected = true
-    if (this._isAskedBehindHandshake) this.verify(this._describe())
+    if (this._server._asks(true)) this.verify(this._describe())
     else this._server._letIn(this._connection)
   }
 

@@ -383,7 +383,9 @@ MuxServer.prototype._arrival = function (isAsked, number, offset, length) {
     engine.native.destroy(number, false)
     drop(this, ends, refusal)
   } else if (isAsked) {
-    this._ask(number, ends)
+    const candidate = new Candidate(this, number, ends)
+    this._connections.add(candidate, ends.remote)
+    candidate.consider()
   } else {
     const connection = new Connection(this, this._options.connection, this._context)
     this._connections.add(connection, ends.remote)
@@ -406,12 +408,6 @@ MuxServer.prototype._accept = function (duplex, request) {
   this._connections.add(connection, ends.remote)
   new Guest(this, connection, ends, request).arrive()
   return connection
-}
-
-MuxServer.prototype._ask = function (number, ends) {
-  const candidate = new Candidate(this, number, ends)
-  this._connections.add(candidate, ends.remote)
-  candidate.consider()
 }
 
 MuxServer.prototype._announce = function (connection, number, ends) {
@@ -438,9 +434,14 @@ MuxServer.prototype._admitted = function (candidate, number, ends) {
   if (this._closing) return engine.native.destroy(number, false)
   const connection = new Connection(this, this._options.connection, this._context)
   this._connections.pass(candidate, connection)
-  const isAsked = ends.tls !== undefined && this._options.verifyConnection !== undefined
-  if (isAsked) new Guest(this, connection, ends).greet(number)
+  if (this._asks(true)) new Guest(this, connection, ends).greet(number)
   else this._announce(connection, number, ends)
+}
+
+/** Whether the program is asked about connections behind their handshake, or else before anything is read of them. */
+MuxServer.prototype._asks = function (isBehindHandshake) {
+  const { verifyConnection, tls } = this._options
+  return verifyConnection !== undefined && (tls !== undefined) === isBehindHandshake
 }
 
 /** A guest is let in. */
