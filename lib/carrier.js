@@ -76,7 +76,7 @@ class Carrier {
   }
 
   /**
-   * Starts the native connection. CONNECTED follows.
+   * Starts the native connection. CONNECTED follows, or the connection is destroyed by what prevents it.
    * @param server the number of the server that accepted the duplex, if one did
    * @param asksForNames whether that server has something else to be for some names
    * @param refusal what the peer is told if the server does not let it in
@@ -101,7 +101,7 @@ class Carrier {
       native = engine.native.carry(this._id, settings)
     } catch (error) {
       carriers.forget(this._id)
-      throw error // certificates and keys that cannot be used
+      return connection.destroy(error) // certificates and keys that cannot be used
     }
     if (typeof native === 'number') {
       carriers.forget(this._id)
@@ -154,7 +154,7 @@ class Carrier {
 
   // ---- out ----
 
-  /** There may be something to be sent. */
+  /** There may be something to be sent, or native code asks to be looked at. */
   takeSoon () {
     if (this._isScheduled) return
     this._isScheduled = true
@@ -168,7 +168,7 @@ class Carrier {
 
   _take () {
     if (this._isTaking || this._native === null) return
-    // What is written may bring about more that is to be written.
+    // A write may bring about more that is to be written.
     this._isTaking = true
     try {
       while (this._native !== null && this._takeOnce());
@@ -264,11 +264,6 @@ class Carrier {
   ref () { this._duplex.ref?.() }
 
   unref () { this._duplex.unref?.() }
-
-  // ---- called by the engine ----
-
-  /** Native code asks to be looked at. */
-  _asked () { this.takeSoon() }
 }
 
 function take (carrier) {

@@ -20,7 +20,7 @@ function register (carrier) {
 function forget (number) { carriers.delete(number) }
 
 /** Native code asks a carrier to look. */
-function ask (number) { carriers.get(number)?._asked() }
+function ask (number) { carriers.get(number)?.takeSoon() }
 
 /** The process exits. @returns {boolean} whether there was anything to be written */
 function flushAtExit () {

@@ -137,12 +137,7 @@ function carry (client, { socket, takeOver, tls }) {
   const transport = transportFor(socket, connection, takeOver)
   if (connection.destroyed) return transport.drop()
   transport.whenUsable(() => {
-    if (connection.destroyed) return
-    try {
-      transport.start({ tls: secured(tls?.native) })
-    } catch (error) {
-      connection.destroy(error) // certificates and keys that cannot be used
-    }
+    if (!connection.destroyed) transport.start({ tls: secured(tls?.native) })
   })
 }
 

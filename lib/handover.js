@@ -33,16 +33,13 @@ class Handover {
 
   get ends () { return endsOf(this._socket) }
 
-  /** Calls `done` in a later turn, as soon as the socket is connected, and the system has what was written to it. */
-  whenUsable (done) {
-    process.nextTick(whenTakeable, this._socket, (error) => {
-      if (this._connection.destroyed) return
-      if (error) this._fail(error)
-      else done()
-    })
-  }
+  /** Calls `done` in a later turn: start() itself waits for the socket. */
+  whenUsable (done) { process.nextTick(done) }
 
-  /** As that of a carrier. A socket that cannot be taken by then is carried. */
+  /**
+   * As that of a carrier, as soon as the socket is connected, and the system has what was written to it. A socket that cannot
+   * be taken by then is carried.
+   */
   start (settings) {
     const { _socket: socket, _connection: connection } = this
     whenTakeable(socket, (error) => {
