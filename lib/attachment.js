@@ -13,7 +13,7 @@ const { isHttp } = require('./options')
 /** The protocol's name in the header `Upgrade`. */
 const PROTOCOL = 'tcp-stream-muxer'
 
-// Those of each server, in the order in which they came.
+// The attachments of each server, in the order in which they came.
 const attachments = new WeakMap()
 
 class Attachment {

@@ -120,7 +120,7 @@ const face = {
   isSessionReused () { return this._secure !== null && this._secure.isReused }
 }
 
-/** Gives connections the face above. */
+/** Installs the face above on a class of connections. */
 function installOn (prototype) {
   for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(face))) {
     Object.defineProperty(prototype, name, { ...property, enumerable: false })

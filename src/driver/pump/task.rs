@@ -62,7 +62,7 @@ pub struct Task<'a, I> {
     is_silent: bool,
 }
 
-/// Gives a connection its socket. The greeting tells JavaScript of the connection.
+/// Attaches a socket to its connection. The greeting tells JavaScript of the connection.
 pub fn attach(connection: &Connection, socket: &Arc<Socket>, greeting: Greeting) {
     connection.attach(socket.clone(), socket.is_local(), Some(greeting));
     connection.attach_options(socket);

@@ -58,7 +58,7 @@ impl Asking {
                         return false;
                     }
                 }
-                // What is wrong is found again by the connection.
+                // The connection finds again what is wrong.
                 Ok(None) | Err(_) => self.acceptor = None,
             }
             if self.acceptor.is_none() {
